@@ -1,0 +1,191 @@
+"""The multi-threaded CPU path: gather columns in bands, multiply, drop them.
+
+Bands of output pixels keep the column buffer within `_BAND_BYTES`, whatever the image size. Within
+a band the gather is shared among threads, then one matrix product uses torch's own threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ._cpu_kernels import gather_kernel, scatter_kernel
+from ._geometry import Geometry
+
+_BAND_BYTES = 8 << 20
+_SMALLEST_SHARE = 256  # output pixels below which a second thread does not pay
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="tsain-deform")
+
+
+def _share(work: Callable[[int, int, int], None], first: int, last: int) -> None:
+    """Run `work(worker, first, last)` on equal parts of the pixels, one part a thread."""
+    threads = max(1, min(torch.get_num_threads(), (last - first) // _SMALLEST_SHARE))
+    if threads == 1:
+        work(0, first, last)
+        return
+    edges = [first + (last - first) * i // threads for i in range(threads + 1)]
+    pool = _pool(torch.get_num_threads())
+    jobs = [pool.submit(work, i, edges[i], edges[i + 1]) for i in range(threads)]
+    for job in jobs:
+        job.result()
+
+
+def _bands(pixels: int, row_bytes: int) -> Iterator[tuple[int, int]]:
+    rows = max(_SMALLEST_SHARE, _BAND_BYTES // row_bytes)
+    for first in range(0, pixels, rows):
+        yield first, min(first + rows, pixels)
+
+
+def _channels_last(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """(N, C, H, W) of any layout -> dense (N, H, W, C)."""
+    return tensor.detach().to(dtype).permute(0, 2, 3, 1).contiguous()
+
+
+def _compute_dtype(input: Tensor) -> torch.dtype:
+    return torch.float64 if input.dtype == torch.float64 else torch.float32
+
+
+@torch.library.custom_op("tsain::deform_conv2d_cpu", mutates_args=(), device_types="cpu")
+def deform_conv2d_cpu(
+    input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, geometry: list[int]
+) -> Tensor:
+    """Deformable convolution without bias, (N, C_out, H_out, W_out), channels-last in memory."""
+    geo = Geometry.from_flat(geometry)
+    dtype = _compute_dtype(input)
+    x, o, m = (_channels_last(t, dtype) for t in (input, offset, mask))
+    n, h, w, c = x.shape
+    c_out = weight.shape[0]
+    matrix = weight.detach().to(dtype).permute(2, 3, 1, 0).reshape(-1, c_out)  # (taps * C, C_out)
+    pixels, row = geo.out[0] * geo.out[1], geo.taps * c
+    out = torch.empty(n, pixels, c_out, dtype=dtype)
+    bands = list(_bands(pixels, row * x.element_size()))
+    columns = torch.empty(bands[0][1], row, dtype=dtype) if bands else out
+    kernel = gather_kernel(c // geo.groups)
+    size = (h, w, c, geo.out[1])
+    flat = columns.view(-1).numpy()
+    for i in range(n):
+        xi, oi, mi = x[i].view(-1).numpy(), o[i].numpy(), m[i].numpy()
+        for first, last in bands:
+
+            def gather(_: int, a: int, b: int, start: int = first) -> None:
+                part = flat[(a - start) * row : (b - start) * row]
+                kernel(
+                    xi, oi, mi, part, a, b, geo.kernel, geo.stride, geo.padding, geo.dilation, size
+                )
+
+            _share(gather, first, last)
+            torch.mm(columns[: last - first], matrix, out=out[i, first:last])
+    return out.view(n, *geo.out, c_out).permute(0, 3, 1, 2).to(input.dtype)
+
+
+@torch.library.custom_op("tsain::deform_conv2d_cpu_backward", mutates_args=(), device_types="cpu")
+def deform_conv2d_cpu_backward(
+    grad: Tensor, input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, geometry: list[int]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of input, offset, mask and weight. Columns are gathered anew, band by band."""
+    geo = Geometry.from_flat(geometry)
+    dtype = _compute_dtype(input)
+    x, o, m, d = (_channels_last(t, dtype) for t in (input, offset, mask, grad))
+    n, h, w, c = x.shape
+    c_out = weight.shape[0]
+    matrix = weight.detach().to(dtype).permute(2, 3, 1, 0).reshape(-1, c_out)
+    pixels, row = geo.out[0] * geo.out[1], geo.taps * c
+    d = d.view(n, pixels, c_out)
+    grad_o, grad_m, grad_matrix = torch.empty_like(o), torch.empty_like(m), torch.zeros_like(matrix)
+    # Threads add to the input's gradient where sampling points meet, so each has a copy of its own.
+    grad_x = torch.zeros(torch.get_num_threads(), n, h * w * c, dtype=dtype)
+    bands = list(_bands(pixels, row * x.element_size()))
+    columns, grad_columns = torch.empty(2, bands[0][1], row, dtype=dtype)
+    kernel = scatter_kernel(c // geo.groups)
+    size = (h, w, c, geo.out[1])
+    flat, grad_flat = columns.view(-1).numpy(), grad_columns.view(-1).numpy()
+    for i in range(n):
+        xi, oi, mi, goi, gmi = (
+            t.numpy() for t in (x[i].view(-1), o[i], m[i], grad_o[i], grad_m[i])
+        )
+        gxi = grad_x[:, i].numpy()
+        for first, last in bands:
+            band = d[i, first:last]
+            torch.mm(band, matrix.t(), out=grad_columns[: last - first])
+
+            def scatter(worker: int, a: int, b: int, start: int = first) -> None:
+                part = slice((a - start) * row, (b - start) * row)
+                kernel(
+                    xi,
+                    oi,
+                    mi,
+                    grad_flat[part],
+                    flat[part],
+                    gxi[worker],
+                    goi,
+                    gmi,
+                    a,
+                    b,
+                    geo.kernel,
+                    geo.stride,
+                    geo.padding,
+                    geo.dilation,
+                    size,
+                )
+
+            _share(scatter, first, last)
+            grad_matrix.addmm_(columns[: last - first].t(), band)
+    grad_w = grad_matrix.view(*geo.kernel, c, c_out).permute(3, 2, 0, 1)
+    grad_input = grad_x.sum(0).view(n, h, w, c)
+    return (
+        grad_input.permute(0, 3, 1, 2).to(input.dtype),
+        grad_o.permute(0, 3, 1, 2).to(offset.dtype),
+        grad_m.permute(0, 3, 1, 2).to(mask.dtype),
+        grad_w.to(weight.dtype).contiguous(),
+    )
+
+
+@deform_conv2d_cpu.register_fake
+def _(input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, geometry: list[int]) -> Tensor:
+    geo = Geometry.from_flat(geometry)
+    shape = (input.shape[0], *geo.out, weight.shape[0])
+    return input.new_empty(shape).permute(0, 3, 1, 2)
+
+
+@deform_conv2d_cpu_backward.register_fake
+def _(
+    grad: Tensor, input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, geometry: list[int]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def dense(t: Tensor) -> Tensor:
+        return t.new_empty(t.permute(0, 2, 3, 1).shape).permute(0, 3, 1, 2)
+
+    return dense(input), dense(offset), dense(mask), weight.new_empty(weight.shape)
+
+
+def _keep(ctx: torch.autograd.function.FunctionCtx, inputs: tuple, output: Tensor) -> None:  # type: ignore[type-arg]
+    *tensors, geometry = inputs
+    ctx.save_for_backward(*tensors)
+    ctx.geometry = geometry  # type: ignore[attr-defined]
+
+
+def _backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+    tensors = ctx.saved_tensors  # type: ignore[attr-defined]
+    return (*deform_conv2d_cpu_backward(grad, *tensors, ctx.geometry), None)  # type: ignore[attr-defined]
+
+
+deform_conv2d_cpu.register_autograd(_backward, setup_context=_keep)
+
+
+def run(input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, geo: Geometry) -> Tensor:
+    """Backend entry point; see `tsain_core.ops.deform_conv2d`."""
+    out: Tensor = deform_conv2d_cpu(input, offset, mask, weight, geo.flat())
+    return out
+
+
+def available(device: torch.device) -> bool:
+    """Whether this backend runs on `device`."""
+    return device.type == "cpu" and np.little_endian

@@ -1,0 +1,30 @@
+"""torchvision's operator: single-threaded on CPU, an im2col buffer on CUDA."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ._geometry import Geometry
+
+
+def run(input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, geo: Geometry) -> Tensor:
+    """Backend entry point; see `tsain_core.ops.deform_conv2d`."""
+    from torchvision.ops import deform_conv2d  # imported late: needs a torch built alike
+
+    with torch.autocast(input.device.type, enabled=False):
+        out: Tensor = deform_conv2d(
+            input, offset, weight, None, geo.stride, geo.padding, geo.dilation, mask
+        )
+    return out
+
+
+def available(device: torch.device) -> bool:
+    """Whether this backend runs on `device` with the installed torchvision."""
+    if device.type not in ("cpu", "cuda"):
+        return False
+    try:
+        import torchvision
+    except (ImportError, RuntimeError):  # a CPU-only torch beside a CUDA torchvision raises
+        return False
+    return bool(torchvision.extension._has_ops())

@@ -1,0 +1,162 @@
+"""Modulated deformable convolution: one public function, one module, several backends."""
+
+from __future__ import annotations
+
+import os
+from types import ModuleType
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from . import _cpu, _reference, _torchvision
+from ._geometry import check_geometry, pair
+
+Backend = Literal["auto", "cpu", "torchvision", "reference"]
+
+#: Environment variable that overrides the automatic choice.
+BACKEND_VARIABLE = "TSAIN_DEFORM_CONV"
+
+# In order of preference. A fused CUDA kernel goes first when it is there.
+_BACKENDS: dict[str, ModuleType] = {
+    "cpu": _cpu,
+    "torchvision": _torchvision,
+    "reference": _reference,
+}
+
+
+def choose_backend(device: torch.device, backend: Backend = "auto") -> str:
+    """Name of the backend that `deform_conv2d` uses on `device`.
+
+    Parameters
+    ----------
+    device : torch.device
+    backend : {"auto", "cpu", "torchvision", "reference"}
+        "auto" takes the environment variable `TSAIN_DEFORM_CONV` if set, otherwise the fastest
+        one that runs on the device.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or the backend does not run on the device.
+    """
+    name = os.environ.get(BACKEND_VARIABLE, "auto") if backend == "auto" else backend
+    if name not in get_args(Backend):
+        raise ValueError(
+            f"Unknown deformable convolution backend {name!r}; choose one of {get_args(Backend)} "
+            f"by argument or in {BACKEND_VARIABLE}."
+        )
+    if name == "auto":
+        return next(n for n, module in _BACKENDS.items() if module.available(device))
+    if not _BACKENDS[name].available(device):
+        raise ValueError(
+            f"The deformable convolution backend {name!r} does not run on {device.type}; "
+            "choose 'auto'."
+        )
+    return name
+
+
+def deform_conv2d(
+    input: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    stride: int | tuple[int, int] = 1,
+    padding: int | tuple[int, int] = 0,
+    dilation: int | tuple[int, int] = 1,
+    backend: Backend = "auto",
+) -> Tensor:
+    """Modulated deformable convolution with offset groups (Zhu et al. 2019, DCNv2).
+
+    Output pixel (y, x) of tap k = kw * i + j of group g samples `input` bilinearly at
+    `(y * stride - padding + i * dilation + dy, x * stride - padding + j * dilation + dx)`, times the
+    mask. Points outside (-1, H) x (-1, W), not-a-number included, give 0; within one pixel of the
+    border the image is continued by zeros. The convention is that of
+    `torchvision.ops.deform_conv2d`.
+
+    Parameters
+    ----------
+    input : Tensor, (N, C, H, W)
+    offset : Tensor, (N, groups * 2 * kh * kw, H_out, W_out)
+        In pixels; channel `g * 2 * kh * kw + 2 * k` is dy, the next one dx. Groups split the input
+        channels evenly, in order; their number follows from the shape.
+    mask : Tensor or None, (N, groups * kh * kw, H_out, W_out)
+        Modulation of each sampling point; None means 1.
+    weight : Tensor, (C_out, C, kh, kw)
+    bias : Tensor or None, (C_out,)
+    stride, padding, dilation : int or (y, x)
+    backend : {"auto", "cpu", "torchvision", "reference"}
+        See `choose_backend`.
+
+    Returns
+    -------
+    Tensor, (N, C_out, H_out, W_out)
+        In the dtype of `input`. Under autocast, and for half precision inputs, sampling and the
+        product are done in float32 and only the result is rounded: offsets lose their meaning in
+        half precision.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together, or the backend does not run on this device.
+    """
+    stride, padding, dilation = pair(stride), pair(padding), pair(dilation)
+    geo = check_geometry(input, offset, mask, weight, bias, stride, padding, dilation)
+    if mask is None:
+        shape = (input.shape[0], geo.taps * geo.groups, *geo.out)
+        mask = torch.ones(shape, dtype=offset.dtype, device=offset.device)
+    dtype = torch.float64 if input.dtype == torch.float64 else torch.float32
+    operands = (t.to(dtype) for t in (input, offset, mask, weight))
+    run = _BACKENDS[choose_backend(input.device, backend)].run
+    out: Tensor = run(*operands, geo)
+    if bias is not None:
+        out = out + bias.to(dtype).view(1, -1, 1, 1)
+    return out.to(input.dtype)
+
+
+class DeformConv2d(nn.Module):
+    """`deform_conv2d` with its weight and bias as parameters.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size, stride, padding, dilation : int or (y, x)
+    bias : bool
+
+    Notes
+    -----
+    Weights start uniform in +-1 / sqrt(kh * kw * in_channels), bias at 0, as in DCNv2.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int] = 3,
+        *,
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 1,
+        dilation: int | tuple[int, int] = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.stride, self.padding, self.dilation = pair(stride), pair(padding), pair(dilation)
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, *pair(kernel_size)))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        bound = self.weight[0].numel() ** -0.5
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, input: Tensor, offset: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Apply to `input` (N, C, H, W); offset and mask as in `deform_conv2d`."""
+        return deform_conv2d(
+            input,
+            offset,
+            mask,
+            self.weight,
+            self.bias,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+        )
