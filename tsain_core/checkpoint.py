@@ -1,0 +1,163 @@
+"""Model files: safetensors with everything that is needed to use the weights.
+
+The header of the file holds, as JSON under the key `tsain`, the structure of the network and what
+is known of the weights. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .errors import TsainError
+from .intensity import PERCENTILES
+from .network import TSAIN, NetworkSettings
+
+_KEY = "tsain"
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model file says about itself.
+
+    Attributes
+    ----------
+    name : str
+        As shown in lists: "tsain-lite".
+    preset : str or None
+        Preset that the structure was taken from.
+    settings : NetworkSettings
+    licence : str
+        Strictest licence of the data that the weights saw.
+    intensity_percentiles : (float, float)
+        Percentiles of a volume's grey values that the weights expect at 0 and 1.
+    training : dict
+        Provenance: data, steps, losses, time.
+    scores : dict
+        Stack name -> metric -> value.
+    weights_hash : str
+        First 16 hexadecimal digits of the file's SHA-256; empty before it is saved.
+    """
+
+    name: str
+    settings: NetworkSettings
+    preset: str | None = None
+    licence: str = "unknown"
+    intensity_percentiles: tuple[float, float] = PERCENTILES
+    training: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)
+    weights_hash: str = ""
+
+
+def save(path: str | os.PathLike[str], network: TSAIN, info: ModelInfo, half: bool = False) -> None:
+    """Write a model file; it appears under its name only when it is complete.
+
+    Parameters
+    ----------
+    path : path, ends in `.safetensors`
+    network : TSAIN
+    info : ModelInfo
+        `weights_hash` is not written: it is that of the file.
+    half : bool
+        Store float16, which halves the file; `load` returns float32 again.
+    """
+    from safetensors.torch import save_file
+
+    path = Path(path)
+    dtype = torch.float16 if half else torch.float32
+    tensors = {k: v.detach().cpu().to(dtype).contiguous() for k, v in network.state_dict().items()}
+    header = asdict(info)
+    del header["weights_hash"]
+    header["version"] = _VERSION
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        save_file(tensors, partial, metadata={_KEY: json.dumps(header)})
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_info(path: str | os.PathLike[str]) -> ModelInfo:
+    """What a model file says about itself, without loading its weights.
+
+    Raises
+    ------
+    TsainError
+        If the file is missing, no safetensors file, or not one of ours.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise TsainError(f"No model file at {path}; `tsain models` lists those that are installed.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise TsainError(
+            f"{path.name} is no safetensors file ({error}); needed is a TSAIN model file. "
+            "Checkpoints of the authors' code go through `tsain convert` first."
+        ) from error
+    return _parse(path, metadata.get(_KEY))
+
+
+def _parse(path: Path, header: str | None) -> ModelInfo:
+    if header is None:
+        raise TsainError(
+            f"{path.name} holds tensors but no TSAIN settings; needed is a file written by "
+            "`tsain train` or `tsain convert`."
+        )
+    try:
+        values = json.loads(header)
+        version = values.pop("version")
+        if version != _VERSION:
+            raise TsainError(
+                f"{path.name} is in format {version}, this version reads {_VERSION}; "
+                "update napari-tsain."
+            )
+        settings = NetworkSettings(**values.pop("settings"))
+        known = {f.name for f in fields(ModelInfo)}
+        values = {k: v for k, v in values.items() if k in known}
+        values["intensity_percentiles"] = tuple(values["intensity_percentiles"])
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        return ModelInfo(settings=settings, weights_hash=digest, **values)
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise TsainError(
+            f"The settings in {path.name} cannot be understood ({error!r}); the file is damaged "
+            "or from a newer version: fetch it again or update napari-tsain."
+        ) from error
+
+
+def load(path: str | os.PathLike[str]) -> tuple[TSAIN, ModelInfo]:
+    """The network of a model file, float32 on CPU and in evaluation mode, and what it is.
+
+    Raises
+    ------
+    TsainError
+        As `read_info`, and if the tensors do not fit the settings.
+    """
+    from safetensors.torch import load_file
+
+    info = read_info(path)
+    network = TSAIN(info.settings)
+    expected = {k: tuple(v.shape) for k, v in network.state_dict().items()}
+    tensors = load_file(path)
+    found = {k: tuple(v.shape) for k, v in tensors.items()}
+    if found != expected:
+        wrong = sorted(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k))
+        raise TsainError(
+            f"{len(wrong)} tensors of {Path(path).name} do not fit its settings, first {wrong[0]}: "
+            f"{found.get(wrong[0])} instead of {expected.get(wrong[0])}; the file is damaged."
+        )
+    if not all(bool(torch.isfinite(v).all()) for v in tensors.values()):
+        raise TsainError(f"{Path(path).name} holds non-finite weights; train or fetch it again.")
+    network.load_state_dict({k: v.float() for k, v in tensors.items()})
+    return network.eval(), info

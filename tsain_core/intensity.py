@@ -1,0 +1,87 @@
+"""One intensity range for a whole volume: grey values to [0, 1] and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from .errors import TsainError
+
+#: Percentiles of the grey values that become 0 and 1.
+PERCENTILES = (0.1, 99.9)
+_MOST_SLICES = 16
+_MOST_PIXELS = 1 << 18  # of a slice
+
+
+@dataclass(frozen=True)
+class IntensityRange:
+    """The grey values that become 0 and 1.
+
+    One range serves all slices and tiles of a volume: a range of its own for each would make them
+    flicker. Values outside are not clipped on the way in, and on the way out only to the dtype.
+    """
+
+    lo: float
+    hi: float
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.lo) and np.isfinite(self.hi) and self.hi > self.lo):
+            raise TsainError(
+                f"The intensity range is {self.lo} to {self.hi}; needed are two finite values, "
+                "low before high. Give them by hand (--range LO HI)."
+            )
+
+    def to_unit(self, image: ArrayLike) -> NDArray[np.float32]:
+        """Grey values of any shape and dtype -> float32, `lo` to 0 and `hi` to 1."""
+        scaled = np.asarray(image, dtype=np.float32) - np.float32(self.lo)
+        return scaled / np.float32(self.hi - self.lo)
+
+    def from_unit(self, image: NDArray[np.float32], dtype: DTypeLike) -> NDArray[Any]:
+        """Inverse of `to_unit`; integers are rounded and clipped to what the dtype holds."""
+        grey = image.astype(np.float64) * (self.hi - self.lo) + self.lo
+        target = np.dtype(dtype)
+        if target.kind in "ui":
+            limits = np.iinfo(target)
+            return np.clip(np.rint(grey), limits.min, limits.max).astype(target)
+        return grey.astype(target)
+
+
+def estimate_range(
+    volume: Any, percentiles: tuple[float, float] = PERCENTILES
+) -> IntensityRange:
+    """Robust range from percentiles of up to 16 slices spread over the volume.
+
+    Parameters
+    ----------
+    volume : array-like (z, y, x), numpy or lazy
+    percentiles : (low, high)
+
+    Returns
+    -------
+    IntensityRange
+        A constant volume gives a range of width 1 about its value.
+
+    Raises
+    ------
+    TsainError
+        If the sampled slices hold no finite value.
+    """
+    depth = volume.shape[0]
+    chosen = np.unique(np.linspace(0, depth - 1, min(depth, _MOST_SLICES)).round().astype(int))
+    step = max(1, int(np.sqrt(volume.shape[1] * volume.shape[2] / _MOST_PIXELS)))
+    values = np.concatenate(
+        [np.asarray(volume[int(z)])[::step, ::step].ravel() for z in chosen]
+    )
+    values = values[np.isfinite(values)]
+    if values.size == 0:
+        raise TsainError(
+            "No finite grey value was found; needed is an image. "
+            "Give the intensity range by hand (--range LO HI)."
+        )
+    lo, hi = (float(v) for v in np.percentile(values, percentiles))
+    if hi <= lo:
+        lo, hi = float(values.min()), float(values.max())
+    return IntensityRange(lo, hi) if hi > lo else IntensityRange(lo - 0.5, lo + 0.5)

@@ -1,0 +1,390 @@
+"""TSAIN, the temporal spatial-adaptive interpolation network, in the order of the paper.
+
+Z. Wang, G. Sun, L. Zhang, G. Li, H. Han: "Temporal Spatial-Adaptive Interpolation with Deformable
+Refinement for Electron Microscopic Images" (2021). Equation numbers in the docstrings are those of
+the paper. The pyramid of the temporal step is PCD (Wang et al. 2019, EDVR) as used in
+Zooming-Slow-Mo (Xiang et al. 2020), one tower for each of the two slices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .ops import DeformConv2d
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """Structure of the network; the defaults are the paper's, with k2 = 10.
+
+    Parameters
+    ----------
+    channels : int
+        Feature channels C; a multiple of `groups`.
+    image_channels : int
+        Channels of the image going in and out; a grey image is repeated, and averaged at the end.
+    feature_blocks, reconstruction_blocks : int
+        Residual blocks k1 and k2.
+    rsabs, drbs : int
+        Number of residual spatial-adaptive and of deformable refinement blocks.
+    groups : int
+        Offset groups of the temporal towers and of the refinement blocks.
+    unshuffle : int
+        Work on images whose `unshuffle` x `unshuffle` pixels became channels. 1 is the paper's.
+    residual : bool
+        Predict the difference to the mean of the two slices. The paper's network does not.
+    """
+
+    channels: int = 64
+    image_channels: int = 3
+    feature_blocks: int = 5
+    reconstruction_blocks: int = 10
+    rsabs: int = 3
+    drbs: int = 3
+    groups: int = 8
+    unshuffle: int = 1
+    residual: bool = False
+
+    @property
+    def multiple(self) -> int:
+        """Height and width must be multiples of this: two pyramid levels, and the unshuffling."""
+        return 4 * self.unshuffle
+
+
+PRESETS: dict[str, NetworkSettings] = {
+    # the size the paper reports: 5,664,180 parameters
+    "tsain": NetworkSettings(),
+    # the paper's sentence "k2 = 40": 7,879,860 parameters
+    "tsain-40": NetworkSettings(reconstruction_blocks=40),
+    # for machines without a GPU
+    "tsain-lite": NetworkSettings(
+        channels=32,
+        image_channels=1,
+        feature_blocks=2,
+        reconstruction_blocks=5,
+        drbs=2,
+        groups=4,
+        unshuffle=2,
+        residual=True,
+    ),
+}
+
+
+@dataclass
+class SamplingPoints:
+    """Where one deformable convolution sampled.
+
+    Attributes
+    ----------
+    offset : Tensor, (N, groups, 9, 2, H, W)
+        (dy, dx) of each tap in pixels of the feature map, on top of the tap's own place in the
+        3 x 3 kernel. One pixel of the feature map is `stride` pixels of the image.
+    mask : Tensor, (N, groups, 9, H, W)
+        Modulation, 0 to 1.
+    stride : int
+        Pixels of the image in one pixel of the feature map, along y and x.
+    """
+
+    offset: Tensor
+    mask: Tensor
+    stride: int
+
+
+@dataclass
+class Sampling:
+    """The sampling points of a forward pass.
+
+    Attributes
+    ----------
+    temporal : dict
+        (side, level) -> points; side 0 samples slice 0, side 2 slice 2; level 1 is full resolution.
+    rsab : list
+        Steps 1, 2, 3 in order; one offset group, sampled in the interpolated features.
+    drb : dict
+        (block, side) -> points in the features of that side's slice.
+    """
+
+    temporal: dict[tuple[int, int], SamplingPoints] = field(default_factory=dict)
+    rsab: list[SamplingPoints] = field(default_factory=list)
+    drb: dict[tuple[int, int], SamplingPoints] = field(default_factory=dict)
+
+
+Keep = Callable[[SamplingPoints], None]
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of one slice: `levels[0]` is F, then the pyramid at 1/2 and 1/4 of its size."""
+
+    levels: tuple[Tensor, Tensor, Tensor]
+
+
+def conv(c_in: int, c_out: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
+    """Convolution that keeps the size at stride 1."""
+    return nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2)
+
+
+def _lrelu(x: Tensor, slope: float = 0.1) -> Tensor:
+    return F.leaky_relu(x, slope)
+
+
+def _up2(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(ReLU(conv(x))), without normalisation (He et al. 2016)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = conv(channels, channels)
+        self.conv2 = conv(channels, channels)
+        for layer in (self.conv1, self.conv2):
+            nn.init.kaiming_normal_(layer.weight, a=0, mode="fan_in")
+            layer.weight.data.mul_(0.1)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(F.relu(self.conv1(x)))
+
+
+class AdaptiveSampling(nn.Module):
+    """Deformable convolution that predicts its own sampling points (equation 11).
+
+    Offsets start at zero and the modulation at 0.5, so that it begins as an ordinary convolution.
+    """
+
+    def __init__(self, channels: int, groups: int, stride: int) -> None:
+        super().__init__()
+        self.groups, self.stride = groups, stride
+        self.offset_conv = conv(channels, 27 * groups)
+        self.deform = DeformConv2d(channels, channels)
+        nn.init.zeros_(self.offset_conv.weight)
+        nn.init.zeros_(self.offset_conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, guide: Tensor, keep: Keep | None = None) -> Tensor:
+        """Sample `x` (N, C, H, W) where features `guide` of the same shape say."""
+        parameters = self.offset_conv(guide).float() if guide.dtype != torch.float64 else (
+            self.offset_conv(guide)
+        )
+        offset = parameters[:, : 18 * self.groups]
+        mask = torch.sigmoid(parameters[:, 18 * self.groups :])
+        if keep is not None:
+            n, _, h, w = offset.shape
+            keep(
+                SamplingPoints(
+                    offset.reshape(n, self.groups, 9, 2, h, w),
+                    mask.reshape(n, self.groups, 9, h, w),
+                    self.stride,
+                )
+            )
+        out: Tensor = self.deform(x, offset, mask)
+        return out
+
+
+class Encoder(nn.Module):
+    """First convolution, k1 residual blocks, and the pyramid: what each slice goes through alone."""
+
+    def __init__(self, s: NetworkSettings) -> None:
+        super().__init__()
+        c = s.channels
+        self.first = conv(s.image_channels * s.unshuffle**2, c)
+        self.blocks = nn.Sequential(*(ResidualBlock(c) for _ in range(s.feature_blocks)))
+        self.down = nn.ModuleList(conv(c, c, stride=2) for _ in range(2))
+        self.after = nn.ModuleList(conv(c, c) for _ in range(2))
+
+    def forward(self, image: Tensor) -> Features:
+        levels = [self.blocks(_lrelu(self.first(image)))]  # N x C x H x W
+        for down, after in zip(self.down, self.after, strict=True):
+            levels.append(_lrelu(after(_lrelu(down(levels[-1])))))  # halves H and W
+        return Features((levels[0], levels[1], levels[2]))
+
+
+class PyramidLevel(nn.Module):
+    """One level of a temporal tower; the coarsest has nothing below it."""
+
+    def __init__(self, s: NetworkSettings, level: int) -> None:
+        super().__init__()
+        c, coarsest = s.channels, level == 3
+        self.compare = conv(2 * c, c)
+        self.guide = conv(c if coarsest else 2 * c, c)
+        self.refine = None if coarsest else conv(c, c)
+        self.sample = AdaptiveSampling(c, s.groups, s.unshuffle * 2 ** (level - 1))
+        self.merge = None if coarsest else conv(2 * c, c)
+
+    def forward(
+        self, a: Tensor, b: Tensor, below: tuple[Tensor, Tensor] | None, keep: Keep | None
+    ) -> tuple[Tensor, Tensor]:
+        """Guide features and sampled features of this level, before the last activation."""
+        guide = _lrelu(self.compare(torch.cat([a, b], 1)))
+        if below is None or self.refine is None or self.merge is None:
+            guide = _lrelu(self.guide(guide))
+            return guide, self.sample(a, guide, keep)
+        # doubled, since offsets are in pixels, of which there are twice as many here
+        guide = _lrelu(self.guide(torch.cat([guide, 2 * _up2(below[0])], 1)))
+        guide = _lrelu(self.refine(guide))
+        sampled = self.sample(a, guide, keep)
+        return guide, self.merge(torch.cat([sampled, _up2(below[1])], 1))
+
+
+class TemporalSampling(nn.Module):
+    """T_0 or T_2: sample one slice, guided by both, coarse to fine (equations 2 and 3)."""
+
+    def __init__(self, s: NetworkSettings) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(PyramidLevel(s, level) for level in (1, 2, 3))
+
+    def forward(
+        self, a: Features, b: Features, keep: Callable[[int], Keep | None] = lambda level: None
+    ) -> Tensor:
+        """Features of slice `a` moved half-way to slice `b`, (N, C, H, W)."""
+        below: tuple[Tensor, Tensor] | None = None
+        for i in (2, 1, 0):
+            guide, sampled = self.levels[i](a.levels[i], b.levels[i], below, keep(i + 1))
+            below = guide, (_lrelu(sampled) if i > 0 else sampled)
+        assert below is not None
+        return below[1]
+
+
+class RSAB(nn.Module):
+    """Residual spatial-adaptive block (equations 5 to 7); nine sampling points a pixel."""
+
+    def __init__(self, s: NetworkSettings) -> None:
+        super().__init__()
+        c = s.channels
+        self.guide = nn.ModuleList([conv(c, c), conv(c, c)])
+        self.sample = AdaptiveSampling(c, 1, s.unshuffle)
+        self.conv = conv(c, c)
+
+    def forward(self, x: Tensor, keep: Keep | None = None) -> Tensor:
+        guide = x
+        for layer in self.guide:
+            guide = _lrelu(layer(guide), 0.2)
+        out: Tensor = self.conv(_lrelu(self.sample(x, guide, keep), 0.2)) + x
+        return out
+
+
+class Alignment(nn.Module):
+    """One direction of a refinement block: sample a slice where the middle one says (eqs 9, 10)."""
+
+    def __init__(self, s: NetworkSettings) -> None:
+        super().__init__()
+        c = s.channels
+        self.compare = conv(2 * c, c)
+        self.guide = conv(c, c)
+        self.sample = AdaptiveSampling(c, s.groups, s.unshuffle)
+
+    def forward(self, outer: Tensor, middle: Tensor, keep: Keep | None = None) -> Tensor:
+        guide = _lrelu(self.compare(torch.cat([outer, middle], 1)))
+        out: Tensor = self.sample(outer, _lrelu(self.guide(guide)), keep)
+        return out
+
+
+class DRB(nn.Module):
+    """Deformable refinement block (equation 8): F_0 and F_2 are aligned to F_1, which stays."""
+
+    def __init__(self, s: NetworkSettings) -> None:
+        super().__init__()
+        self.align0, self.align2 = Alignment(s), Alignment(s)
+
+    def forward(
+        self, f0: Tensor, f1: Tensor, f2: Tensor, keep: Callable[[int], Keep | None]
+    ) -> tuple[Tensor, Tensor]:
+        return self.align0(f0, f1, keep(0)), self.align2(f2, f1, keep(2))
+
+
+class Reconstruction(nn.Module):
+    """Fusion of the three features, k2 residual blocks, last convolution."""
+
+    def __init__(self, s: NetworkSettings) -> None:
+        super().__init__()
+        c = s.channels
+        self.fuse = nn.ModuleList([conv(3 * c, c, 1), conv(c, c)])
+        self.blocks = nn.Sequential(*(ResidualBlock(c) for _ in range(s.reconstruction_blocks)))
+        self.last = conv(c, s.image_channels * s.unshuffle**2)
+
+    def forward(self, f0: Tensor, f1: Tensor, f2: Tensor) -> Tensor:
+        x = torch.cat([f0, f1, f2], 1)
+        for layer in self.fuse:
+            x = _lrelu(layer(x), 0.2)
+        out: Tensor = self.last(self.blocks(x))
+        return out
+
+
+class TSAIN(nn.Module):
+    """The slice between two slices.
+
+    Grey images (N, 1, H, W) in [0, 1]; H and W multiples of `settings.multiple`. Since the two
+    directions have weights of their own, swapping the slices changes the result.
+    """
+
+    def __init__(self, settings: NetworkSettings = PRESETS["tsain"]) -> None:
+        super().__init__()
+        self.settings = settings
+        c = settings.channels
+        self.encoder = Encoder(settings)
+        self.temporal0, self.temporal2 = TemporalSampling(settings), TemporalSampling(settings)
+        self.temporal_fusion = conv(2 * c, c, 1)
+        self.rsabs = nn.ModuleList(RSAB(settings) for _ in range(settings.rsabs))
+        self.drbs = nn.ModuleList(DRB(settings) for _ in range(settings.drbs))
+        self.reconstruction = Reconstruction(settings)
+
+    def encode(self, image: Tensor) -> Features:
+        """Features of one slice (N, 1, H, W); they serve the pairs on both sides of it."""
+        h, w = image.shape[-2:]
+        m = self.settings.multiple
+        if h % m or w % m:
+            raise ValueError(f"Image is {h} x {w}; needed are multiples of {m}: pad it.")
+        x = F.pixel_unshuffle(image, self.settings.unshuffle)
+        features: Features = self.encoder(x.repeat_interleave(self.settings.image_channels, 1))
+        return features
+
+    def between(self, a: Features, b: Features, sampling: Sampling | None = None) -> Tensor:
+        """Image, or residual, half-way between two slices, from their features (equation 1)."""
+
+        def put(store: dict, key: tuple[int, int]) -> Keep | None:  # type: ignore[type-arg]
+            return None if sampling is None else lambda points: store.__setitem__(key, points)
+
+        record = sampling if sampling is not None else Sampling()
+        f0, f2 = a.levels[0], b.levels[0]
+        t0 = self.temporal0(a, b, lambda level: put(record.temporal, (0, level)))
+        t2 = self.temporal2(b, a, lambda level: put(record.temporal, (2, level)))
+        f1 = self.temporal_fusion(torch.cat([t0, t2], 1))  # equation 4
+        for rsab in self.rsabs:
+            f1 = rsab(f1, record.rsab.append if sampling is not None else None)
+        for i, drb in enumerate(self.drbs):  # equation 12
+            f0, f2 = drb(f0, f1, f2, lambda side, i=i: put(record.drb, (i, side)))
+        out = F.pixel_shuffle(self.reconstruction(f0, f1, f2), self.settings.unshuffle)
+        return out.mean(1, keepdim=True)  # (N, 1, H, W)
+
+    def forward(self, before: Tensor, after: Tensor, sampling: Sampling | None = None) -> Tensor:
+        """Interpolate.
+
+        Parameters
+        ----------
+        before, after : Tensor, (N, 1, H, W)
+        sampling : Sampling, optional
+            Filled with the sampling points of every deformable convolution.
+
+        Returns
+        -------
+        Tensor, (N, 1, H, W)
+            Not clamped.
+
+        Raises
+        ------
+        ValueError
+            If H or W is not a multiple of `settings.multiple`.
+        """
+        out = self.between(self.encode(before), self.encode(after), sampling)
+        return out.float() + (before + after) / 2 if self.settings.residual else out
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
