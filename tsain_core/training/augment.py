@@ -1,0 +1,66 @@
+"""Augmentation of triplets: the paper's symmetries, and what differs between real stacks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Strengths; zero switches a term off. Grey values are in [0, 1].
+
+    Attributes
+    ----------
+    contrast, brightness : float
+        Largest relative change of contrast and change of brightness, common to the triplet.
+    slice_contrast, slice_brightness : float
+        The same for each of the two outer slices alone: preparation differs between sections. The
+        truth is left as it is.
+    noise : (float, float)
+        Range of the standard deviation of noise added to the outer slices; the truth stays clean,
+        so that the network learns to average noise away.
+    shift : int
+        Largest drift in pixels: the outer slices move by it in opposite directions.
+    """
+
+    contrast: float = 0.15
+    brightness: float = 0.08
+    slice_contrast: float = 0.05
+    slice_brightness: float = 0.02
+    noise: tuple[float, float] = (0.0, 0.0)
+    shift: int = 0
+
+
+def augment(
+    triplet: NDArray[np.float32], a: Augmentation, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Rotate by multiples of 90 degrees, flip, reverse in z, and change grey values.
+
+    Parameters
+    ----------
+    triplet : ndarray (3, y, x), y = x
+    a : Augmentation
+    rng : Generator
+
+    Returns
+    -------
+    ndarray (3, y, x), float32
+    """
+    triplet = np.rot90(triplet, int(rng.integers(4)), axes=(1, 2))
+    if rng.random() < 0.5:
+        triplet = triplet[:, :, ::-1]
+    if rng.random() < 0.5:
+        triplet = triplet[::-1]
+    gain = 1 + rng.uniform(-a.contrast, a.contrast)
+    triplet = (triplet - 0.5) * gain + 0.5 + rng.uniform(-a.brightness, a.brightness)
+    sigma = rng.uniform(*a.noise)
+    for i in (0, 2):
+        gain = 1 + rng.uniform(-a.slice_contrast, a.slice_contrast)
+        shift = rng.uniform(-a.slice_brightness, a.slice_brightness)
+        triplet[i] = (triplet[i] - 0.5) * gain + 0.5 + shift
+        if sigma > 0:
+            triplet[i] += rng.standard_normal(triplet[i].shape, dtype=np.float32) * sigma
+    return triplet.astype(np.float32)

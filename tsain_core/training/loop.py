@@ -1,0 +1,241 @@
+"""The training loop, a generator: each yield is progress, and a place to stop."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import TsainError
+from ..network import TSAIN, AdaptiveSampling, Sampling
+from .data import Triplet, TripletSampler
+from .guards import OffsetStatistics, offset_statistics, worst
+from .losses import total_loss
+from .settings import TrainingSettings
+
+logger = logging.getLogger(__name__)
+
+_STATE_VERSION = 1
+_MOST_RECOVERIES = 5
+
+
+@dataclass(frozen=True)
+class Progress:
+    """State of a run after a step.
+
+    Attributes
+    ----------
+    step, steps : int
+    loss : float
+        Of this step's batch.
+    validation : float or None
+        PSNR in dB over the held-out triplets, when this step validated.
+    offsets : OffsetStatistics or None
+        Of the deformable convolution with the largest mean offset, when this step checked.
+    seconds : float
+        Training time so far, earlier parts of a resumed run included.
+    note : str
+        What went wrong and was mended; empty otherwise.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    validation: float | None
+    offsets: OffsetStatistics | None
+    seconds: float
+    note: str = ""
+
+
+class Trainer:
+    """Trains a network on batches of triplets.
+
+    Parameters
+    ----------
+    network : TSAIN
+        Trained in place; `averaged` holds the moving average of its weights.
+    sampler : TripletSampler
+    settings : TrainingSettings
+    held_out : sequence of Triplet
+        Validation triplets (3, y, x).
+    device : torch.device
+    """
+
+    def __init__(
+        self,
+        network: TSAIN,
+        sampler: TripletSampler,
+        settings: TrainingSettings,
+        held_out: Sequence[Triplet] = (),
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.device = torch.device(device)
+        self.network = network.to(self.device, memory_format=torch.channels_last).train()
+        self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self.sampler, self.settings, self.held_out = sampler, settings, held_out
+        self.optimizer = torch.optim.Adam(self._parameter_groups(), lr=settings.lr)
+        self.step, self.seconds, self.recoveries = 0, 0.0, 0
+        self._healthy = self._snapshot()
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        offsets = [
+            p
+            for module in self.network.modules()
+            if isinstance(module, AdaptiveSampling)
+            for p in module.offset_conv.parameters()
+        ]
+        known = {id(p) for p in offsets}
+        others = [p for p in self.network.parameters() if id(p) not in known]
+        return [{"params": others, "scale": 1.0}, {"params": offsets, "scale": self.settings.offset_lr}]
+
+    def run(self) -> Iterator[Progress]:
+        """Train to `settings.steps`, yielding after each step.
+
+        Raises
+        ------
+        TsainError
+            If training goes astray more often than going back to healthy weights can mend.
+        """
+        while self.step < self.settings.steps:
+            start = time.perf_counter()
+            s = self.settings
+            check = self.step % s.check_every == 0
+            sampling = Sampling() if check else None
+            loss, note = self._optimise(sampling), ""
+            offsets = worst(offset_statistics(sampling)) if sampling is not None else None
+            if not math.isfinite(loss):
+                note = f"step {self.step}: loss not finite, step skipped"
+                self._count_recovery(note)
+            if offsets is not None and offsets.exploded:
+                note = (
+                    f"step {self.step}: offsets of {offsets.where} exploded (mean "
+                    f"{offsets.mean:.3g} px); back to the weights of step {self._healthy['step']}"
+                )
+                self._count_recovery(note)
+                self._go_back()
+            elif offsets is not None:
+                if offsets.suspicious:
+                    note = f"offsets of {offsets.where} have a mean of {offsets.mean:.3g} px"
+                    logger.warning(note)
+                if math.isfinite(loss):
+                    self._healthy = self._snapshot()
+            self.step += 1
+            due = self.step % s.validate_every == 0 or self.step == s.steps
+            validation = self.validate() if due and self.held_out else None
+            self.seconds += time.perf_counter() - start
+            yield Progress(self.step, s.steps, loss, validation, offsets, self.seconds, note)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bf16)
+
+    def _optimise(self, sampling: Sampling | None) -> float:
+        """One step; the loss. A step whose loss or gradient is not finite changes nothing."""
+        s = self.settings
+        for group in self.optimizer.param_groups:
+            group["lr"] = s.lr * s.lr_factor(self.step) * group["scale"]
+        before, truth, after = (t.to(self.device) for t in self.sampler.batch_at(self.step))
+        with self._autocast():
+            prediction = self.network(before, after, sampling)
+        loss = total_loss(prediction.float(), truth, s.loss)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), s.clip)
+        if not (torch.isfinite(loss) and torch.isfinite(norm)):
+            return math.nan
+        self.optimizer.step()
+        self._average()
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # starts as a plain average, so that early weights do not linger
+        decay = min(self.settings.ema, (self.step + 1) / (self.step + 10))
+        for mean, value in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
+            mean.lerp_(value, 1 - decay)
+
+    @torch.no_grad()
+    def validate(self) -> float:
+        """PSNR in dB of the averaged network, over all pixels of the held-out triplets."""
+        squared = []
+        for triplet in self.held_out:
+            before, truth, after = (
+                torch.from_numpy(i).to(self.device)[None, None] for i in triplet
+            )
+            with self._autocast():
+                prediction: Tensor = self.averaged(before, after)
+            squared.append((prediction.float().clamp(0, 1) - truth.clamp(0, 1)).square().mean())
+        return float(-10 * torch.log10(torch.stack(squared).mean()))
+
+    def _count_recovery(self, note: str) -> None:
+        self.recoveries += 1
+        logger.warning(note)
+        if self.recoveries > _MOST_RECOVERIES:
+            raise TsainError(
+                f"Training went astray {self.recoveries} times, last at {note}. "
+                "Start again with a lower learning rate."
+            )
+
+    def _snapshot(self) -> dict[str, Any]:
+        return copy.deepcopy(
+            {
+                "step": self.step,
+                "network": self.network.state_dict(),
+                "averaged": self.averaged.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+            }
+        )
+
+    def _go_back(self) -> None:
+        # the step counter goes on, so that the batches which did the harm are not drawn again
+        self._restore(self._healthy)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def save_state(self, path: Path) -> None:
+        """Write all that `load_state` needs to go on exactly; complete or not at all."""
+        partial = path.with_name(f".{path.name}.partial")
+        state = self._snapshot()
+        state |= {
+            "version": _STATE_VERSION,
+            "seconds": self.seconds,
+            "recoveries": self.recoveries,
+            "seed": self.sampler.seed,
+        }
+        torch.save(state, partial)
+        partial.replace(path)
+
+    def load_state(self, path: Path) -> None:
+        """Go on where `save_state` was called.
+
+        Raises
+        ------
+        TsainError
+            If the state belongs to another network, seed or version.
+        """
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if state.get("version") != _STATE_VERSION or state["seed"] != self.sampler.seed:
+            raise TsainError(
+                f"{path} is the state of another run (version {state.get('version')}, seed "
+                f"{state.get('seed')}); resume with the settings it was started with."
+            )
+        try:
+            self._restore(state)
+        except (RuntimeError, ValueError) as error:
+            raise TsainError(
+                f"{path} is the state of another network; resume with the preset it was started "
+                "with, or start in another folder."
+            ) from error
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.recoveries = state["recoveries"]
+        self._healthy = self._snapshot()

@@ -1,0 +1,63 @@
+"""Settings of a training run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from .losses import LossSettings
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Everything that steers a run, besides the data.
+
+    Attributes
+    ----------
+    steps : int
+        Total number of optimiser steps.
+    batch, crop : int
+        Crops in a batch, and their side in pixels.
+    lr : float
+        Learning rate of Adam, after `warmup` steps of linear rise.
+    decay : float
+        Last share of the steps over which the rate falls to zero along a half cosine. Before that
+        it does not depend on `steps`, so a run may be lengthened when it is resumed.
+    offset_lr : float
+        Factor on the rate of the convolutions that predict offsets.
+    clip : float
+        Largest norm of the gradient.
+    ema : float
+        Decay of the moving average of the weights, which is what is evaluated and saved.
+    validate_every, check_every, save_every : int
+        Steps between validations, between checks of the offsets, and between saved states.
+    bf16 : bool
+        Autocast convolutions to bfloat16. Offsets and sampling stay in float32.
+    seed : int
+    loss : LossSettings
+    """
+
+    steps: int = 5000
+    batch: int = 8
+    crop: int = 128
+    lr: float = 1e-3
+    warmup: int = 100
+    decay: float = 0.3
+    offset_lr: float = 0.5
+    clip: float = 0.5
+    ema: float = 0.999
+    validate_every: int = 250
+    check_every: int = 20
+    save_every: int = 100
+    bf16: bool = False
+    seed: int = 0
+    loss: LossSettings = field(default_factory=LossSettings)
+
+    def lr_factor(self, step: int) -> float:
+        """Factor on `lr` at a step: linear rise, constant, half cosine to zero."""
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        start = self.steps * (1 - self.decay)
+        if step <= start:
+            return 1.0
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - start) / (self.steps - start))))
