@@ -1,0 +1,31 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+_REPOSITORY = Path(__file__).resolve().parents[1]
+_VARIABLE = "TSAIN_EM_DATA"
+
+
+@pytest.fixture(scope="session")
+def em_data() -> Path:
+    """Folder of the real EM stacks: `train/` and `validate/` lie in it.
+
+    Taken from the environment variable TSAIN_EM_DATA, else `../shared/data` beside the
+    repository. A test that asks for it is skipped where neither is there; a variable that names
+    no folder is an error, for it would otherwise skip in silence what it was set to run.
+    """
+    named = os.environ.get(_VARIABLE)
+    if named:
+        folder = Path(named).expanduser()
+        if not folder.is_dir():
+            pytest.fail(f"{_VARIABLE} is {named!r}, which is no folder; correct or unset it.")
+        return folder.resolve()
+    folder = _REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"No real EM stacks: set {_VARIABLE} to their folder, or put them in {folder}")
+    return folder
