@@ -1,0 +1,68 @@
+"""The plugin's manifest: valid, light to discover, and true about what it names."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from npe2 import PluginManifest
+
+from napari_tsain._sample_data import em_phantom_layer
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+_DISCOVERY = """
+import sys
+import napari_tsain
+from npe2 import PluginManifest
+PluginManifest.from_file(sys.argv[1])
+heavy = {"torch", "torchvision", "numba", "cv2", "matplotlib", "napari", "qtpy"} & set(sys.modules)
+sys.exit(f"imported on discovery: {sorted(heavy)}" if heavy else 0)
+"""
+
+
+@pytest.fixture
+def manifest() -> PluginManifest:
+    return PluginManifest.from_file(REPOSITORY / "napari.yaml")
+
+
+def test_npe2_finds_no_fault() -> None:
+    command = [sys.executable, "-m", "npe2", "validate", str(REPOSITORY / "napari.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_python_name_imports(manifest: PluginManifest) -> None:
+    assert manifest.contributions.commands
+    manifest.validate_imports()
+
+
+def test_every_contribution_has_its_command(manifest: PluginManifest) -> None:
+    known = {command.id for command in manifest.contributions.commands or ()}
+    samples = manifest.contributions.sample_data or ()
+    assert {sample.command for sample in samples} <= known
+
+
+def test_discovery_is_light() -> None:
+    command = [sys.executable, "-c", _DISCOVERY, str(REPOSITORY / "napari_tsain" / "napari.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_phantom_layer_carries_its_geometry() -> None:
+    ((data, attributes, kind),) = em_phantom_layer()
+    assert kind == "image"
+    assert data.ndim == 3 and data.dtype == np.uint8
+    assert len(attributes["scale"]) == len(attributes["units"]) == data.ndim
+    assert attributes["scale"][0] > attributes["scale"][1] == attributes["scale"][2]
+
+
+def test_napari_takes_the_phantom_layer() -> None:
+    layers = pytest.importorskip("napari.layers", reason="napari is not installed")
+    layer = layers.Layer.create(*em_phantom_layer()[0])
+    assert layer.axis_labels == ("z", "y", "x")
+    assert tuple(layer.scale) == (40.0, 5.0, 5.0)
+    assert [str(unit) for unit in layer.units] == ["nanometer"] * 3
