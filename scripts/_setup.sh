@@ -61,8 +61,10 @@ install_packages() {
         -o DPkg::Lock::Timeout=300 "${missing[@]}"
 }
 
+# Libraries that were rebuilt for 64-bit time have another name on newer systems: libfoo1t64.
 is_installed() {
-    dpkg-query -W -f='${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed
+    { dpkg-query -W -f='${db:Status-Status}\n' "$1" "$1t64" 2>/dev/null || true; } |
+        grep -x installed >/dev/null
 }
 
 # as_root PACKAGES COMMAND...: PACKAGES are only named in the message when it cannot be done.

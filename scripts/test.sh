@@ -8,7 +8,8 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/_setup.sh"
 # A virtual screen, and the libraries that Qt loads but its wheels do not carry.
 set_up napari,test \
     xvfb libgl1 libegl1 libdbus-1-3 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 \
-    libxcb-keysyms1 libxcb-image0 libxcb-render-util0 libxcb-xkb1 libxcb-xinerama0
+    libxcb-keysyms1 libxcb-image0 libxcb-render-util0 libxcb-xkb1 libxcb-xinerama0 \
+    libxcb-shape0 libfontconfig1 libglib2.0-0
 
 status=0
 
