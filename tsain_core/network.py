@@ -123,6 +123,11 @@ class Features:
 
     levels: tuple[Tensor, Tensor, Tensor]
 
+    @property
+    def nbytes(self) -> int:
+        """Memory they take."""
+        return sum(level.numel() * level.element_size() for level in self.levels)
+
 
 def conv(c_in: int, c_out: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
     """Convolution that keeps the size at stride 1."""

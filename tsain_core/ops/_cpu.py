@@ -34,7 +34,8 @@ def _share(work: Callable[[int, int, int], None], first: int, last: int) -> None
         return
     edges = [first + (last - first) * i // threads for i in range(threads + 1)]
     pool = _pool(torch.get_num_threads())
-    jobs = [pool.submit(work, i, edges[i], edges[i + 1]) for i in range(threads)]
+    jobs = [pool.submit(work, i, edges[i], edges[i + 1]) for i in range(1, threads)]
+    work(0, edges[0], edges[1])
     for job in jobs:
         job.result()
 

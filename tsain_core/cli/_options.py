@@ -1,0 +1,139 @@
+"""Options that several subcommands take, and what they stand for."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+from ..errors import TsainError
+from ..models import InferenceSettings
+from ..schedule import Schedule, between, by_factor, by_step, parse_slices
+from ..volumes import Volume, open_volume
+
+Subparsers = Any  # argparse does not make the type public
+
+
+def add_command(
+    commands: Subparsers, shared: argparse.ArgumentParser, name: str, summary: str, examples: str
+) -> argparse.ArgumentParser:
+    """A subparser whose help ends with examples."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        parents=[shared],
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return parser
+
+
+def add_volume_options(parser: argparse.ArgumentParser) -> None:
+    """The input stack and what its file may not say."""
+    parser.add_argument("input", help="stack: TIFF, folder of slices, HDF5, Zarr, OME-Zarr, MRC")
+    parser.add_argument("--dataset", help="dataset in an HDF5 or Zarr file, such as volumes/raw")
+    parser.add_argument(
+        "--voxel-size",
+        nargs=3,
+        type=float,
+        metavar=("Z", "Y", "X"),
+        help="voxel size, if the file does not have it or has it wrong",
+    )
+    parser.add_argument("--unit", help="unit of voxel sizes, such as nanometer")
+
+
+def read_volume(args: argparse.Namespace) -> Volume:
+    """The input stack, with the voxel size given by hand if one is."""
+    volume = open_volume(args.input, dataset=args.dataset)
+    if args.voxel_size:
+        if min(args.voxel_size) <= 0:
+            raise TsainError(f"Voxel size {args.voxel_size}; needed are three positive numbers.")
+        volume = replace(volume, voxel_size=tuple(args.voxel_size))
+    if args.unit:
+        volume = replace(volume, unit=args.unit)
+    return volume
+
+
+def add_schedule_options(parser: argparse.ArgumentParser) -> None:
+    """What to compute."""
+    group = parser.add_argument_group("what to compute (twice as many slices by default)")
+    group.add_argument(
+        "--factor", type=int, choices=(2, 4, 8), help="slices: 2, 4 or 8 times as many"
+    )
+    group.add_argument(
+        "--z-size", type=float, help="or the z voxel size wanted, in the volume's unit"
+    )
+    group.add_argument(
+        "--replace",
+        type=parse_slices_option,
+        default=(),
+        metavar="12,57-59",
+        help="damaged slices to compute anew from their neighbours, counted from 0; alone or "
+        "together with --factor or --z-size",
+    )
+    group.add_argument(
+        "--between",
+        nargs=2,
+        type=int,
+        metavar=("A", "B"),
+        help="only slice A, --factor minus one slices between, and slice B",
+    )
+
+
+def parse_slices_option(text: str) -> tuple[int, ...]:
+    """`parse_slices` for argparse, which shows the message of this error only."""
+    try:
+        return parse_slices(text)
+    except TsainError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def make_schedule(args: argparse.Namespace, volume: Volume, any_position: bool) -> Schedule:
+    """The schedule that the options ask for.
+
+    Raises
+    ------
+    TsainError
+        If they contradict each other or the volume.
+    """
+    depth = volume.shape[0]
+    if args.between:
+        if args.replace or args.z_size:
+            raise TsainError("--between goes with --factor only; leave out the other options.")
+        return between(depth, *args.between, args.factor or 2, any_position)
+    if args.z_size is None:
+        factor = args.factor or (1 if args.replace else 2)
+        return by_factor(depth, factor, args.replace, any_position)
+    if args.factor:
+        raise TsainError("--factor and --z-size both say how many slices; give one of them.")
+    if volume.voxel_size is None:
+        raise TsainError(
+            "The stack has no voxel size, so --z-size means nothing; add --voxel-size Z Y X, "
+            "or use --factor."
+        )
+    step = Fraction(args.z_size / volume.voxel_size[0]).limit_denominator(1000)
+    return by_step(depth, step, args.replace, any_position)
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Which model, and how it is run."""
+    parser.add_argument(
+        "--model",
+        default="auto",
+        help="name of a model (see `tsain models`) or a model file; default: the best for the device",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+    parser.add_argument("--tile", type=int, help="side of the tiles in pixels; default: by memory")
+    parser.add_argument(
+        "--halo",
+        type=int,
+        help="pixels read around a tile; default: as far as the network looks",
+    )
+
+
+def inference_settings(args: argparse.Namespace) -> InferenceSettings:
+    """How a network is run, from the options."""
+    return InferenceSettings(args.device, args.precision, args.tile, args.halo)

@@ -1,0 +1,37 @@
+"""`tsain convert`: weights of the authors' code become a model file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..checkpoint import save
+from ..convert import convert
+from ..errors import TsainError
+from ..network import parameter_count
+from ._options import Subparsers, add_command
+
+_EXAMPLES = """\
+  tsain convert checkpoint.pth mine.safetensors
+  tsain interpolate stack.tif finer.zarr --model mine.safetensors"""
+
+
+def add_parser(commands: Subparsers, shared: argparse.ArgumentParser) -> None:
+    """Add this subcommand."""
+    parser = add_command(
+        commands, shared, "convert", "turn a checkpoint of the authors' code into ours", _EXAMPLES
+    )
+    parser.add_argument("checkpoint", help="file saved by the authors' training code")
+    parser.add_argument("output", type=Path, help="model file to write, .safetensors")
+    parser.add_argument("--name", help="of the model; default: the output's")
+    parser.add_argument("--half", action="store_true", help="store half precision")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Convert and say what came out."""
+    if args.output.suffix != ".safetensors":
+        raise TsainError(f"The output is {args.output.name}; needed is a name on .safetensors.")
+    network, info = convert(args.checkpoint, args.name or args.output.stem)
+    save(args.output, network, info, half=args.half)
+    print(f"{args.output}: {parameter_count(network):,} parameters, {info.settings}")

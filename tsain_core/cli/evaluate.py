@@ -1,0 +1,83 @@
+"""`tsain evaluate`: scores of models beside the baselines, by leaving slices out."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ..evaluate import CROP, TripletScore, evaluate, mean_by_model
+from ..metrics import Scores
+from ..models import BASELINES, open_model
+from ._options import (
+    Subparsers,
+    add_command,
+    add_model_options,
+    add_volume_options,
+    inference_settings,
+    read_volume,
+)
+
+_EXAMPLES = """\
+  tsain evaluate stack.tif
+  tsain evaluate stack.tif --model mine.safetensors --csv scores.csv --every 4"""
+
+_HEADER = ("psnr", "structure", "ssim", "ie", "sharpness")
+
+
+def add_parser(commands: Subparsers, shared: argparse.ArgumentParser) -> None:
+    """Add this subcommand."""
+    parser = add_command(
+        commands, shared, "evaluate", "score models on a stack by leaving slices out", _EXAMPLES
+    )
+    add_volume_options(parser)
+    add_model_options(parser)
+    parser.add_argument("--crop", type=int, default=CROP, help="side of the central crop scored")
+    parser.add_argument("--every", type=int, default=1, help="take every n-th triplet")
+    parser.add_argument("--csv", type=Path, help="write the scores of each triplet to this file")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print a table: the model, then the baselines."""
+    volume = read_volume(args)
+    models = [open_model(args.model, inference_settings(args))]
+    models += [open_model(name) for name in BASELINES if name != args.model]
+    triplets = len(range(1, volume.shape[0] - 1, args.every))
+    results: list[TripletScore] = []
+    with tqdm(total=triplets * len(models), unit="slice") as bar:
+        for result in evaluate(volume, models, args.crop, args.every):
+            results.append(result)
+            bar.update()
+    if args.csv:
+        _write_csv(args.csv, results)
+    print(f"{args.input}: mean of {triplets} triplets")
+    print(score_table(mean_by_model(results)))
+
+
+def score_table(scores: Mapping[str, Scores]) -> str:
+    """A Markdown table, a row a model."""
+    width = max(len(name) for name in (*scores, "model"))
+    lines = [
+        f"| {'model':<{width}} | PSNR dB | structure dB | SSIM   | IE    | sharpness |",
+        f"|{'-' * (width + 2)}|---------|--------------|--------|-------|-----------|",
+    ]
+    for name, s in scores.items():
+        lines.append(
+            f"| {name:<{width}} | {s.psnr:7.2f} | {s.structure:12.2f} | {s.ssim:6.3f} "
+            f"| {s.ie:5.2f} | {s.sharpness:9.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def _write_csv(path: Path, results: list[TripletScore]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["z", "model", *_HEADER])
+        for r in results:
+            values = asdict(r.scores)
+            writer.writerow([r.z, r.model, *(values[key] for key in _HEADER)])

@@ -1,0 +1,82 @@
+"""`tsain interpolate`: from a stack to a finer or repaired one."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+
+from ..intensity import IntensityRange, estimate_range
+from ..models import open_model
+from ..pipeline import interpolate_to_file, result_geometry, synthetic_slices
+from ..schedule import evaluations
+from ._options import (
+    Subparsers,
+    add_command,
+    add_model_options,
+    add_schedule_options,
+    add_volume_options,
+    inference_settings,
+    make_schedule,
+    read_volume,
+)
+from ._progress import with_progress
+
+logger = logging.getLogger(__name__)
+
+_EXAMPLES = """\
+  tsain interpolate stack.tif finer.zarr                     twice as many slices
+  tsain interpolate cremi.h5 finer.h5 --factor 4             four times as many
+  tsain interpolate stack.mrc iso.zarr --z-size 10           10 nm between slices
+  tsain interpolate slices/ repaired.tif --replace 12,57-59  compute damaged slices anew
+  tsain interpolate stack.tif pair.tif --between 12 15       what lies between two slices
+  tsain interpolate stack.tif mean.tif --model mean          the mean of neighbours, to compare"""
+
+
+def add_parser(commands: Subparsers, shared: argparse.ArgumentParser) -> None:
+    """Add this subcommand."""
+    parser = add_command(
+        commands, shared, "interpolate", "compute the slices in between", _EXAMPLES
+    )
+    add_volume_options(parser)
+    parser.add_argument("output", help="result: .tif, .h5, .zarr (OME-Zarr with a pyramid)")
+    add_schedule_options(parser)
+    add_model_options(parser)
+    parser.add_argument(
+        "--range",
+        nargs=2,
+        type=float,
+        metavar=("LO", "HI"),
+        help="grey values taken as black and white; default: percentiles of the stack",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing result")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Interpolate and write."""
+    volume = read_volume(args)
+    model = open_model(args.model, inference_settings(args))
+    schedule = make_schedule(args, volume, model.any_position)
+    intensity = (
+        IntensityRange(*args.range) if args.range else estimate_range(volume, model.percentiles)
+    )
+    geometry = result_geometry(volume, schedule)
+    logger.info(
+        "%s: %d slices, %d of them synthetic, by %s (intensities %g to %g)",
+        args.output,
+        geometry.shape[0],
+        len(synthetic_slices(volume, schedule)),
+        model.name,
+        intensity.lo,
+        intensity.hi,
+    )
+    if schedule.largest_shift:
+        logger.info(
+            "Slices lie up to %.3f source slices from their exact place: the network halves gaps.",
+            schedule.largest_shift,
+        )
+    events = interpolate_to_file(
+        volume, args.output, schedule, model, intensity, overwrite=args.overwrite
+    )
+    for _ in with_progress(events, evaluations(schedule, model.any_position)):
+        pass

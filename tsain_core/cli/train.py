@@ -1,0 +1,132 @@
+"""`tsain train`: make weights from a recipe."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ..checkpoint import ModelInfo, load, save
+from ..errors import TsainError
+from ..models import choose_device
+from ..network import PRESETS, TSAIN
+from ..training import Progress, Trainer, TripletSampler
+from ..training.recipe import Recipe, read_recipe
+from ._options import Subparsers, add_command
+
+logger = logging.getLogger(__name__)
+
+_HELD_OUT_CROP = 512
+_HELD_OUT_TRIPLETS = 3  # of each volume
+_EXAMPLES = """\
+  tsain train weights/tsain-lite.toml --data stacks/ --output runs/lite
+  tsain train weights/tsain-lite.toml --data stacks/ --output runs/lite --resume --steps 20000
+  tsain train mine.toml --data . --output runs/mine --start weights/tsain-lite.safetensors"""
+
+
+def add_parser(commands: Subparsers, shared: argparse.ArgumentParser) -> None:
+    """Add this subcommand."""
+    parser = add_command(commands, shared, "train", "train a network by a recipe", _EXAMPLES)
+    parser.add_argument("recipe", type=Path, help="TOML file: data, preset, settings")
+    parser.add_argument("--data", type=Path, default=Path(), help="folder the recipe's paths start from")
+    parser.add_argument("--output", type=Path, required=True, help="folder for model, state and log")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
+    parser.add_argument("--start", type=Path, help="model file whose weights to start from")
+    parser.add_argument("--steps", type=int, help="instead of the recipe's")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train, and write the model file at the end."""
+    recipe = read_recipe(args.recipe)
+    if args.steps:
+        recipe = replace(recipe, settings=replace(recipe.settings, steps=args.steps))
+    state = args.output / "state.pt"
+    if state.exists() and not args.resume:
+        raise TsainError(
+            f"{args.output} holds a run already; add --resume to go on with it, or choose another "
+            "folder."
+        )
+    args.output.mkdir(parents=True, exist_ok=True)
+    trainer = _trainer(recipe, args)
+    if args.resume:
+        if not state.exists():
+            raise TsainError(f"{args.output} holds no run to resume; leave out --resume.")
+        trainer.load_state(state)
+    _loop(trainer, args.output)
+    path = args.output / f"{recipe.name}.safetensors"
+    save(path, trainer.averaged, _info(recipe, trainer))
+    print(f"{path}: {trainer.step} steps in {trainer.seconds / 60:.0f} minutes")
+
+
+def _trainer(recipe: Recipe, args: argparse.Namespace) -> Trainer:
+    torch.manual_seed(recipe.settings.seed)
+    network = TSAIN(PRESETS[recipe.preset])
+    if args.start:
+        network, info = load(args.start)
+        if info.settings != PRESETS[recipe.preset]:
+            raise TsainError(
+                f"{args.start.name} is no {recipe.preset}; start from a model of that preset."
+            )
+    parts = recipe.load_sources(args.data)
+    held_out = [
+        triplet
+        for _, held in parts
+        for triplet in list(held.fixed(_HELD_OUT_CROP))[:_HELD_OUT_TRIPLETS]
+    ]
+    s = recipe.settings
+    sampler = TripletSampler([training for training, _ in parts], s.crop, s.batch, s.seed)
+    return Trainer(network, sampler, s, held_out, choose_device(args.device))
+
+
+def _loop(trainer: Trainer, folder: Path) -> None:
+    """Run to the end, with a progress bar, a log and states to resume from."""
+    state = folder / "state.pt"
+    steps, every = trainer.settings.steps, trainer.settings.save_every
+    with (
+        (folder / "log.csv").open("a", newline="") as file,
+        tqdm(total=steps, initial=trainer.step, unit="step") as bar,
+    ):
+        log = csv.writer(file)
+        if file.tell() == 0:
+            log.writerow(["step", "loss", "held_out_psnr", "largest_mean_offset", "seconds"])
+        recent: list[float] = []
+        for progress in trainer.run():
+            recent.append(progress.loss)
+            bar.update()
+            if progress.step % every == 0 or progress.step == steps or progress.validation:
+                log.writerow(_row(progress, float(np.nanmean(recent))))
+                file.flush()
+                recent.clear()
+            if progress.validation is not None:
+                bar.set_postfix(held_out=f"{progress.validation:.2f} dB")
+            if progress.step % every == 0 or progress.step == steps:
+                trainer.save_state(state)
+
+
+def _row(progress: Progress, loss: float) -> list[object]:
+    offsets = progress.offsets.mean if progress.offsets else None
+    return [progress.step, loss, progress.validation, offsets, round(progress.seconds)]
+
+
+def _info(recipe: Recipe, trainer: Trainer) -> ModelInfo:
+    training = recipe.provenance() | {
+        "steps": trainer.step,
+        "minutes": round(trainer.seconds / 60),
+        "device": str(trainer.device),
+        "recoveries": trainer.recoveries,
+    }
+    return ModelInfo(
+        name=recipe.name,
+        settings=trainer.network.settings,
+        preset=recipe.preset,
+        licence=recipe.licence,
+        training=training,
+    )

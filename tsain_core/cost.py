@@ -1,0 +1,70 @@
+"""What a network costs: multiply-adds, memory, and how far it looks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .network import TSAIN, NetworkSettings, Sampling
+from .ops import DeformConv2d
+
+# Peak memory of a forward pass over that of one feature map, measured on CPU and rounded up; it is
+# reached in a refinement block, where offsets, masks and their copies live beside the features.
+_PEAK_MAPS = 30.0
+
+
+def multiply_adds(settings: NetworkSettings, height: int, width: int) -> int:
+    """Multiply-adds of all convolutions for one pair of (height, width) slices."""
+    total = 0
+
+    def count(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        weight = module.weight
+        assert isinstance(weight, Tensor)
+        total += output.numel() * weight[0].numel()
+
+    with torch.device("meta"):
+        network = TSAIN(settings)
+        image = torch.empty(1, 1, height, width)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | DeformConv2d):
+            module.register_forward_hook(count)
+    with torch.no_grad():
+        network(image, image)
+    return total
+
+
+def receptive_radius(settings: NetworkSettings) -> int:
+    """Upper bound in pixels of how far the result at a pixel looks when all offsets are zero."""
+    s = settings
+    encoder = 1 + 2 * s.feature_blocks
+    # Pyramid down: convolutions of stride 2 at levels 1 and 2, ordinary ones at levels 2 and 3.
+    down = 1 + 2 + 2 + 4
+    # Up: level 3 compares, guides, predicts offsets, samples; level 2 upsamples and merges; so
+    # does level 1. All other paths through the tower are no longer.
+    up = 4 * 4 + (4 + 2) + (2 + 1)
+    blocks = 5 * s.rsabs + 4 * s.drbs
+    reconstruction = 1 + 2 * s.reconstruction_blocks + 1
+    return s.unshuffle * (encoder + down + up + blocks + reconstruction)
+
+
+def offset_reach(sampling: Sampling) -> int:
+    """How many pixels the sampling offsets of a forward pass add to the receptive radius.
+
+    Towers run side by side, so their largest offset counts; blocks in a row add up.
+    """
+
+    def largest(points: object) -> float:
+        return float(points.offset.abs().amax()) * points.stride  # type: ignore[attr-defined]
+
+    temporal = max((largest(p) for p in sampling.temporal.values()), default=0.0)
+    rsab = sum(largest(p) for p in sampling.rsab)
+    blocks = {block for block, _ in sampling.drb}
+    drb = sum(max(largest(p) for (b, _), p in sampling.drb.items() if b == i) for i in blocks)
+    return int(-(-(temporal + rsab + drb) // 1))
+
+
+def peak_bytes(settings: NetworkSettings, height: int, width: int, half: bool) -> int:
+    """Estimated memory of one forward pass on a (height, width) pair, weights excluded."""
+    pixels = height * width / settings.unshuffle**2
+    return int(pixels * settings.channels * (2 if half else 4) * _PEAK_MAPS)

@@ -1,0 +1,99 @@
+"""Leave-one-out scores on a stack: each slice is computed from its neighbours and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import TsainError
+from .intensity import estimate_range
+from .metrics import Scores, mean_scores, score
+from .models import Image, SliceModel, TileDone
+
+#: Side in pixels of the central crop that is scored.
+CROP = 512
+
+
+@dataclass(frozen=True)
+class TripletScore:
+    """Scores of one model on slice `z`, computed from z - 1 and z + 1."""
+
+    z: int
+    model: str
+    scores: Scores
+
+
+def evaluate(
+    volume: Any, models: Sequence[SliceModel], crop: int = CROP, every: int = 1
+) -> Iterator[TripletScore]:
+    """Score models on every triplet of a stack.
+
+    Parameters
+    ----------
+    volume : Volume or array-like (z, y, x)
+    models : sequence of SliceModel
+    crop : int
+        Side of the central crop; smaller slices are taken whole. The models see only the crop.
+    every : int
+        Take every n-th triplet.
+
+    Yields
+    ------
+    TripletScore
+        For each triplet, one a model.
+
+    Raises
+    ------
+    TsainError
+        If the stack has fewer than three slices.
+
+    Notes
+    -----
+    Grey values of dtypes other than uint8 are scaled to 0..255 by the volume's intensity range
+    before they are compared.
+    """
+    depth, height, width = volume.shape
+    if depth < 3:
+        raise TsainError(f"The stack has {depth} slices; needed are at least 3 to leave one out.")
+    h, w = min(crop, height), min(crop, width)
+    cut = np.s_[(height - h) // 2 :, (width - w) // 2 :]
+    ranges = {m.name: estimate_range(volume, m.percentiles) for m in models}
+    grey = estimate_range(volume, models[0].percentiles) if volume.dtype != np.uint8 else None
+    for z in range(1, depth - 1, every):
+        triplet = [np.asarray(volume[i])[cut][:h, :w] for i in (z - 1, z, z + 1)]
+        truth = _grey(triplet[1], grey)
+        for model in models:
+            intensity = ranges[model.name]
+            image = _last(model.between(*(intensity.to_unit(triplet[i]) for i in (0, 2))))
+            values = image * (intensity.hi - intensity.lo) + intensity.lo
+            yield TripletScore(z, model.name, score(_grey(values, grey), truth))
+
+
+def mean_by_model(results: Iterable[TripletScore]) -> dict[str, Scores]:
+    """Model name -> mean of its scores, in the order the models appear."""
+    collected: dict[str, list[Scores]] = {}
+    for result in results:
+        collected.setdefault(result.model, []).append(result.scores)
+    return {name: mean_scores(scores) for name, scores in collected.items()}
+
+
+def _grey(image: NDArray[Any], intensity: Any) -> NDArray[np.float32]:
+    """Grey levels 0 to 255, as `score` wants them."""
+    if intensity is None:
+        return np.asarray(image, np.float32)
+    grey: NDArray[np.float32] = intensity.to_unit(image) * np.float32(255)
+    return grey
+
+
+def _last(work: Generator[TileDone, None, Image]) -> Image:
+    """Run a model to its end; its image."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as stop:
+            image: Image = stop.value
+            return image

@@ -1,0 +1,114 @@
+"""Running a schedule over a volume: slices come out in order, progress with every tile."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .intensity import IntensityRange, estimate_range
+from .models import Image, SliceModel, TileDone
+from .schedule import Schedule, evaluations, halvings
+
+
+@dataclass(frozen=True)
+class Step:
+    """Part of a slice is done: progress, and a place to stop.
+
+    Attributes
+    ----------
+    index : int
+        Slice of the result that is being computed.
+    done : float
+        Runs of the model that are finished, with the fraction of this one.
+    total : int
+        Runs of the model in all, one for each synthetic slice as a rule; real slices cost nothing.
+    """
+
+    index: int
+    done: float
+    total: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A slice of the result, in the dtype of the volume.
+
+    Real slices are the very values of the source.
+    """
+
+    index: int
+    image: NDArray[Any]
+    synthetic: bool
+
+
+def interpolate(
+    volume: Any,
+    schedule: Schedule,
+    model: SliceModel,
+    intensity: IntensityRange | None = None,
+) -> Iterator[Step | Finished]:
+    """Compute a schedule.
+
+    Parameters
+    ----------
+    volume : Volume or array-like (z, y, x)
+        Read a slice at a time.
+    schedule : Schedule
+    model : SliceModel
+    intensity : IntensityRange, optional
+        Of the whole volume; None estimates it with the model's percentiles.
+
+    Yields
+    ------
+    Step or Finished
+        `Finished` in ascending order of z, each slice of the schedule once. Closing the generator
+        stops within a tile.
+
+    Raises
+    ------
+    TsainError
+        If memory does not suffice.
+    """
+    intensity = intensity or estimate_range(volume, model.percentiles)
+    total = evaluations(schedule, model.any_position)
+    done = 0
+    images: dict[int, Image] = {}  # scaled real slices at the ends of the latest gap
+    ordered = enumerate(schedule.slices)
+    for (before, after), gap in groupby(ordered, key=lambda item: (item[1].before, item[1].after)):
+        if before == after:
+            for index, _ in gap:
+                yield Finished(index, np.asarray(volume[before]), synthetic=False)
+            continue
+        # an array object stays the same from gap to gap: models know slices by it
+        images = {
+            z: images[z] if z in images else intensity.to_unit(volume[z]) for z in (before, after)
+        }
+        known = {Fraction(0): images[before], Fraction(1): images[after]}
+        for index, wanted in gap:
+            for low, middle, high in halvings(wanted.fraction, model.any_position):
+                if middle in known:
+                    continue
+                work = model.between(known[low], known[high], (middle - low) / (high - low))
+                known[middle] = yield from _steps(work, index, done, total)
+                done += 1
+            image = intensity.from_unit(known[wanted.fraction], volume.dtype)
+            yield Finished(index, image, synthetic=True)
+
+
+def _steps(
+    work: Generator[TileDone, None, Image], index: int, done: int, total: int
+) -> Generator[Step, None, Image]:
+    """Pass on a model's progress; returns its image."""
+    while True:
+        try:
+            tile = next(work)
+        except StopIteration as stop:
+            image: Image = stop.value
+            return image
+        yield Step(index, done + tile.done / tile.total, total)

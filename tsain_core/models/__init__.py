@@ -1,0 +1,24 @@
+"""Methods that compute a slice between two slices: networks and baselines behind one face."""
+
+from .baseline_models import BASELINES, BaselineModel
+from .catalogue import default_model, describe_models, open_model, shipped_models
+from .device import Precision, choose_device, free_memory
+from .network_model import InferenceSettings, NetworkModel
+from .slice_model import Image, SliceModel, TileDone
+
+__all__ = [
+    "BASELINES",
+    "BaselineModel",
+    "Image",
+    "InferenceSettings",
+    "NetworkModel",
+    "Precision",
+    "SliceModel",
+    "TileDone",
+    "choose_device",
+    "default_model",
+    "describe_models",
+    "free_memory",
+    "open_model",
+    "shipped_models",
+]

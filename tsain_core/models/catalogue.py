@@ -1,0 +1,65 @@
+"""Finding models: shipped weights, files, baselines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .._resources import weights_folder
+from ..checkpoint import ModelInfo, load, read_info
+from ..errors import TsainError
+from .baseline_models import BASELINES, BaselineModel
+from .device import choose_device
+from .network_model import InferenceSettings, NetworkModel
+from .slice_model import SliceModel
+
+
+def shipped_models() -> dict[str, Path]:
+    """Name -> file of the weights that come with this installation."""
+    return {path.stem: path for path in sorted(weights_folder().glob("*.safetensors"))}
+
+
+def describe_models() -> dict[str, ModelInfo | None]:
+    """Name -> what the model file says; None for the baselines."""
+    shipped = {name: read_info(path) for name, path in shipped_models().items()}
+    return {**shipped, **dict.fromkeys(BASELINES)}
+
+
+def default_model(device: str = "auto") -> str:
+    """Name of the best shipped model that is comfortable on the device."""
+    shipped = shipped_models()
+    if choose_device(device).type == "cpu" or "tsain" not in shipped:
+        return "tsain-lite"
+    return "tsain"
+
+
+def open_model(
+    name: str | Path, settings: InferenceSettings = InferenceSettings()
+) -> SliceModel:
+    """A model by name or file.
+
+    Parameters
+    ----------
+    name : str or Path
+        "auto", a shipped model, a baseline of `BASELINES`, or the path of a model file.
+    settings : InferenceSettings
+        Device, precision and tiles, for networks.
+
+    Raises
+    ------
+    TsainError
+        If there is no such model, or the file cannot be understood.
+    """
+    text = str(name)
+    if text in BASELINES:
+        return BaselineModel(text)
+    if text == "auto":
+        text = default_model(settings.device)
+    shipped = shipped_models()
+    path = shipped.get(text, Path(text))
+    if not path.exists():
+        known = ", ".join([*shipped, *BASELINES])
+        raise TsainError(
+            f"There is no model {text!r}; needed is one of {known}, or the path of a model file."
+        )
+    network, info = load(path)
+    return NetworkModel(network, info, choose_device(settings.device), settings)

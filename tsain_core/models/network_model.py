@@ -1,0 +1,254 @@
+"""A network as a slice model: padding, tiles, features kept from pair to pair."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..checkpoint import ModelInfo
+from ..cost import offset_reach, peak_bytes, receptive_radius
+from ..errors import TsainError
+from ..network import TSAIN, Features, Sampling
+from ..tiles import Region, Tile, ceil_to, tile_image
+from .device import Precision, automatic_precision, free_memory
+from .slice_model import Image, TileDone
+
+logger = logging.getLogger(__name__)
+
+_SMALLEST_TILE = 64
+_LARGEST_TILE = 4096
+_MEMORY_SHARE = 0.4  # of the free memory that a forward pass may take
+_FEATURE_SHARE = 0.2  # of the free memory for features kept for the next pair
+_MOST_IMAGES = 6  # whose features are kept: those of the halvings of one gap
+
+
+@dataclass(frozen=True)
+class InferenceSettings:
+    """How a network is run.
+
+    Attributes
+    ----------
+    device : str
+        "auto" takes CUDA, then MPS, then CPU; otherwise as torch names it.
+    precision : "auto", "fp32" or "bf16"
+        Of the convolutions; sampling is float32 always.
+    tile : int or None
+        Side of the tiles' write regions in pixels; None chooses from the free memory.
+    halo : int or None
+        Pixels read around a tile; None takes the receptive radius plus the offsets met.
+    """
+
+    device: str = "auto"
+    precision: Precision = "auto"
+    tile: int | None = None
+    halo: int | None = None
+
+
+class NetworkModel:
+    """Runs a network on slices of any size.
+
+    Features of a slice serve both its pairs: those of the latest slices are kept, as far as memory
+    allows. If device memory runs out the tile is halved and the slice is computed again.
+
+    Parameters
+    ----------
+    network : TSAIN
+    info : ModelInfo
+    device : torch.device
+    settings : InferenceSettings
+    """
+
+    any_position = False
+
+    def __init__(
+        self,
+        network: TSAIN,
+        info: ModelInfo,
+        device: torch.device,
+        settings: InferenceSettings = InferenceSettings(),
+    ) -> None:
+        self.network = network.to(device, memory_format=torch.channels_last).eval()
+        self.info, self.device, self.settings = info, device, settings
+        self.precision = automatic_precision(device, settings.precision)
+        self.tile, self.halo = settings.tile, settings.halo
+        self._kept = _FeatureCache(int(free_memory(device) * _FEATURE_SHARE))
+
+    @property
+    def name(self) -> str:
+        """Name of the weights."""
+        return self.info.name
+
+    @property
+    def percentiles(self) -> tuple[float, float]:
+        """See `SliceModel.percentiles`."""
+        return self.info.intensity_percentiles
+
+    def provenance(self) -> dict[str, object]:
+        """See `SliceModel.provenance`."""
+        return {
+            "model": self.info.name,
+            "weights_sha256": self.info.weights_hash,
+            "licence": self.info.licence,
+            "precision": self.precision,
+        }
+
+    def between(
+        self, before: Image, after: Image, fraction: Fraction = Fraction(1, 2)
+    ) -> Generator[TileDone, None, Image]:
+        """See `SliceModel.between`; only the middle.
+
+        Raises
+        ------
+        TsainError
+            If memory does not suffice for the smallest tile.
+        ValueError
+            If the fraction is not 1/2, or the slices differ in size.
+        """
+        if fraction != Fraction(1, 2):
+            raise ValueError(f"Fraction is {fraction}; the network computes 1/2 only.")
+        if before.shape != after.shape:
+            raise ValueError(f"Slices are {before.shape} and {after.shape}; they must agree.")
+        while True:
+            try:
+                return (yield from self._compute(before, after))
+            except RuntimeError as error:
+                if not _is_out_of_memory(error):
+                    raise
+                self._halve_tile(before.shape)
+
+    def _compute(self, before: Image, after: Image) -> Generator[TileDone, None, Image]:
+        tiles = self.plan(before, after)
+        multiple = self.network.settings.multiple
+        pair = [(image, pad_to_multiple(image, multiple)) for image in (before, after)]
+        out = np.empty(before.shape, np.float32)
+        for i, tile in enumerate(tiles):
+            result = self._run_tile(pair, tile.read)
+            out[tile.write.slices] = result[tile.write.within(tile.read).slices]
+            yield TileDone(i + 1, len(tiles))
+        return out
+
+    def plan(self, before: Image, after: Image) -> list[Tile]:
+        """Tiles for slices of this size; the first call fixes tile and halo."""
+        height, width = before.shape
+        if self.tile is None:
+            self.tile = self._tile_for_memory()
+        if self.halo is None and max(height, width) > self.tile:
+            self.halo = self._measure_halo(before, after)
+            logger.info("Tiles of %d px with a halo of %d px", self.tile, self.halo)
+        multiple = self.network.settings.multiple
+        return tile_image((height, width), self.tile, self.halo or 0, multiple)
+
+    def _tile_for_memory(self) -> int:
+        budget = free_memory(self.device) * _MEMORY_SHARE
+        half = self.precision == "bf16"
+        per_pixel = peak_bytes(self.network.settings, 1024, 1024, half) / 1024**2
+        side = int((budget / per_pixel) ** 0.5) - 2 * receptive_radius(self.network.settings)
+        side = min(max(side, 4 * _SMALLEST_TILE), _LARGEST_TILE)
+        return side // self.network.settings.multiple * self.network.settings.multiple
+
+    def _measure_halo(self, before: Image, after: Image) -> int:
+        """Receptive radius plus the largest offsets in the middle of this pair."""
+        radius = receptive_radius(self.network.settings)
+        m = self.network.settings.multiple
+        (y, h), (x, w) = (
+            ((size - min(size, 512)) // 2, min(size, 512) // m * m) for size in before.shape
+        )
+        if not h or not w:
+            return radius
+        sampling = Sampling()
+        with torch.inference_mode(), self._autocast():
+            a, b = (self._tensor(image[y : y + h, x : x + w]) for image in (before, after))
+            self.network(a, b, sampling)
+        return radius + offset_reach(sampling)
+
+    def _run_tile(self, pair: Sequence[tuple[Image, Image]], read: Region) -> Image:
+        """Result for a read region, from (image, padded image) of both slices."""
+        with torch.inference_mode(), self._autocast():
+            features = [self._encode(image, padded, read) for image, padded in pair]
+            out: Image = self.network.between(*features).float().cpu().numpy()[0, 0]
+        if self.network.settings.residual:
+            y, x = read.slices
+            out = out + (pair[0][1][y, x] + pair[1][1][y, x]) / 2
+        return out
+
+    def _encode(self, image: Image, padded: Image, read: Region) -> Features:
+        features = self._kept.get(image, read)
+        if features is None:
+            y, x = read.slices
+            features = self.network.encode(self._tensor(padded[y, x]))
+            self._kept.put(image, read, features)
+        return features
+
+    def _tensor(self, image: Image) -> Tensor:
+        contiguous = np.ascontiguousarray(image, dtype=np.float32)
+        return torch.from_numpy(contiguous)[None, None].to(self.device)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.precision == "bf16"
+        )
+
+    def _halve_tile(self, shape: tuple[int, ...]) -> None:
+        assert self.tile is not None
+        smaller = ceil_to(min(self.tile, max(shape)) // 2, self.network.settings.multiple)
+        if smaller < _SMALLEST_TILE:
+            raise TsainError(
+                f"Memory of {self.device} does not suffice for tiles of {self.tile} px; close "
+                "other programs, or choose another device or a smaller model."
+            )
+        self.tile = smaller
+        self._kept = _FeatureCache(self._kept.budget // 2)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        logger.warning("Out of memory on %s: going on with tiles of %d px", self.device, smaller)
+
+
+class _FeatureCache:
+    """Features of tiles of the latest slices; the least recently used go first.
+
+    A slice is known by its array object, which is kept alive, so that no other array can be
+    mistaken for it.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self._size = 0
+        self._entries: OrderedDict[tuple[int, Region], tuple[Image, Features]] = OrderedDict()
+
+    def get(self, image: Image, read: Region) -> Features | None:
+        entry = self._entries.get((id(image), read))
+        if entry is None:
+            return None
+        self._entries.move_to_end((id(image), read))
+        return entry[1]
+
+    def put(self, image: Image, read: Region, features: Features) -> None:
+        self._entries[id(image), read] = image, features
+        self._size += features.nbytes
+        images = list(dict.fromkeys(key[0] for key in self._entries))
+        while self._entries and (self._size > self.budget or len(images) > _MOST_IMAGES):
+            oldest = next(iter(self._entries))
+            self._size -= self._entries.pop(oldest)[1].nbytes
+            images = list(dict.fromkeys(key[0] for key in self._entries))
+
+
+def pad_to_multiple(image: Image, multiple: int) -> Image:
+    """Reflect at the bottom and right; replicate where a side is too short to reflect."""
+    height, width = image.shape
+    bottom, right = (ceil_to(n, multiple) - n for n in (height, width))
+    if not bottom and not right:
+        return image
+    mode = "reflect" if bottom < height and right < width else "edge"
+    return np.pad(image, ((0, bottom), (0, right)), mode=mode)  # type: ignore[call-overload, no-any-return]
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # the CPU allocator raises a plain RuntimeError
+    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)

@@ -1,0 +1,113 @@
+"""From a volume to a file: run a schedule and write the result with its scale and its history."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from . import __version__
+from .intensity import IntensityRange, estimate_range
+from .interpolate import Finished, Step, interpolate
+from .models import SliceModel
+from .schedule import Schedule
+from .volumes import Volume, create_volume
+
+
+@dataclass(frozen=True)
+class ResultGeometry:
+    """Where the result lies: shape (z, y, x), voxel size and offset in the source's unit."""
+
+    shape: tuple[int, int, int]
+    voxel_size: tuple[float, float, float] | None
+    offset: tuple[float, float, float]
+
+
+def result_geometry(volume: Volume, schedule: Schedule) -> ResultGeometry:
+    """Geometry of a schedule's result: finer in z, its first slice where the source has it."""
+    shape = (len(schedule.slices), *volume.shape[1:])
+    z, y, x = volume.offset
+    if volume.voxel_size is None:
+        return ResultGeometry(shape, None, volume.offset)
+    dz, dy, dx = volume.voxel_size
+    start = z + float(schedule.slices[0].position) * dz
+    return ResultGeometry(shape, (dz * float(schedule.step), dy, dx), (start, y, x))
+
+
+def synthetic_slices(volume: Volume, schedule: Schedule) -> tuple[int, ...]:
+    """Slices of the result that were never acquired: computed now, or already in the source."""
+    old = set(volume.synthetic)
+    return tuple(
+        i for i, s in enumerate(schedule.slices) if s.synthetic or s.before in old
+    )
+
+
+def provenance(
+    volume: Volume, schedule: Schedule, model: SliceModel, intensity: IntensityRange
+) -> dict[str, object]:
+    """What the result says about how it was made; JSON-able."""
+    return {
+        "software": f"napari-tsain {__version__}",
+        **model.provenance(),
+        "intensity_range": [intensity.lo, intensity.hi],
+        "z_step": str(schedule.step),
+        "largest_z_shift": schedule.largest_shift,
+        "source": os.path.basename(os.path.normpath(volume.source)),
+        **({"source_provenance": volume.provenance} if volume.provenance else {}),
+    }
+
+
+def interpolate_to_file(
+    volume: Volume,
+    path: str | os.PathLike[str],
+    schedule: Schedule,
+    model: SliceModel,
+    intensity: IntensityRange | None = None,
+    *,
+    overwrite: bool = False,
+) -> Iterator[Step | Finished]:
+    """Compute a schedule and write it, slice by slice.
+
+    The result appears under `path` when it is complete. Closing the generator, an error, or a
+    killed process leave nothing there.
+
+    Parameters
+    ----------
+    volume : Volume
+    path : path
+        Its suffix tells the format: .tif, .h5, .zarr.
+    schedule : Schedule
+    model : SliceModel
+    intensity : IntensityRange, optional
+        Estimated from the volume by default.
+    overwrite : bool
+        Replace an existing result, at the end.
+
+    Yields
+    ------
+    Step or Finished
+        As `interpolate`.
+
+    Raises
+    ------
+    TsainError
+        If the result cannot be written, or would overwrite the source.
+    """
+    intensity = intensity or estimate_range(volume, model.percentiles)
+    geometry = result_geometry(volume, schedule)
+    with create_volume(
+        path,
+        geometry.shape,
+        volume.dtype,
+        voxel_size=geometry.voxel_size,
+        unit=volume.unit,
+        offset=geometry.offset,
+        synthetic=synthetic_slices(volume, schedule),
+        provenance=provenance(volume, schedule, model, intensity),
+        overwrite=overwrite,
+        source=volume.source,
+    ) as writer:
+        for event in interpolate(volume, schedule, model, intensity):
+            if isinstance(event, Finished):
+                writer.write(event.index, event.image)
+            yield event

@@ -1,0 +1,168 @@
+"""Training recipes: a TOML file that says on what and how, so that a run can be repeated."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import TsainError
+from ..intensity import estimate_range
+from ..network import PRESETS
+from ..volumes import open_volume
+from .augment import Augmentation
+from .data import TripletSource
+from .losses import LossSettings
+from .settings import TrainingSettings
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class VolumeEntry:
+    """A `[[volume]]` table: a stack and how triplets are taken from it."""
+
+    path: str
+    licence: str
+    dataset: str | None
+    axes: tuple[int, ...]
+    spacings: tuple[int, ...]
+    weight: float
+    augmentation: Augmentation
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training recipe.
+
+    Attributes
+    ----------
+    name, preset, licence : str
+        Of the model that comes out.
+    held_out : float
+        Share of the z slices of each volume kept for validation.
+    settings : TrainingSettings
+    volumes : tuple of VolumeEntry
+    """
+
+    name: str
+    preset: str
+    licence: str
+    held_out: float
+    settings: TrainingSettings
+    volumes: tuple[VolumeEntry, ...]
+
+    def load_sources(self, folder: Path) -> list[tuple[TripletSource, TripletSource]]:
+        """(training, held-out) part of each volume; paths are relative to `folder`.
+
+        Raises
+        ------
+        TsainError
+            If a volume cannot be read or is too thin.
+        """
+        parts = []
+        for entry in self.volumes:
+            volume = open_volume(folder / entry.path, dataset=entry.dataset)
+            array = np.asarray(volume.data)
+            source = TripletSource(
+                array,
+                estimate_range(array),
+                entry.axes,
+                entry.spacings,
+                entry.weight,
+                entry.augmentation,
+            )
+            parts.append(source.split(self.held_out))
+        return parts
+
+    def provenance(self) -> dict[str, Any]:
+        """What a model card must say of the data."""
+        return {
+            "volumes": [
+                {
+                    "file": Path(v.path).name,
+                    "licence": v.licence,
+                    "axes": list(v.axes),
+                    "spacings": list(v.spacings),
+                    "weight": v.weight,
+                }
+                for v in self.volumes
+            ],
+            "held_out": self.held_out,
+            "batch": self.settings.batch,
+            "crop": self.settings.crop,
+            "lr": self.settings.lr,
+            "seed": self.settings.seed,
+            "loss": {f.name: getattr(self.settings.loss, f.name) for f in fields(LossSettings)},
+        }
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe.
+
+    Raises
+    ------
+    TsainError
+        If the file is missing, no TOML, or has an unknown or missing entry.
+    """
+    try:
+        values = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise TsainError(f"No training recipe can be read at {path}: {error.strerror}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise TsainError(f"{path.name} is no TOML file: {error}.") from error
+    try:
+        recipe = Recipe(
+            name=values.pop("name"),
+            preset=values.pop("preset"),
+            licence=values.pop("licence"),
+            held_out=float(values.pop("held_out", 0.1)),
+            settings=_settings(values.pop("training", {}), values.pop("loss", {})),
+            volumes=tuple(_volume(v) for v in values.pop("volume")),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise TsainError(
+            f"{path.name} has a wrong or missing entry ({error}); compare it with a recipe that "
+            "comes with napari-tsain."
+        ) from error
+    if values or recipe.preset not in PRESETS:
+        wrong = next(iter(values), recipe.preset)
+        raise TsainError(f"{path.name} has the unknown entry or preset {wrong!r}.")
+    return recipe
+
+
+def _settings(training: dict[str, Any], loss: dict[str, Any]) -> TrainingSettings:
+    return replace(TrainingSettings(**training), loss=LossSettings(**loss))
+
+
+def _volume(values: dict[str, Any]) -> VolumeEntry:
+    augmentation = dict(values.pop("augmentation", {}))
+    if "noise" in augmentation:
+        augmentation["noise"] = tuple(augmentation["noise"])
+
+    def take(key: str, default: Any, convert: Callable[[Any], Any]) -> Any:
+        return convert(values.pop(key, default))
+
+    entry = VolumeEntry(
+        path=values.pop("path"),
+        licence=values.pop("licence"),
+        dataset=values.pop("dataset", None),
+        axes=take("axes", (0,), _ints),
+        spacings=take("spacings", (1,), _ints),
+        weight=take("weight", 1.0, float),
+        augmentation=Augmentation(**augmentation),
+    )
+    if values:
+        raise TypeError(f"unknown entry {next(iter(values))!r} of volume {entry.path}")
+    return entry
+
+
+def _ints(values: Iterable[Any]) -> tuple[int, ...]:
+    return tuple(int(v) for v in values)
