@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +79,21 @@ def mean_by_model(results: Iterable[TripletScore]) -> dict[str, Scores]:
     for result in results:
         collected.setdefault(result.model, []).append(result.scores)
     return {name: mean_scores(scores) for name, scores in collected.items()}
+
+
+def score_table(scores: Mapping[str, Scores]) -> str:
+    """A Markdown table, a row a model."""
+    width = max(len(name) for name in (*scores, "model"))
+    lines = [
+        f"| {'model':<{width}} | PSNR dB | structure dB | SSIM   | IE    | sharpness |",
+        f"|{'-' * (width + 2)}|---------|--------------|--------|-------|-----------|",
+    ]
+    for name, s in scores.items():
+        lines.append(
+            f"| {name:<{width}} | {s.psnr:7.2f} | {s.structure:12.2f} | {s.ssim:6.3f} "
+            f"| {s.ie:5.2f} | {s.sharpness:9.2f} |"
+        )
+    return "\n".join(lines)
 
 
 def _grey(image: NDArray[Any], intensity: Any) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""The `tsain` command: one file a subcommand, each with `add_parser` and `run`."""
+"""The `tsain` command: one file a subcommand, each with `EXAMPLES`, `add_options` and `run`."""
 
 from .main import main
 

@@ -5,29 +5,11 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 from ..errors import TsainError
 from ..models import InferenceSettings
 from ..schedule import Schedule, between, by_factor, by_step, parse_slices
 from ..volumes import Volume, open_volume
-
-Subparsers = Any  # argparse does not make the type public
-
-
-def add_command(
-    commands: Subparsers, shared: argparse.ArgumentParser, name: str, summary: str, examples: str
-) -> argparse.ArgumentParser:
-    """A subparser whose help ends with examples."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        parents=[shared],
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=f"examples:\n{examples}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    return parser
 
 
 def add_volume_options(parser: argparse.ArgumentParser) -> None:
@@ -122,7 +104,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         default="auto",
-        help="name of a model (see `tsain models`) or a model file; default: the best for the device",
+        help="name from `tsain models`, or a model file; default: the best for the device",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")

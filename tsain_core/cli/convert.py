@@ -9,23 +9,18 @@ from ..checkpoint import save
 from ..convert import convert
 from ..errors import TsainError
 from ..network import parameter_count
-from ._options import Subparsers, add_command
 
-_EXAMPLES = """\
+EXAMPLES = """\
   tsain convert checkpoint.pth mine.safetensors
   tsain interpolate stack.tif finer.zarr --model mine.safetensors"""
 
 
-def add_parser(commands: Subparsers, shared: argparse.ArgumentParser) -> None:
-    """Add this subcommand."""
-    parser = add_command(
-        commands, shared, "convert", "turn a checkpoint of the authors' code into ours", _EXAMPLES
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what this command takes."""
     parser.add_argument("checkpoint", help="file saved by the authors' training code")
     parser.add_argument("output", type=Path, help="model file to write, .safetensors")
     parser.add_argument("--name", help="of the model; default: the output's")
     parser.add_argument("--half", action="store_true", help="store half precision")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -4,42 +4,34 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from tqdm import tqdm
 
-from ..evaluate import CROP, TripletScore, evaluate, mean_by_model
-from ..metrics import Scores
+from ..evaluate import CROP, TripletScore, evaluate, mean_by_model, score_table
 from ..models import BASELINES, open_model
 from ._options import (
-    Subparsers,
-    add_command,
     add_model_options,
     add_volume_options,
     inference_settings,
     read_volume,
 )
 
-_EXAMPLES = """\
+EXAMPLES = """\
   tsain evaluate stack.tif
   tsain evaluate stack.tif --model mine.safetensors --csv scores.csv --every 4"""
 
 _HEADER = ("psnr", "structure", "ssim", "ie", "sharpness")
 
 
-def add_parser(commands: Subparsers, shared: argparse.ArgumentParser) -> None:
-    """Add this subcommand."""
-    parser = add_command(
-        commands, shared, "evaluate", "score models on a stack by leaving slices out", _EXAMPLES
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what this command takes."""
     add_volume_options(parser)
     add_model_options(parser)
     parser.add_argument("--crop", type=int, default=CROP, help="side of the central crop scored")
     parser.add_argument("--every", type=int, default=1, help="take every n-th triplet")
     parser.add_argument("--csv", type=Path, help="write the scores of each triplet to this file")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -57,21 +49,6 @@ def run(args: argparse.Namespace) -> None:
         _write_csv(args.csv, results)
     print(f"{args.input}: mean of {triplets} triplets")
     print(score_table(mean_by_model(results)))
-
-
-def score_table(scores: Mapping[str, Scores]) -> str:
-    """A Markdown table, a row a model."""
-    width = max(len(name) for name in (*scores, "model"))
-    lines = [
-        f"| {'model':<{width}} | PSNR dB | structure dB | SSIM   | IE    | sharpness |",
-        f"|{'-' * (width + 2)}|---------|--------------|--------|-------|-----------|",
-    ]
-    for name, s in scores.items():
-        lines.append(
-            f"| {name:<{width}} | {s.psnr:7.2f} | {s.structure:12.2f} | {s.ssim:6.3f} "
-            f"| {s.ie:5.2f} | {s.sharpness:9.2f} |"
-        )
-    return "\n".join(lines)
 
 
 def _write_csv(path: Path, results: list[TripletScore]) -> None:

@@ -8,18 +8,24 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..samples import SAMPLES, fetch_sample, sample_info
-from ._options import Subparsers, add_command
 
-_EXAMPLES = """\
+EXAMPLES = """\
   tsain fetch-sample vnc1
   tsain fetch-sample fib25 --output data/"""
 
 
-def add_parser(commands: Subparsers, shared: argparse.ArgumentParser) -> None:
-    """Add this subcommand."""
-    parser = add_command(
-        commands, shared, "fetch-sample", "download real EM slices, with their licence", _EXAMPLES
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what this command takes."""
     parser.add_argument("name", choices=sorted(SAMPLES))
     parser.add_argument("--output", type=Path, help="folder; default: a cache of your user's")
-    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Download, and say where the slices are and under which licence."""
+    info = sample_info(args.name)
+    print(f"{info.title}: {info.bytes / 1e6:.0f} MB, {info.licence}")
+    with tqdm(total=info.bytes, unit="B", unit_scale=True) as bar:
+        folder = fetch_sample(
+            args.name, args.output, progress=lambda done, total: bar.update(done - bar.n)
+        )
+    print(folder)

@@ -6,15 +6,15 @@ import argparse
 import time
 from datetime import timedelta
 
-from ..errors import TsainError
+import numpy as np
+
+from ..cost import peak_bytes
 from ..intensity import estimate_range
 from ..models import NetworkModel, SliceModel, open_model
 from ..pipeline import result_geometry
 from ..schedule import Schedule, evaluations
 from ..volumes import Volume
 from ._options import (
-    Subparsers,
-    add_command,
     add_model_options,
     add_schedule_options,
     add_volume_options,
@@ -23,22 +23,18 @@ from ._options import (
     read_volume,
 )
 
-_EXAMPLES = """\
+EXAMPLES = """\
   tsain info stack.tif
   tsain info cremi.h5 --dataset volumes/raw --factor 4 --model tsain-lite"""
 
 _SAMPLE = 256  # side of the pair that is timed, in pixels
 
 
-def add_parser(commands: Subparsers, shared: argparse.ArgumentParser) -> None:
-    """Add this subcommand."""
-    parser = add_command(
-        commands, shared, "info", "show what a stack is and what a run would take", _EXAMPLES
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what this command takes."""
     add_volume_options(parser)
     add_schedule_options(parser)
     add_model_options(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -95,13 +91,10 @@ def describe_run(volume: Volume, schedule: Schedule, model: SliceModel) -> list[
 
 def _measure(volume: Volume, model: SliceModel) -> tuple[float, int, int, int]:
     """(seconds a slice, tiles a slice, side of a tile, bytes of a tile) from a small pair."""
-    from ..cost import peak_bytes
-
     height, width = volume.shape[1:]
-    first, second = (
-        estimate_range(volume, model.percentiles).to_unit(volume[z][:_SAMPLE, :_SAMPLE])
-        for z in (0, 1)
-    )
+    intensity = estimate_range(volume, model.percentiles)
+    pair = [intensity.to_unit(volume[z]) for z in (0, 1)]
+    first, second = (np.ascontiguousarray(image[:_SAMPLE, :_SAMPLE]) for image in pair)
     for _ in model.between(first, second):  # warms up
         pass
     start = time.perf_counter()
@@ -110,17 +103,12 @@ def _measure(volume: Volume, model: SliceModel) -> tuple[float, int, int, int]:
     seconds = (time.perf_counter() - start) * height * width / first.size
     if not isinstance(model, NetworkModel):
         return seconds, 1, max(height, width), 0
-    tiles = model.plan(*(r.to_unit(volume[z]) for z, r in _ranges(volume, model)))
+    tiles = model.plan(*pair)
     areas = [t.read.shape[0] * t.read.shape[1] for t in tiles]
     largest = max(tiles, key=lambda t: t.read.shape[0] * t.read.shape[1])
     memory = peak_bytes(model.network.settings, *largest.read.shape, model.precision == "bf16")
     assert model.tile is not None
     return seconds * sum(areas) / (height * width), len(tiles), model.tile, memory
-
-
-def _ranges(volume: Volume, model: SliceModel):  # type: ignore[no-untyped-def]
-    intensity = estimate_range(volume, model.percentiles)
-    return ((z, intensity) for z in (0, 1))
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -10,8 +10,6 @@ from ..models import open_model
 from ..pipeline import interpolate_to_file, result_geometry, synthetic_slices
 from ..schedule import evaluations
 from ._options import (
-    Subparsers,
-    add_command,
     add_model_options,
     add_schedule_options,
     add_volume_options,
@@ -23,7 +21,7 @@ from ._progress import with_progress
 
 logger = logging.getLogger(__name__)
 
-_EXAMPLES = """\
+EXAMPLES = """\
   tsain interpolate stack.tif finer.zarr                     twice as many slices
   tsain interpolate cremi.h5 finer.h5 --factor 4             four times as many
   tsain interpolate stack.mrc iso.zarr --z-size 10           10 nm between slices
@@ -32,11 +30,8 @@ _EXAMPLES = """\
   tsain interpolate stack.tif mean.tif --model mean          the mean of neighbours, to compare"""
 
 
-def add_parser(commands: Subparsers, shared: argparse.ArgumentParser) -> None:
-    """Add this subcommand."""
-    parser = add_command(
-        commands, shared, "interpolate", "compute the slices in between", _EXAMPLES
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what this command takes."""
     add_volume_options(parser)
     parser.add_argument("output", help="result: .tif, .h5, .zarr (OME-Zarr with a pyramid)")
     add_schedule_options(parser)
@@ -49,7 +44,6 @@ def add_parser(commands: Subparsers, shared: argparse.ArgumentParser) -> None:
         help="grey values taken as black and white; default: percentiles of the stack",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing result")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:

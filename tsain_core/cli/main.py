@@ -8,13 +8,24 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from types import FrameType
 
 from .. import __version__
 from ..errors import TsainError
-from . import convert, demo, evaluate, fetch_sample, info, interpolate, models, train
 
-_COMMANDS = (interpolate, demo, info, fetch_sample, models, convert, train, evaluate)
+#: Command -> what it does. The module of the same name is imported when it is called for, so that
+#: help does not wait for torch.
+_COMMANDS = {
+    "interpolate": "compute the slices in between",
+    "demo": "interpolate a generated EM stack and report on it",
+    "info": "show what a stack is and what a run would take",
+    "fetch-sample": "download real EM slices, with their licence",
+    "models": "list the models",
+    "convert": "turn a checkpoint of the authors' code into ours",
+    "train": "train a network by a recipe",
+    "evaluate": "score models on a stack by leaving slices out",
+}
 
 #: Exit codes: 0 done, 1 an error that the message explains, 2 wrong usage, 130 Ctrl-C.
 FAILED, INTERRUPTED = 1, 130
@@ -30,10 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     # The sampling threads and those of torch take turns; spinning ones would be in the way.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    args = _parser().parse_args(arguments)
-    logging.basicConfig(
-        level=logging.DEBUG if args.verbose else logging.INFO, format="%(message)s"
-    )
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    args = _parser(words[0] if words else "").parse_args(words)
+    logging.basicConfig(level=logging.DEBUG if args.verbose else logging.INFO, format="%(message)s")
     for noisy in ("numba", "h5py", "matplotlib", "PIL", "asyncio", "zarr"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _terminate)
@@ -57,16 +67,27 @@ def _terminate(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(chosen: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tsain",
         description="Slice interpolation for electron microscopy stacks.",
         epilog="`tsain COMMAND --help` explains a command, with examples.",
     )
     parser.add_argument("--version", action="version", version=f"napari-tsain {__version__}")
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("-v", "--verbose", action="store_true", help="say more; show tracebacks")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in _COMMANDS:
-        module.add_parser(commands, shared)
+    for name, summary in _COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_argument(
+            "-v", "--verbose", action="store_true", help="say more; show tracebacks"
+        )
+        if name == chosen:
+            module = import_module(f".{name.replace('-', '_')}", __package__)
+            command.epilog = f"examples:\n{module.EXAMPLES}"
+            command.set_defaults(run=module.run)
+            module.add_options(command)
     return parser

@@ -5,16 +5,13 @@ from __future__ import annotations
 import argparse
 
 from ..models import describe_models
-from ._options import Subparsers, add_command
 
-_EXAMPLES = """\
+EXAMPLES = """\
   tsain models"""
 
 
-def add_parser(commands: Subparsers, shared: argparse.ArgumentParser) -> None:
-    """Add this subcommand."""
-    parser = add_command(commands, shared, "models", "list the models", _EXAMPLES)
-    parser.set_defaults(run=run)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what this command takes: nothing."""
 
 
 def run(args: argparse.Namespace) -> None:

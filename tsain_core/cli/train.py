@@ -18,29 +18,30 @@ from ..models import choose_device
 from ..network import PRESETS, TSAIN
 from ..training import Progress, Trainer, TripletSampler
 from ..training.recipe import Recipe, read_recipe
-from ._options import Subparsers, add_command
 
 logger = logging.getLogger(__name__)
 
 _HELD_OUT_CROP = 512
 _HELD_OUT_TRIPLETS = 3  # of each volume
-_EXAMPLES = """\
+EXAMPLES = """\
   tsain train weights/tsain-lite.toml --data stacks/ --output runs/lite
   tsain train weights/tsain-lite.toml --data stacks/ --output runs/lite --resume --steps 20000
   tsain train mine.toml --data . --output runs/mine --start weights/tsain-lite.safetensors"""
 
 
-def add_parser(commands: Subparsers, shared: argparse.ArgumentParser) -> None:
-    """Add this subcommand."""
-    parser = add_command(commands, shared, "train", "train a network by a recipe", _EXAMPLES)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what this command takes."""
     parser.add_argument("recipe", type=Path, help="TOML file: data, preset, settings")
-    parser.add_argument("--data", type=Path, default=Path(), help="folder the recipe's paths start from")
-    parser.add_argument("--output", type=Path, required=True, help="folder for model, state and log")
+    parser.add_argument(
+        "--data", type=Path, default=Path(), help="folder that the recipe's paths start from"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder for model, state and log"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
     parser.add_argument("--start", type=Path, help="model file whose weights to start from")
     parser.add_argument("--steps", type=int, help="instead of the recipe's")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,0 +1,53 @@
+"""`tsain demo`: the whole way on a generated stack, or on yours, with pictures and scores."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..models import open_model
+from ..phantom import em_phantom
+from ..report import Report, write_report
+from ..volumes import open_volume
+from ._options import add_model_options, inference_settings
+from ._progress import progress_bar
+
+EXAMPLES = """\
+  tsain demo
+  tsain demo --input ~/stacks/vnc --output report   the same for a stack of yours (uint8)"""
+
+_BASELINES = ("mean", "optical-flow")
+_PHANTOM_Z_SCALE = 8.0
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what this command takes."""
+    parser.add_argument("--input", help="a stack instead of the generated one; every second "
+                        "slice of it is left out and computed")  # fmt: skip
+    parser.add_argument("--dataset", help="dataset in an HDF5 or Zarr file")
+    parser.add_argument("--output", type=Path, default=Path("demo-report"), help="folder to write")
+    parser.add_argument("--seed", type=int, default=0, help="of the generated stack")
+    add_model_options(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the report and print its table."""
+    if args.input:
+        volume = open_volume(args.input, dataset=args.dataset)
+        size = volume.voxel_size
+        stack, z_scale = volume, (size[0] / size[1] if size else 1.0)
+        title = f"Interpolation of {Path(args.input).name}"
+    else:
+        stack, z_scale = em_phantom((25, 256, 256), seed=args.seed), _PHANTOM_Z_SCALE
+        title = f"Interpolation of a generated EM stack (seed {args.seed})"
+    models = [open_model(args.model, inference_settings(args)), *map(open_model, _BASELINES)]
+    events = write_report(stack, models, args.output, title=title, z_scale=z_scale)
+    with progress_bar() as bar:
+        for event in events:
+            if isinstance(event, Report):
+                report = event
+                continue
+            bar.total = event.total
+            bar.update(event.done - bar.n)
+    print(report.table)
+    print(f"Report: {args.output / 'report.md'}")
