@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ..baselines import blurred, mean_of_neighbours, optical_flow
-from ..intensity import PERCENTILES
 from .slice_model import Image, TileDone
 
 _METHODS = {"mean": mean_of_neighbours, "optical-flow": optical_flow}
 
 #: Names of the baselines; a suffix "-blur1" or "-blur2" blurs the result (sigma in pixels).
-BASELINES = tuple(
-    f"{method}{suffix}" for method in _METHODS for suffix in ("", "-blur1", "-blur2")
-)
+BASELINES = tuple(f"{method}{suffix}" for method in _METHODS for suffix in ("", "-blur1", "-blur2"))
 
 
 @dataclass(frozen=True)
@@ -24,7 +21,8 @@ class BaselineModel:
 
     name: str
     any_position: bool = True
-    percentiles: tuple[float, float] = PERCENTILES
+    # all grey values: nothing is learned, so nothing is gained by stretching
+    percentiles: tuple[float, float] = (0.0, 100.0)
 
     def between(
         self, before: Image, after: Image, fraction: Fraction = Fraction(1, 2)
