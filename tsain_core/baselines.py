@@ -27,7 +27,9 @@ def optical_flow(before: Image, after: Image, fraction: float = 0.5) -> Image:
     grey = [np.clip(np.rint(image * 255), 0, 255).astype(np.uint8) for image in (before, after)]
     if min(before.shape) < 16:  # smaller than the coarsest patches of the flow
         return mean_of_neighbours(before, after, fraction)
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    dis = cv2.DISOpticalFlow_create(  # type: ignore[attr-defined]  # not in its stubs
+        cv2.DISOPTICAL_FLOW_PRESET_FAST
+    )
     forward = dis.calc(grey[0], grey[1], None)
     backward = dis.calc(grey[1], grey[0], None)
     moved_before = _warp(before, backward, fraction)
@@ -42,10 +44,10 @@ def _warp(image: Image, flow: NDArray[np.float32], share: float) -> Image:
     height, width = image.shape
     y, x = np.mgrid[:height, :width].astype(np.float32)
     at = x + np.float32(share) * flow[..., 0], y + np.float32(share) * flow[..., 1]
-    warped: Image = cv2.remap(
+    warped = cv2.remap(
         image.astype(np.float32), *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    return warped
+    return warped.astype(np.float32, copy=False)
 
 
 def blurred(image: Image, sigma: float) -> Image:

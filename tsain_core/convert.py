@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from .checkpoint import ModelInfo
-from .errors import TsainError
+from .errors import TsainError, first_line
 from .network import TSAIN, NetworkSettings
 
 # dcnpack holds the deformable convolution itself and the convolution that predicts offsets
@@ -140,7 +140,7 @@ def convert(path: str | os.PathLike[str], name: str | None = None) -> tuple[TSAI
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise TsainError(
-            f"{path} cannot be read as a PyTorch checkpoint of tensors: {str(error).splitlines()[0]}"
+            f"{path} cannot be read as a PyTorch checkpoint of tensors: {first_line(error)}"
         ) from error
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):

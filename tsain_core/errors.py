@@ -10,3 +10,8 @@ class TsainError(ValueError):
     together, a full disk. The command line prints it without a traceback; the plugin shows it as a
     notification.
     """
+
+
+def first_line(error: Exception) -> str:
+    """First line of a library's message, or the error's name where it has none."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

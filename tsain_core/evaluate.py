@@ -68,7 +68,8 @@ def evaluate(
         truth = _grey(triplet[1], grey)
         for model in models:
             intensity = ranges[model.name]
-            image = _last(model.between(*(intensity.to_unit(triplet[i]) for i in (0, 2))))
+            before, after = (intensity.to_unit(triplet[i]) for i in (0, 2))
+            image = _last(model.between(before, after))
             values = image * (intensity.hi - intensity.lo) + intensity.lo
             yield TripletScore(z, model.name, score(_grey(values, grey), truth))
 

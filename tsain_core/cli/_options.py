@@ -84,7 +84,8 @@ def make_schedule(args: argparse.Namespace, volume: Volume, any_position: bool) 
     if args.between:
         if args.replace or args.z_size:
             raise TsainError("--between goes with --factor only; leave out the other options.")
-        return between(depth, *args.between, args.factor or 2, any_position)
+        first, last = args.between
+        return between(depth, first, last, args.factor or 2, any_position)
     if args.z_size is None:
         factor = args.factor or (1 if args.replace else 2)
         return by_factor(depth, factor, args.replace, any_position)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from ..models import open_model
 from ..phantom import em_phantom
@@ -32,6 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the report and print its table."""
+    stack: Any
     if args.input:
         volume = open_volume(args.input, dataset=args.dataset)
         size = volume.voxel_size

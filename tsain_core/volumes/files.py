@@ -1,0 +1,157 @@
+"""From a path to the right format, for reading and writing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..errors import TsainError
+from ._folder import has_slices, read_folder
+from ._hdf5 import hdf5_datasets, read_hdf5
+from ._marks import Marks
+from ._mrc import read_mrc
+from ._sinks import Hdf5Sink, TiffSink
+from ._tiff import read_tiff
+from ._zarr import is_zarr, read_zarr, zarr_datasets
+from ._zarr_sink import OmeVersion, ZarrSink, default_version
+from .volume import DTYPES, Triple, Volume
+from .writer import Sink, Target, VolumeWriter, check_target
+
+_TIFF = (".tif", ".tiff", ".btf", ".tf8")
+_HDF5 = (".h5", ".hdf", ".hdf5")
+_MRC = (".mrc", ".mrcs", ".rec", ".st", ".map", ".ali")
+
+
+def open_volume(path: str | os.PathLike[str], *, dataset: str | None = None) -> Volume:
+    """Open a stack; its grey values are read when they are asked for.
+
+    Parameters
+    ----------
+    path : path
+        A TIFF, HDF5 or MRC file, a Zarr or OME-Zarr folder, or a folder of TIFF or PNG slices.
+    dataset : str, optional
+        Path inside an HDF5 or Zarr file.
+
+    Raises
+    ------
+    TsainError
+        In one line what was found, what is needed, and the remedy.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise TsainError(f"There is nothing at {path}; check the name.")
+    if path.is_dir():
+        if is_zarr(path):
+            return read_zarr(path, dataset)
+        _refuse_dataset(path, dataset)
+        return read_folder(path)
+    suffix = path.suffix.lower()
+    if suffix in _HDF5:
+        return read_hdf5(path, dataset)
+    _refuse_dataset(path, dataset)
+    if suffix in _TIFF:
+        return read_tiff(path)
+    if suffix in _MRC:
+        return read_mrc(path)
+    if suffix == ".png":
+        raise TsainError(
+            f"{path.name} is a single image; needed is a stack: give the folder of the slices."
+        )
+    raise TsainError(
+        f"{path.name} has an unknown ending; needed is TIFF, HDF5, MRC, Zarr or a folder of "
+        f"slices ({', '.join((*_TIFF, *_HDF5, *_MRC, '.zarr'))})."
+    )
+
+
+def list_datasets(path: str | os.PathLike[str]) -> Mapping[str, tuple[tuple[int, ...], str]]:
+    """Path inside the file -> (shape, dtype) of each dataset; empty for formats without them."""
+    path = Path(path)
+    if path.is_dir():
+        return zarr_datasets(path) if is_zarr(path) and not has_slices(path) else {}
+    return hdf5_datasets(path) if path.suffix.lower() in _HDF5 else {}
+
+
+def create_volume(
+    path: str | os.PathLike[str],
+    shape: Sequence[int],
+    dtype: DTypeLike,
+    *,
+    voxel_size: Triple | None = None,
+    unit: str | None = None,
+    offset: Triple = (0.0, 0.0, 0.0),
+    synthetic: Sequence[int] = (),
+    provenance: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    source: str | None = None,
+    ome_version: OmeVersion | None = None,
+) -> VolumeWriter:
+    """Begin to write a stack, slice by slice.
+
+    Parameters
+    ----------
+    path : path
+        `.tif` (OME-TIFF), `.h5` (CREMI's layout) or `.zarr` (OME-Zarr with a pyramid).
+    shape : (z, y, x)
+    dtype : uint8, uint16, int16 or float32
+    voxel_size, offset : (z, y, x), in `unit`
+    unit : str, optional
+    synthetic : sequence of int
+        z indices of computed slices.
+    provenance : mapping, optional
+        How they were computed; JSON-able.
+    overwrite : bool
+        Replace what is there, when the new one is complete.
+    source : str, optional
+        Path of the input, which must not be written to.
+    ome_version : "0.4" or "0.5", optional
+        Of OME-Zarr; the newest by default.
+
+    Returns
+    -------
+    VolumeWriter
+        A context manager. Slices go to HDF5 and OME-Zarr in any order, to TIFF in ascending order.
+
+    Raises
+    ------
+    TsainError
+        If the ending is unknown, the result exists, or it would touch the source.
+    """
+    path = Path(path)
+    make_sink = _sink_for(path, ome_version)
+    if np.dtype(dtype).name not in DTYPES:
+        raise TsainError(f"dtype {np.dtype(dtype)} cannot be written; needed is one of {DTYPES}.")
+    check_target(path, source, overwrite)
+    depth, height, width = (int(n) for n in shape)
+    target = Target(
+        (depth, height, width),
+        np.dtype(dtype),
+        voxel_size,
+        unit,
+        offset,
+        Marks(tuple(int(z) for z in synthetic), dict(provenance or {})),
+    )
+    return VolumeWriter(path, target, make_sink, overwrite)
+
+
+def _sink_for(path: Path, ome_version: OmeVersion | None) -> Callable[[Path, Target], Sink]:
+    suffix = path.suffix.lower()
+    if suffix in _TIFF:
+        return TiffSink
+    if suffix in _HDF5:
+        return Hdf5Sink
+    if suffix == ".zarr":
+        return partial(ZarrSink, version=ome_version or default_version())
+    raise TsainError(
+        f"{path.name} has an ending that is not written; needed is .tif, .h5 or .zarr."
+    )
+
+
+def _refuse_dataset(path: Path, dataset: str | None) -> None:
+    if dataset:
+        raise TsainError(f"{path.name} has no datasets inside; leave out --dataset {dataset}.")

@@ -1,0 +1,127 @@
+"""An EM stack: lazy grey values, and what is known of where they lie and where they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import TsainError
+
+Triple = tuple[float, float, float]
+
+#: dtypes that are read and written.
+DTYPES = ("uint8", "uint16", "int16", "float32")
+
+_UNITS = {
+    "nm": "nanometer",
+    "nanometers": "nanometer",
+    "nanometre": "nanometer",
+    "um": "micrometer",
+    "µm": "micrometer",  # micro sign
+    "μm": "micrometer",  # Greek mu
+    "\\u00b5m": "micrometer",  # as ImageJ writes it
+    "micron": "micrometer",
+    "microns": "micrometer",
+    "micrometre": "micrometer",
+    "mm": "millimeter",
+    "a": "angstrom",
+    "å": "angstrom",
+    "pixel": "",
+    "px": "",
+}
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A stack, read when it is asked for.
+
+    Attributes
+    ----------
+    data : dask array (z, y, x)
+        uint8, uint16, int16 or float32.
+    voxel_size : (z, y, x) or None
+        In `unit`; None where the file does not say.
+    unit : str or None
+        As OME spells it: "nanometer", "micrometer".
+    offset : (z, y, x)
+        World position of voxel 0, in `unit`.
+    synthetic : tuple of int
+        z indices of slices that were computed, not acquired.
+    provenance : dict
+        How they were computed; JSON-able.
+    source : str
+        Path it was read from.
+    format : str
+        Name of the file format, for people.
+    dataset : str or None
+        Path inside the file.
+    """
+
+    data: da.Array
+    voxel_size: Triple | None = None
+    unit: str | None = None
+    offset: Triple = (0.0, 0.0, 0.0)
+    synthetic: tuple[int, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
+    source: str = ""
+    format: str = ""
+    dataset: str | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(z, y, x) in voxels."""
+        z, y, x = self.data.shape
+        return int(z), int(y), int(x)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the grey values."""
+        dtype: np.dtype[Any] = self.data.dtype
+        return dtype
+
+    def __getitem__(self, z: int) -> NDArray[Any]:
+        """Slice `z` as a numpy array (y, x)."""
+        image: NDArray[Any] = np.asarray(self.data[z].compute(scheduler="synchronous"))
+        return image
+
+
+def normal_unit(unit: str | None) -> str | None:
+    """A unit as OME spells it; None for none, and for pixels."""
+    if unit is None or not unit.strip():
+        return None
+    return _UNITS.get(unit.strip().lower(), unit.strip().lower()) or None
+
+
+def check_stack(shape: tuple[int, ...], dtype: Any, name: str) -> None:
+    """Refuse what is no grey stack of a dtype we keep.
+
+    Raises
+    ------
+    TsainError
+        In one line: what was found, what is needed, the remedy.
+    """
+    size = " x ".join(str(n) for n in shape)
+    found = f"{name} holds {size} values of {np.dtype(dtype).name}"
+    if len(shape) in (3, 4) and shape[-1] in (3, 4) and np.dtype(dtype).itemsize <= 2:
+        raise TsainError(
+            f"{found}, a colour image; needed is a grey stack (z, y, x): convert it to 8-bit grey."
+        )
+    if len(shape) == 2:
+        raise TsainError(
+            f"{found}, a single image; needed is a stack (z, y, x) of at least 2 slices: give the "
+            "folder of the slices, or a multi-page file."
+        )
+    if len(shape) != 3:
+        raise TsainError(
+            f"{found}; needed is a stack (z, y, x): choose one channel and time point and save it."
+        )
+    if 0 in shape:
+        raise TsainError(f"{found}: it is empty; needed are at least 2 slices.")
+    if np.dtype(dtype).newbyteorder("=").name not in DTYPES:
+        hint = {"c": "take its magnitude", "b": "it looks like a mask; give the grey image"}
+        remedy = hint.get(np.dtype(dtype).kind, "convert it to one of these")
+        raise TsainError(f"{found}; needed is {', '.join(DTYPES)}: {remedy}.")

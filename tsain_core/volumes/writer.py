@@ -1,0 +1,204 @@
+"""Writing a result: complete under its name, or not there at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import TsainError, first_line
+from ._marks import Marks
+from .volume import Triple
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to be written."""
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    voxel_size: Triple | None
+    unit: str | None
+    offset: Triple
+    marks: Marks
+
+
+class Sink(Protocol):
+    """A file being written, one slice at a time."""
+
+    #: whether slices may come in any order
+    any_order: bool
+
+    def write(self, z: int, image: NDArray[Any]) -> None:
+        """Write slice `z`."""
+
+    def close(self) -> None:
+        """Finish the file."""
+
+
+class VolumeWriter:
+    """A result in the making; use it as a context manager.
+
+    Everything goes to a hidden sibling, `.NAME.partial-PID`, which takes the final name when the
+    block ends without an error and all slices are there. After an error it is removed. A killed
+    process leaves it behind; the next writer to the same name removes it.
+    """
+
+    def __init__(self, path: Path, target: Target, make_sink: Any, overwrite: bool) -> None:
+        self.path, self.target, self.overwrite = path, target, overwrite
+        self._partial = path.with_name(f".{path.name}.partial-{os.getpid()}{path.suffix}")
+        self._written: set[int] = set()
+        remove_stale_partials(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._explained():
+            self._sink: Sink = make_sink(self._partial, target)
+
+    def write(self, z: int, image: NDArray[Any]) -> None:
+        """Write slice `z` (y, x).
+
+        Raises
+        ------
+        TsainError
+            If the disk is full or the file cannot be written.
+        ValueError
+            If shape, dtype or order are wrong.
+        """
+        shape, dtype = self.target.shape, self.target.dtype
+        if image.shape != shape[1:] or image.dtype != dtype or not 0 <= z < shape[0]:
+            raise ValueError(
+                f"Slice {z} is {image.shape} {image.dtype}; needed is {shape[1:]} {dtype} at 0 to "
+                f"{shape[0] - 1}."
+            )
+        if not self._sink.any_order and z != len(self._written):
+            raise ValueError(
+                f"Slice {z} comes after {len(self._written)}; this format is written in order."
+            )
+        with self._explained():
+            self._sink.write(z, np.ascontiguousarray(image))
+        self._written.add(z)
+
+    def discard(self) -> None:
+        """Give up: close and remove what was written. The final name stays as it was."""
+        # a file that could not be written cannot always be closed; it is removed anyway
+        with suppress(OSError, ValueError, RuntimeError):
+            self._sink.close()
+        _remove(self._partial)
+
+    def __enter__(self) -> VolumeWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self.discard()
+            return
+        missing = self.target.shape[0] - len(self._written)
+        if missing:
+            self.discard()
+            raise ValueError(f"{missing} of {self.target.shape[0]} slices were never written.")
+        try:
+            with self._explained():
+                self._sink.close()
+                _publish(self._partial, self.path, self.overwrite)
+        except BaseException:
+            _remove(self._partial)
+            raise
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn a full disk and the like into an error that says what to do."""
+        try:
+            yield
+        except OSError as error:
+            _remove(self._partial)
+            if error.errno in _FULL or "No space left" in str(error) or "too large" in str(error):
+                shape = self.target.shape
+                size = int(np.prod(shape, dtype=np.int64)) * self.target.dtype.itemsize
+                raise TsainError(
+                    f"The disk is full while writing {self.path}; needed are up to "
+                    f"{size / 2**20:.0f} MiB: free some, or write elsewhere."
+                ) from error
+            reason = first_line(error)
+            raise TsainError(
+                f"{self.path} cannot be written ({reason}); needed is a folder that may be written "
+                "to."
+            ) from error
+
+
+def check_target(path: Path, source: str | None, overwrite: bool) -> None:
+    """Refuse to write over, into or around the source, or over anything without leave.
+
+    Raises
+    ------
+    TsainError
+    """
+    resolved = path.resolve()
+    if source:
+        origin = Path(source).resolve()
+        if resolved == origin or origin in resolved.parents or resolved in origin.parents:
+            raise TsainError(
+                f"The result {path} would lie over or inside the source {source}; needed is a "
+                "name elsewhere: the source is never touched."
+            )
+    if path.exists() and not overwrite:
+        raise TsainError(f"{path} exists; choose another name, or replace it with --overwrite.")
+
+
+def remove_stale_partials(path: Path) -> None:
+    """Remove what killed processes left beside `path`."""
+    for partial in path.parent.glob(f".{path.name}.partial-*"):
+        pid = partial.name.removeprefix(f".{path.name}.partial-").partition(".")[0]
+        if pid.isdigit() and not _alive(int(pid)):
+            _remove(partial)
+
+
+def _alive(pid: int) -> bool:
+    if pid == os.getpid():
+        return False  # this process writes to a name only once at a time
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _publish(partial: Path, path: Path, overwrite: bool) -> None:
+    if partial.is_file():
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+    if path.exists() and overwrite and (path.is_dir() or partial.is_dir()):
+        # a folder cannot be replaced in one step: the old one steps aside first
+        old = path.with_name(f".{path.name}.old-{os.getpid()}")
+        path.rename(old)
+        try:
+            partial.rename(path)
+        except OSError:
+            old.rename(path)
+            raise
+        _remove(old)
+    else:
+        os.replace(partial, path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
