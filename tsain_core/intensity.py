@@ -21,11 +21,21 @@ class IntensityRange:
     """The grey values that become 0 and 1.
 
     One range serves all slices and tiles of a volume: a range of its own for each would make them
-    flicker. Values outside are not clipped on the way in, and on the way out only to the dtype.
+    flicker. Values outside are not clipped on the way in; on the way out they are clipped to what
+    was seen in the volume, so that no grey value is invented, and to the dtype.
+
+    Attributes
+    ----------
+    lo, hi : float
+        Become 0 and 1.
+    least, most : float
+        Smallest and largest value seen; infinite where that is not known.
     """
 
     lo: float
     hi: float
+    least: float = -np.inf
+    most: float = np.inf
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.lo) and np.isfinite(self.hi) and self.hi > self.lo):
@@ -40,8 +50,10 @@ class IntensityRange:
         return scaled / np.float32(self.hi - self.lo)
 
     def from_unit(self, image: NDArray[np.float32], dtype: DTypeLike) -> NDArray[Any]:
-        """Inverse of `to_unit`; integers are rounded and clipped to what the dtype holds."""
-        grey = image.astype(np.float64) * (self.hi - self.lo) + self.lo
+        """Inverse of `to_unit`, within `least` and `most`; integers are rounded."""
+        grey = np.clip(
+            image.astype(np.float64) * (self.hi - self.lo) + self.lo, self.least, self.most
+        )
         target = np.dtype(dtype)
         if target.kind in "ui":
             limits = np.iinfo(target)
@@ -49,9 +61,7 @@ class IntensityRange:
         return grey.astype(target)
 
 
-def estimate_range(
-    volume: Any, percentiles: tuple[float, float] = PERCENTILES
-) -> IntensityRange:
+def estimate_range(volume: Any, percentiles: tuple[float, float] = PERCENTILES) -> IntensityRange:
     """Robust range from percentiles of up to 16 slices spread over the volume.
 
     Parameters
@@ -72,9 +82,7 @@ def estimate_range(
     depth = volume.shape[0]
     chosen = np.unique(np.linspace(0, depth - 1, min(depth, _MOST_SLICES)).round().astype(int))
     step = max(1, int(np.sqrt(volume.shape[1] * volume.shape[2] / _MOST_PIXELS)))
-    values = np.concatenate(
-        [np.asarray(volume[int(z)])[::step, ::step].ravel() for z in chosen]
-    )
+    values = np.concatenate([np.asarray(volume[int(z)])[::step, ::step].ravel() for z in chosen])
     values = values[np.isfinite(values)]
     if values.size == 0:
         raise TsainError(
@@ -82,6 +90,9 @@ def estimate_range(
             "Give the intensity range by hand (--range LO HI)."
         )
     lo, hi = (float(v) for v in np.percentile(values, percentiles))
+    least, most = float(values.min()), float(values.max())
     if hi <= lo:
-        lo, hi = float(values.min()), float(values.max())
-    return IntensityRange(lo, hi) if hi > lo else IntensityRange(lo - 0.5, lo + 0.5)
+        lo, hi = least, most
+    if hi <= lo:
+        lo, hi = lo - 0.5, lo + 0.5
+    return IntensityRange(lo, hi, least, most)

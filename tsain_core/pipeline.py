@@ -19,7 +19,7 @@ class ResultGeometry:
     """Where the result lies: shape (z, y, x), voxel size and offset in the source's unit."""
 
     shape: tuple[int, int, int]
-    voxel_size: tuple[float, float, float] | None
+    voxel_size: tuple[float, float, float]
     offset: tuple[float, float, float]
 
 
@@ -27,9 +27,7 @@ def result_geometry(volume: Volume, schedule: Schedule) -> ResultGeometry:
     """Geometry of a schedule's result: finer in z, its first slice where the source has it."""
     shape = (len(schedule.slices), *volume.shape[1:])
     z, y, x = volume.offset
-    if volume.voxel_size is None:
-        return ResultGeometry(shape, None, volume.offset)
-    dz, dy, dx = volume.voxel_size
+    dz, dy, dx = volume.voxel_size or (1.0, 1.0, 1.0)  # relative, where nothing is known
     start = z + float(schedule.slices[0].position) * dz
     return ResultGeometry(shape, (dz * float(schedule.step), dy, dx), (start, y, x))
 
@@ -37,9 +35,7 @@ def result_geometry(volume: Volume, schedule: Schedule) -> ResultGeometry:
 def synthetic_slices(volume: Volume, schedule: Schedule) -> tuple[int, ...]:
     """Slices of the result that were never acquired: computed now, or already in the source."""
     old = set(volume.synthetic)
-    return tuple(
-        i for i, s in enumerate(schedule.slices) if s.synthetic or s.before in old
-    )
+    return tuple(i for i, s in enumerate(schedule.slices) if s.synthetic or s.before in old)
 
 
 def provenance(

@@ -9,7 +9,7 @@ from fractions import Fraction
 from ..errors import TsainError
 from ..models import InferenceSettings
 from ..schedule import Schedule, between, by_factor, by_step, parse_slices
-from ..volumes import Volume, open_volume
+from ..volumes import Volume, normal_unit, open_volume
 
 
 def add_volume_options(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +34,7 @@ def read_volume(args: argparse.Namespace) -> Volume:
             raise TsainError(f"Voxel size {args.voxel_size}; needed are three positive numbers.")
         volume = replace(volume, voxel_size=tuple(args.voxel_size))
     if args.unit:
-        volume = replace(volume, unit=args.unit)
+        volume = replace(volume, unit=normal_unit(args.unit))
     return volume
 
 

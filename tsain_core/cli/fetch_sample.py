@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..samples import SAMPLES, fetch_sample, sample_info
+from ..samples import SAMPLES, fetch_sample, sample_files
 
 EXAMPLES = """\
   tsain fetch-sample vnc1
@@ -22,10 +22,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Download, and say where the slices are and under which licence."""
-    info = sample_info(args.name)
-    print(f"{info.title}: {info.bytes / 1e6:.0f} MB, {info.licence}")
-    with tqdm(total=info.bytes, unit="B", unit_scale=True) as bar:
-        folder = fetch_sample(
-            args.name, args.output, progress=lambda done, total: bar.update(done - bar.n)
-        )
+    sample = SAMPLES[args.name]
+    total = sum(file.bytes for file in sample_files(args.name))
+    print(f"{sample.title}: {total / 1e6:.0f} MB, {sample.licence}; {sample.credit}")
+    with tqdm(total=total, unit="B", unit_scale=True) as bar:
+
+        def advance(done: int, total: int) -> None:
+            bar.update(done - bar.n)
+
+        folder = fetch_sample(args.name, args.output, progress=advance)
     print(folder)

@@ -71,7 +71,7 @@ def describe_run(volume: Volume, schedule: Schedule, model: SliceModel) -> list[
     geometry = result_geometry(volume, schedule)
     runs = evaluations(schedule, model.any_position)
     depth, height, width = geometry.shape
-    z = "" if geometry.voxel_size is None else f", z voxel size {geometry.voxel_size[0]:g}"
+    z = f", z voxel size {geometry.voxel_size[0]:g}" if volume.voxel_size else ""
     out_bytes = depth * height * width * volume.dtype.itemsize
     lines = [
         ("would do", f"{depth} slices, {len(schedule.synthetic)} of them synthetic{z}"),

@@ -1,7 +1,7 @@
 """Reading and writing EM stacks: `open_volume`, `create_volume`, `Volume`."""
 
 from .files import create_volume, list_datasets, open_volume
-from .volume import DTYPES, Volume
+from .volume import DTYPES, Volume, normal_unit
 from .writer import VolumeWriter
 
-__all__ = ["DTYPES", "Volume", "VolumeWriter", "create_volume", "list_datasets", "open_volume"]
+__all__ = ["DTYPES", "Volume", "VolumeWriter", "create_volume", "list_datasets", "normal_unit", "open_volume"]
