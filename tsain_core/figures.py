@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import floor, log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI = 150
-_PANEL = 3.0  # inches
-_TITLE = 0.2  # inches a line of a title
-_GAP = 0.08  # inches between panels
+_PANEL = 3.2  # inches
+_TITLE = 0.42  # inches above a panel
+_GAP = 0.1  # inches between panels
 _LARGEST = 512  # pixels of a slice that a panel shows, from the middle
+_SYMBOLS = {"nanometer": "nm", "micrometer": "µm", "angstrom": "Å", "millimeter": "mm"}
 
 
 def interpolation_figure(
@@ -28,8 +30,10 @@ def interpolation_figure(
     predicted: Mapping[str, NDArray[Any]],
     truth: NDArray[Any],
     after: NDArray[Any],
+    *,
+    pixel: tuple[float, str] | None = None,
 ) -> None:
-    """Draw a slice left out: its neighbours, the real one, and what each method made of it.
+    """Draw a slice left out: its neighbours, the true one, and what each method made of it.
 
     Parameters
     ----------
@@ -38,23 +42,27 @@ def interpolation_figure(
     before, truth, after : ndarray (y, x)
         In grey levels 0 to 255.
     predicted : mapping
-        Name of a method -> its slice (y, x).
+        Name of a method -> its slice (y, x); the scores in the titles are of whole slices.
+    pixel : (float, str), optional
+        Width of a pixel and its unit, for a scale bar.
     """
-    panels: list[tuple[str, NDArray[Any]]] = [("slice before", before)]
+    given = [("slice before", "", before), ("true slice, left out", "", truth)]
+    given.append(("slice after", "", after))
+    made = []
     for name, image in predicted.items():
         s = score(np.asarray(image, np.float32), truth)
-        text = f"structure {s.structure:.1f} dB, sharpness {s.sharpness:.2f}"
-        panels.append((f"{name}\n{text}", image))
-    panels += [("real slice, left out", truth), ("slice after", after)]
-    columns = (len(panels) + 1) // 2 if len(panels) > 4 else len(panels)
-    rows = -(-len(panels) // columns)
-    shape = middle(before).shape
-    figure, axes = _grid(rows, columns, _PANEL, _PANEL * shape[0] / shape[1], lines=2)
+        text = f"PSNR {s.psnr:.1f}, structure {s.structure:.1f} dB, sharpness {s.sharpness:.2f}"
+        made.append((name, text, image))
+    rows = [given, *(made[i : i + 3] for i in range(0, len(made), 3))]
+    shape = middle(truth).shape
+    figure, axes = _grid([len(row) for row in rows], _PANEL, _PANEL * shape[0] / shape[1])
     lo, hi = np.percentile(truth, (0.5, 99.5))
-    for ax, (title, image) in zip(axes, panels, strict=False):
+    for ax, (title, text, image) in zip(axes, (p for row in rows for p in row), strict=True):
         ax.imshow(middle(image), cmap="gray", vmin=lo, vmax=hi, interpolation="nearest")
-        ax.set_title(title, fontsize=9, pad=4)
-    _save(figure, path)
+        _title(ax, title, text)
+    if pixel:
+        _scale_bar(axes[0], shape[1], *pixel)
+    figure.savefig(path)
 
 
 def xz_figure(
@@ -63,6 +71,8 @@ def xz_figure(
     after: NDArray[Any],
     y: int,
     z_scale: float,
+    *,
+    pixel: tuple[float, str] | None = None,
 ) -> None:
     """Draw the cut along z at row `y`: the slices as they came, and with those in between.
 
@@ -71,31 +81,38 @@ def xz_figure(
     path : Path
         PNG to write.
     before, after : ndarray (z, y, x)
-        The stack before and after interpolation; both span the same depth.
+        The stack before and after interpolation; the first and the last slice are the same.
     y : int
     z_scale : float
         z voxel size of `after` over its x voxel size; pixels are drawn in true proportion.
+    pixel : (float, str), optional
+        Width of a pixel and its unit, for a scale bar.
     """
     width = min(before.shape[2], _LARGEST)
     start = (before.shape[2] - width) // 2
-    cuts = [stack[:, y, start : start + width] for stack in (before, after)]
-    depth = (after.shape[0] - 1) * z_scale
-    panel = 2 * _PANEL
-    figure, axes = _grid(2, 1, panel, panel * depth / width, lines=1)
-    titles = (f"xz cut before: {len(before)} slices", f"xz cut after: {len(after)} slices")
-    lo, hi = np.percentile(cuts[0], (0.5, 99.5))
-    for ax, cut, title in zip(axes, cuts, titles, strict=True):
+    depth = (len(after) - 1) * z_scale
+    beside = depth > width / 2
+    panel = 2 * _PANEL if beside else 3 * _PANEL
+    figure, axes = _grid([2] if beside else [1, 1], panel, panel * depth / width)
+    lo, hi = np.percentile(before[:, y], (0.5, 99.5))
+    for ax, stack, title in zip(axes, (before, after), ("before", "after"), strict=True):
+        # A slice lies at its depth and reaches half a step to both sides of it; the picture ends
+        # in the middle of the first and the last, so that both cuts show the same depths.
+        half = depth / (len(stack) - 1) / 2
         ax.imshow(
-            cut,
+            stack[:, y, start : start + width],
             cmap="gray",
             vmin=lo,
             vmax=hi,
             interpolation="nearest",
             aspect="auto",
-            extent=(0, width, depth, 0),
+            extent=(0, width, depth + half, -half),
         )
-        ax.set_title(title, fontsize=9, pad=4)
-    _save(figure, path)
+        ax.set_ylim(depth, 0)
+        _title(ax, f"xz cut {title} interpolation", f"{len(stack)} slices, row {y}")
+    if pixel:
+        _scale_bar(axes[0], width, *pixel)
+    figure.savefig(path)
 
 
 def middle(image: NDArray[Any]) -> NDArray[Any]:
@@ -105,26 +122,48 @@ def middle(image: NDArray[Any]) -> NDArray[Any]:
     return image[y : y + h, x : x + w]
 
 
-def _grid(
-    rows: int, columns: int, width: float, height: float, lines: int
-) -> tuple[Figure, list[Axes]]:
-    """Panels of (width, height) inches without ticks, under titles of so many lines."""
+def _grid(rows: Sequence[int], width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Panels of (width, height) inches without ticks, so many a row, short rows in the middle."""
     from matplotlib.figure import Figure
 
-    total_w = columns * width + (columns + 1) * _GAP
-    title = lines * _TITLE + _GAP
-    total_h = rows * (height + title) + _GAP
+    total_w = max(rows) * (width + _GAP) + _GAP
+    total_h = len(rows) * (height + _TITLE) + _GAP
     figure = Figure(figsize=(total_w, total_h), dpi=_DPI, facecolor="white")
     axes = []
-    for i in range(rows * columns):
-        row, column = divmod(i, columns)
-        left = _GAP + column * (width + _GAP)
-        bottom = total_h - (row + 1) * (height + title)
-        ax = figure.add_axes((left / total_w, bottom / total_h, width / total_w, height / total_h))
-        ax.set_axis_off()
-        axes.append(ax)
+    for row, count in enumerate(rows):
+        margin = (total_w - count * (width + _GAP) + _GAP) / 2
+        bottom = total_h - (row + 1) * (height + _TITLE)
+        for column in range(count):
+            left = margin + column * (width + _GAP)
+            box = left / total_w, bottom / total_h, width / total_w, height / total_h
+            ax = figure.add_axes(box)
+            ax.set_axis_off()
+            axes.append(ax)
     return figure, axes
 
 
-def _save(figure: Figure, path: Path) -> None:
-    figure.savefig(path)
+def _title(ax: Axes, title: str, text: str) -> None:
+    """A name over the left end of a panel, and a line of small print under it."""
+    place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    ax.annotate(title, (0, 1), (0, 14 if text else 4), fontsize=10, weight="bold", **place)
+    ax.annotate(text, (0, 1), (0, 4), fontsize=8, color="0.25", **place)
+
+
+def _scale_bar(ax: Axes, width: int, size: float, unit: str) -> None:
+    """A bar of 1, 2 or 5 times a power of ten, about a quarter of a panel of `width` pixels."""
+    from matplotlib.patheffects import withStroke
+
+    longest = width * size / 4
+    power = 10.0 ** floor(log10(longest))
+    length = max(k for k in (1, 2, 5) if k * power <= longest) * power
+    end, share = 0.96, length / size / width
+    edge = [withStroke(linewidth=3, foreground="black")]
+    ax.plot(
+        [end - share, end], [0.05, 0.05], color="white", linewidth=3, transform=ax.transAxes,
+        solid_capstyle="butt", path_effects=[withStroke(linewidth=5, foreground="black")],
+    )  # fmt: skip
+    ax.annotate(
+        f"{length:g} {_SYMBOLS.get(unit, unit)}", (end - share / 2, 0.05), (0, 4), color="white",
+        xycoords="axes fraction", textcoords="offset points", ha="center", fontsize=9,
+        path_effects=edge,
+    )  # fmt: skip
