@@ -36,6 +36,7 @@ def write_report(
     *,
     title: str,
     z_scale: float = 1.0,
+    pixel: tuple[float, str] | None = None,
 ) -> Iterator[Step | Report]:
     """Leave out every second slice, compute it, compare.
 
@@ -50,6 +51,8 @@ def write_report(
         Heading of the report.
     z_scale : float
         z voxel size over y voxel size of the volume.
+    pixel : (float, str), optional
+        Width of a pixel and its unit, for scale bars.
 
     Yields
     ------
@@ -84,7 +87,7 @@ def write_report(
         for name, r in results.items()
     }
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = _pictures(folder, truth, results, z_scale)
+    pictures = _pictures(folder, truth, results, z_scale, pixel)
     table = score_table(scores)
     text = [f"# {title}\n", f"{depth // 2} slices left out and computed from their neighbours.\n"]
     text += [f"![{p.stem}]({p.name})\n" for p in pictures]
@@ -93,13 +96,17 @@ def write_report(
 
 
 def _pictures(
-    folder: Path, truth: NDArray[Any], results: dict[str, NDArray[Any]], z_scale: float
+    folder: Path,
+    truth: NDArray[Any],
+    results: dict[str, NDArray[Any]],
+    z_scale: float,
+    pixel: tuple[float, str] | None,
 ) -> tuple[Path, ...]:
     depth, height, _ = truth.shape
     z = depth // 4 * 2 + 1
     slices, xz = folder / "slices.png", folder / "xz.png"
     predicted = {name: r[z] for name, r in results.items() if "blur" not in name}
-    interpolation_figure(slices, truth[z - 1], predicted, truth[z], truth[z + 1])
+    interpolation_figure(slices, truth[z - 1], predicted, truth[z], truth[z + 1], pixel=pixel)
     first = next(iter(results.values()))
-    xz_figure(xz, truth[::2], first, height // 2, z_scale)
+    xz_figure(xz, truth[::2], first, height // 2, z_scale, pixel=pixel)
     return slices, xz

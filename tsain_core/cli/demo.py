@@ -19,6 +19,7 @@ EXAMPLES = """\
 
 _BASELINES = ("mean", "optical-flow")
 _PHANTOM_Z_SCALE = 8.0
+_PHANTOM_PIXEL = (5.0, "nanometer")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -34,16 +35,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the report and print its table."""
     stack: Any
+    pixel: tuple[float, str] | None
     if args.input:
         volume = open_volume(args.input, dataset=args.dataset)
         size = volume.voxel_size
-        stack, z_scale = volume, (size[0] / size[1] if size else 1.0)
+        stack, z_scale = volume, (size[0] / size[2] if size else 1.0)
+        pixel = (size[2], volume.unit) if size and volume.unit else None
         title = f"Interpolation of {Path(args.input).name}"
     else:
         stack, z_scale = em_phantom((25, 256, 256), seed=args.seed), _PHANTOM_Z_SCALE
+        pixel = _PHANTOM_PIXEL
         title = f"Interpolation of a generated EM stack (seed {args.seed})"
     models = [open_model(args.model, inference_settings(args)), *map(open_model, _BASELINES)]
-    events = write_report(stack, models, args.output, title=title, z_scale=z_scale)
+    events = write_report(stack, models, args.output, title=title, z_scale=z_scale, pixel=pixel)
     with progress_bar() as bar:
         for event in events:
             if isinstance(event, Report):

@@ -104,6 +104,8 @@ def fetch_sample(
     """
     import pooch
 
+    if name not in SAMPLES:
+        raise TsainError(f"There is no sample {name!r}; needed is one of {', '.join(SAMPLES)}.")
     sample = SAMPLES[name]
     target = Path(folder if folder is not None else pooch.os_cache("napari-tsain")) / name
     files = files if files is not None else sample_files(name)
