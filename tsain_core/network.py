@@ -194,7 +194,7 @@ class AdaptiveSampling(nn.Module):
 
 
 class Encoder(nn.Module):
-    """First convolution, k1 residual blocks, and the pyramid: what each slice goes through alone."""
+    """First convolution, k1 residual blocks, pyramid: what each slice goes through alone."""
 
     def __init__(self, s: NetworkSettings) -> None:
         super().__init__()

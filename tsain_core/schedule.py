@@ -172,7 +172,7 @@ def halvings(
     low, high = Fraction(0), Fraction(1)
     if any_position:
         return [(low, fraction, high)]
-    steps = []
+    steps: list[tuple[Fraction, Fraction, Fraction]] = []
     while not steps or steps[-1][1] != fraction:
         middle = (low + high) / 2
         steps.append((low, middle, high))

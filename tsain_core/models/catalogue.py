@@ -32,9 +32,7 @@ def default_model(device: str = "auto") -> str:
     return "tsain"
 
 
-def open_model(
-    name: str | Path, settings: InferenceSettings = InferenceSettings()
-) -> SliceModel:
+def open_model(name: str | Path, settings: InferenceSettings = InferenceSettings()) -> SliceModel:
     """A model by name or file.
 
     Parameters

@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from ..errors import TsainError
+from ..errors import TsainError, first_line
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -28,7 +28,7 @@ def choose_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise TsainError(
             f"Device {name!r} cannot be used ({reason}); choose auto, cpu, cuda or mps."
         ) from error

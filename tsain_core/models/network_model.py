@@ -74,7 +74,7 @@ class NetworkModel:
         device: torch.device,
         settings: InferenceSettings = InferenceSettings(),
     ) -> None:
-        self.network = network.to(device, memory_format=torch.channels_last).eval()
+        self.network = network.to(device).to(memory_format=torch.channels_last).eval()
         self.info, self.device, self.settings = info, device, settings
         self.precision = automatic_precision(device, settings.precision)
         self.tile, self.halo = settings.tile, settings.halo
@@ -171,11 +171,11 @@ class NetworkModel:
     def _run_tile(self, pair: Sequence[tuple[Image, Image]], read: Region) -> Image:
         """Result for a read region, from (image, padded image) of both slices."""
         with torch.inference_mode(), self._autocast():
-            features = [self._encode(image, padded, read) for image, padded in pair]
-            out: Image = self.network.between(*features).float().cpu().numpy()[0, 0]
+            before, after = (self._encode(image, padded, read) for image, padded in pair)
+            out: Image = self.network.between(before, after).float().cpu().numpy()[0, 0]
         if self.network.settings.residual:
             y, x = read.slices
-            out = out + (pair[0][1][y, x] + pair[1][1][y, x]) / 2
+            out = out + np.float32(0.5) * (pair[0][1][y, x] + pair[1][1][y, x])
         return out
 
     def _encode(self, image: Image, padded: Image, read: Region) -> Features:
@@ -191,9 +191,7 @@ class NetworkModel:
         return torch.from_numpy(contiguous)[None, None].to(self.device)
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(
-            self.device.type, torch.bfloat16, enabled=self.precision == "bf16"
-        )
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def _halve_tile(self, shape: tuple[int, ...]) -> None:
         assert self.tile is not None

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
+from typing import Any
 
-import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ._cpu_kernels import gather_kernel, scatter_kernel
+from ._cpu_kernels import Kernel, gather_kernel, scatter_kernel
 from ._geometry import Geometry
+
+Array = NDArray[Any]
 
 _BAND_BYTES = 8 << 20
 _SMALLEST_SHARE = 256  # output pixels below which a second thread does not pay
@@ -46,6 +49,56 @@ def _bands(pixels: int, row_bytes: int) -> Iterator[tuple[int, int]]:
         yield first, min(first + rows, pixels)
 
 
+def _steps(geo: Geometry, h: int, w: int, c: int) -> tuple[tuple[int, ...], ...]:
+    """What the kernels take of the geometry, and (height, width, channels, output width)."""
+    return geo.kernel, geo.stride, geo.padding, geo.dilation, (h, w, c, geo.out[1])
+
+
+def _gather(
+    kernel: Kernel,
+    inputs: tuple[Array, Array, Array],
+    columns: Array,
+    row: int,
+    start: int,
+    steps: tuple[tuple[int, ...], ...],
+    worker: int,
+    first: int,
+    last: int,
+) -> None:
+    """A worker's part of a band that begins at pixel `start`."""
+    part = slice((first - start) * row, (last - start) * row)
+    kernel(*inputs, columns[part], first, last, *steps)
+
+
+def _scatter(
+    kernel: Kernel,
+    inputs: tuple[Array, Array, Array],
+    outputs: tuple[Array, Array, Array],
+    grad_columns: Array,
+    columns: Array,
+    row: int,
+    start: int,
+    steps: tuple[tuple[int, ...], ...],
+    worker: int,
+    first: int,
+    last: int,
+) -> None:
+    """A worker's part of a band in the backward pass; each adds to an input gradient of its own."""
+    part = slice((first - start) * row, (last - start) * row)
+    grad_x, grad_offset, grad_mask = outputs
+    kernel(
+        *inputs,
+        grad_columns[part],
+        columns[part],
+        grad_x[worker],
+        grad_offset,
+        grad_mask,
+        first,
+        last,
+        *steps,
+    )
+
+
 def _channels_last(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """(N, C, H, W) of any layout -> dense (N, H, W, C)."""
     return tensor.detach().to(dtype).permute(0, 2, 3, 1).contiguous()
@@ -71,18 +124,11 @@ def deform_conv2d_cpu(
     bands = list(_bands(pixels, row * x.element_size()))
     columns = torch.empty(bands[0][1], row, dtype=dtype) if bands else out
     kernel = gather_kernel(c // geo.groups)
-    size = (h, w, c, geo.out[1])
-    flat = columns.view(-1).numpy()
+    flat, steps = columns.view(-1).numpy(), _steps(geo, h, w, c)
     for i in range(n):
         xi, oi, mi = x[i].view(-1).numpy(), o[i].numpy(), m[i].numpy()
         for first, last in bands:
-
-            def gather(_: int, a: int, b: int, start: int = first) -> None:
-                part = flat[(a - start) * row : (b - start) * row]
-                kernel(
-                    xi, oi, mi, part, a, b, geo.kernel, geo.stride, geo.padding, geo.dilation, size
-                )
-
+            gather = partial(_gather, kernel, (xi, oi, mi), flat, row, first, steps)
             _share(gather, first, last)
             torch.mm(columns[: last - first], matrix, out=out[i, first:last])
     return out.view(n, *geo.out, c_out).permute(0, 3, 1, 2).to(input.dtype)
@@ -107,37 +153,15 @@ def deform_conv2d_cpu_backward(
     bands = list(_bands(pixels, row * x.element_size()))
     columns, grad_columns = torch.empty(2, bands[0][1], row, dtype=dtype)
     kernel = scatter_kernel(c // geo.groups)
-    size = (h, w, c, geo.out[1])
     flat, grad_flat = columns.view(-1).numpy(), grad_columns.view(-1).numpy()
+    steps = _steps(geo, h, w, c)
     for i in range(n):
-        xi, oi, mi, goi, gmi = (
-            t.numpy() for t in (x[i].view(-1), o[i], m[i], grad_o[i], grad_m[i])
-        )
-        gxi = grad_x[:, i].numpy()
+        inputs = x[i].view(-1).numpy(), o[i].numpy(), m[i].numpy()
+        outputs = grad_x[:, i].numpy(), grad_o[i].numpy(), grad_m[i].numpy()
         for first, last in bands:
             band = d[i, first:last]
             torch.mm(band, matrix.t(), out=grad_columns[: last - first])
-
-            def scatter(worker: int, a: int, b: int, start: int = first) -> None:
-                part = slice((a - start) * row, (b - start) * row)
-                kernel(
-                    xi,
-                    oi,
-                    mi,
-                    grad_flat[part],
-                    flat[part],
-                    gxi[worker],
-                    goi,
-                    gmi,
-                    a,
-                    b,
-                    geo.kernel,
-                    geo.stride,
-                    geo.padding,
-                    geo.dilation,
-                    size,
-                )
-
+            scatter = partial(_scatter, kernel, inputs, outputs, grad_flat, flat, row, first, steps)
             _share(scatter, first, last)
             grad_matrix.addmm_(columns[: last - first].t(), band)
     grad_w = grad_matrix.view(*geo.kernel, c, c_out).permute(3, 2, 0, 1)
@@ -189,4 +213,4 @@ def run(input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, geo: Geomet
 
 def available(device: torch.device) -> bool:
     """Whether this backend runs on `device`."""
-    return device.type == "cpu" and np.little_endian
+    return device.type == "cpu"

@@ -26,7 +26,7 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"
 
 @numba.njit(inline="always")
 def _corners(y0, x0, height, width, channels, start):  # type: ignore[no-untyped-def]  # numba
-    """Flat index of the four pixels round a point; those outside the image are moved to its edge."""
+    """Flat index of the four pixels round a point, moved to the edge where they lie outside."""
     ya = max(y0, 0) * width
     yb = min(y0 + 1, height - 1) * width
     xa = max(x0, 0)

@@ -71,19 +71,23 @@ def check_geometry(
     n, c, h, w = input.shape
     c_out, c_weight, kh, kw = weight.shape
     if c_weight != c:
-        raise ValueError(f"weight is for {c_weight} input channels, input has {c}; they must agree.")
+        raise ValueError(
+            f"weight is for {c_weight} input channels, input has {c}; they must agree."
+        )
     out = tuple(
         (size + 2 * p - d * (k - 1) - 1) // s + 1
         for size, k, s, p, d in zip((h, w), (kh, kw), stride, padding, dilation, strict=True)
     )
     if min(out) < 1:
-        raise ValueError(f"The output would be {out[0]} x {out[1]}; pass a larger input or padding.")
+        raise ValueError(
+            f"The output would be {out[0]} x {out[1]}; pass a larger input or more padding."
+        )
     taps = kh * kw
     groups, rest = divmod(offset.shape[1], 2 * taps) if offset.ndim == 4 else (0, 1)
     if rest or groups < 1 or c % groups or tuple(offset.shape) != (n, 2 * taps * groups, *out):
         raise ValueError(
-            f"offset is {tuple(offset.shape)}; needed is (N, 2 * {taps} * groups, {out[0]}, {out[1]}) "
-            f"with N = {n} and a number of groups that divides the {c} channels."
+            f"offset is {tuple(offset.shape)}; needed is (N, 2 * {taps} * groups, {out[0]}, "
+            f"{out[1]}) with N = {n} and a number of groups that divides the {c} channels."
         )
     if mask is not None and tuple(mask.shape) != (n, taps * groups, *out):
         raise ValueError(

@@ -71,9 +71,9 @@ def deform_conv2d(
     """Modulated deformable convolution with offset groups (Zhu et al. 2019, DCNv2).
 
     Output pixel (y, x) of tap k = kw * i + j of group g samples `input` bilinearly at
-    `(y * stride - padding + i * dilation + dy, x * stride - padding + j * dilation + dx)`, times the
-    mask. Points outside (-1, H) x (-1, W), not-a-number included, give 0; within one pixel of the
-    border the image is continued by zeros. The convention is that of
+    `(y * stride - padding + i * dilation + dy, x * stride - padding + j * dilation + dx)`, times
+    the mask. Points outside (-1, H) x (-1, W), not-a-number included, give 0; within one pixel of
+    the border the image is continued by zeros. The convention is that of
     `torchvision.ops.deform_conv2d`.
 
     Parameters

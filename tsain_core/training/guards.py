@@ -42,9 +42,7 @@ def offset_statistics(sampling: Sampling) -> list[OffsetStatistics]:
     result = []
     for where, points in places:
         magnitude = points.offset.detach().abs()
-        result.append(
-            OffsetStatistics(where, float(magnitude.mean()), float(torch.max(magnitude)))
-        )
+        result.append(OffsetStatistics(where, float(magnitude.mean()), float(torch.max(magnitude))))
     return result
 
 

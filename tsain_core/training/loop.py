@@ -78,7 +78,7 @@ class Trainer:
         device: torch.device | str = "cpu",
     ) -> None:
         self.device = torch.device(device)
-        self.network = network.to(self.device, memory_format=torch.channels_last).train()
+        self.network = network.to(self.device).to(memory_format=torch.channels_last).train()
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.sampler, self.settings, self.held_out = sampler, settings, held_out
         self.optimizer = torch.optim.Adam(self._parameter_groups(), lr=settings.lr)
@@ -94,7 +94,10 @@ class Trainer:
         ]
         known = {id(p) for p in offsets}
         others = [p for p in self.network.parameters() if id(p) not in known]
-        return [{"params": others, "scale": 1.0}, {"params": offsets, "scale": self.settings.offset_lr}]
+        return [
+            {"params": others, "scale": 1.0},
+            {"params": offsets, "scale": self.settings.offset_lr},
+        ]
 
     def run(self) -> Iterator[Progress]:
         """Train to `settings.steps`, yielding after each step.
