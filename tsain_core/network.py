@@ -9,11 +9,13 @@ Zooming-Slow-Mo (Xiang et al. 2020), one tower for each of the two slices.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.amp import is_autocast_available
 
 from .ops import DeformConv2d
 
@@ -176,7 +178,11 @@ class AdaptiveSampling(nn.Module):
         """Sample `x` (N, C, H, W) where features `guide` of the same shape say."""
         # Offsets in bfloat16 would be off by 1/8 of a pixel at 20 pixels, so not under autocast.
         dtype = torch.promote_types(guide.dtype, torch.float32)
-        with torch.autocast(guide.device.type, enabled=False):
+        kind = guide.device.type
+        exact = (
+            torch.autocast(kind, enabled=False) if is_autocast_available(kind) else nullcontext()
+        )
+        with exact:
             parameters = self.offset_conv(guide.to(dtype))
         offset = parameters[:, : 18 * self.groups]
         mask = torch.sigmoid(parameters[:, 18 * self.groups :])

@@ -11,7 +11,7 @@ from ._geometry import Geometry
 def sampling_positions(offset: Tensor, geo: Geometry) -> tuple[Tensor, Tensor]:
     """Absolute (y, x) of each sampling point, each (N, groups, taps, H_out, W_out), in pixels."""
     n = offset.shape[0]
-    o = offset.view(n, geo.groups, geo.taps, 2, *geo.out)
+    o = offset.reshape(n, geo.groups, geo.taps, 2, *geo.out)
     k = torch.arange(geo.taps, device=offset.device)
     ky, kx = k // geo.kernel[1], k % geo.kernel[1]
 
@@ -19,7 +19,7 @@ def sampling_positions(offset: Tensor, geo: Geometry) -> tuple[Tensor, Tensor]:
         start = torch.arange(geo.out[axis], device=offset.device) * geo.stride[axis]
         shape = (1, -1) if axis else (-1, 1)
         along = tap * geo.dilation[axis] - geo.padding[axis]
-        return along[:, None, None] + start.view(shape)
+        return along[:, None, None] + start.reshape(shape)
 
     return o[:, :, :, 0] + base(0, ky), o[:, :, :, 1] + base(1, kx)
 
@@ -39,14 +39,14 @@ def run(input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, geo: Geomet
         for dx, wx in ((0, 1 - lx), (1, lx)):
             yi, xi = (y0 + dy).long(), (x0 + dx).long()
             there = inside & (yi >= 0) & (yi < h) & (xi >= 0) & (xi < w)
-            at = (yi.clamp(0, h - 1) * w + xi.clamp(0, w - 1)).view(n, geo.groups, 1, -1)
+            at = (yi.clamp(0, h - 1) * w + xi.clamp(0, w - 1)).reshape(n, geo.groups, 1, -1)
             value = pixels.gather(3, at.expand(-1, -1, c // geo.groups, -1))
-            value = value.view(n, geo.groups, -1, geo.taps, *geo.out)
+            value = value.reshape(n, geo.groups, -1, geo.taps, *geo.out)
             columns = columns + value * (wy * wx * there).unsqueeze(2)
-    columns = columns * mask.view(n, geo.groups, 1, geo.taps, *geo.out)
+    columns = columns * mask.reshape(n, geo.groups, 1, geo.taps, *geo.out)
     columns = columns.reshape(n, c, geo.taps, -1)  # (N, C, taps, H_out * W_out)
     out = torch.einsum("ock,nckp->nop", weight.flatten(2), columns)
-    return out.view(n, -1, *geo.out)
+    return out.reshape(n, -1, *geo.out)
 
 
 def available(device: torch.device) -> bool:

@@ -4,4 +4,12 @@ from .files import create_volume, list_datasets, open_volume
 from .volume import DTYPES, Volume, normal_unit
 from .writer import VolumeWriter
 
-__all__ = ["DTYPES", "Volume", "VolumeWriter", "create_volume", "list_datasets", "normal_unit", "open_volume"]
+__all__ = [
+    "DTYPES",
+    "Volume",
+    "VolumeWriter",
+    "create_volume",
+    "list_datasets",
+    "normal_unit",
+    "open_volume",
+]

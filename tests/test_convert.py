@@ -1,0 +1,151 @@
+"""Checkpoints under the authors' names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from tsain_core.convert import convert, rename
+from tsain_core.errors import TsainError
+from tsain_core.network import PRESETS, parameter_count
+
+
+def conv(names: dict[str, tuple[int, ...]], name: str, c_in: int, c_out: int, k: int = 3) -> None:
+    names[f"{name}.weight"] = (c_out, c_in, k, k)
+    names[f"{name}.bias"] = (c_out,)
+
+
+def pack(names: dict[str, tuple[int, ...]], name: str, groups: int) -> None:
+    conv(names, name, 64, 64)
+    conv(names, f"{name}.conv_offset_mask", 64, 27 * groups)
+
+
+def authors_state(blocks: int = 10) -> dict[str, Tensor]:
+    """A state dict with the names and shapes of the authors' network, every tensor different."""
+    names: dict[str, tuple[int, ...]] = {}
+    conv(names, "conv_first", 3, 64)
+    for i in range(5):
+        conv(names, f"feature_extraction.{i}.conv1", 64, 64)
+        conv(names, f"feature_extraction.{i}.conv2", 64, 64)
+    for level in "L2_conv1", "L2_conv2", "L3_conv1", "L3_conv2":
+        conv(names, f"fea_{level}", 64, 64)
+    for side in (1, 2):
+        for level in (1, 2, 3):
+            prefix = f"pcd_align.L{level}_"
+            conv(names, f"{prefix}offset_conv1_{side}", 128, 64)
+            conv(names, f"{prefix}offset_conv2_{side}", 64 if level == 3 else 128, 64)
+            pack(names, f"{prefix}dcnpack_{side}", 8)
+            if level < 3:
+                conv(names, f"{prefix}offset_conv3_{side}", 64, 64)
+                conv(names, f"{prefix}fea_conv_{side}", 128, 64)
+    conv(names, "fusion1", 128, 64, 1)
+    for i in range(3):
+        conv(names, f"rsa.{i}.offset_conv1", 64, 64)
+        conv(names, f"rsa.{i}.offset_conv2", 64, 64)
+        pack(names, f"rsa.{i}.dcnpack", 1)
+        conv(names, f"rsa.{i}.conv", 64, 64)
+        for side in (1, 2):
+            prefix = f"corrector.{i}.easy_align{side}."
+            conv(names, f"{prefix}offset_conv1", 128, 64)
+            conv(names, f"{prefix}offset_conv2", 64, 64)
+            pack(names, f"{prefix}dcnpack", 8)
+            conv(names, f"{prefix}fusion", 128, 64, 1)
+    conv(names, "fusion2.0", 192, 64, 1)
+    conv(names, "fusion2.2", 64, 64)
+    for i in range(blocks):
+        conv(names, f"recon_trunk.{i}.conv1", 64, 64)
+        conv(names, f"recon_trunk.{i}.conv2", 64, 64)
+    conv(names, "conv_last", 64, 3)
+    return {name: torch.full(shape, float(i)) for i, (name, shape) in enumerate(names.items())}
+
+
+def test_total_with_the_dead_weights_is_the_papers() -> None:
+    assert sum(t.numel() for t in authors_state().values()) == 5_713_716
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize(("blocks", "preset"), [(10, "tsain"), (40, "tsain-40")])
+def test_every_tensor_lands_where_it_belongs(
+    tmp_path: Path, blocks: int, preset: str, prefix: str
+) -> None:
+    state = authors_state(blocks)
+    path = tmp_path / "authors.pth"
+    torch.save({"epoch": 99, "state_dict": {prefix + k: v for k, v in state.items()}}, path)
+    network, info = convert(path)
+    assert network.settings == PRESETS[preset]
+    assert info.training["epoch"] == 99
+    assert parameter_count(network) == sum(
+        v.numel() for k, v in state.items() if ".fusion." not in k
+    )
+    ours = network.state_dict()
+    seen = set()
+    for name, value in state.items():
+        new = rename(name)
+        if new is not None:
+            assert (ours[new] == value).all(), name
+            seen.add(new)
+    assert seen == set(ours)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("pcd_align.L3_dcnpack_1.conv_offset_mask.weight",
+         "temporal0.levels.2.sample.offset_conv.weight"),
+        ("pcd_align.L1_fea_conv_2.bias", "temporal2.levels.0.merge.bias"),
+        ("rsa.1.dcnpack.weight", "rsabs.1.sample.deform.weight"),
+        ("corrector.2.easy_align2.offset_conv1.bias", "drbs.2.align2.compare.bias"),
+        ("corrector.0.easy_align1.fusion.weight", None),
+    ],
+)  # fmt: skip
+def test_names(theirs: str, ours: str | None) -> None:
+    assert rename(theirs) == ours
+
+
+def broken(kind: str) -> object:
+    state = authors_state()
+    if kind == "foreign":
+        return {"state_dict": {"backbone.weight": torch.zeros(1)}}
+    if kind == "shape":
+        state["fusion1.weight"] = torch.zeros(64, 64, 1, 1)
+    elif kind == "missing":
+        del state["fusion2.2.bias"]
+    elif kind == "list":
+        return [1, 2]
+    return {"state_dict": state}
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("foreign", "'backbone'"),
+        ("shape", "temporal_fusion"),
+        ("missing", "reconstruction.fuse.1.bias"),
+        ("list", "no state dict"),
+    ],
+)
+def test_other_checkpoints_are_refused(tmp_path: Path, kind: str, message: str) -> None:
+    torch.save(broken(kind), tmp_path / "a.pth")
+    with pytest.raises(TsainError, match=message) as caught:
+        convert(tmp_path / "a.pth")
+    assert "\n" not in str(caught.value)
+
+
+class Bomb:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.path,)
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
+    torch.save({"state_dict": Bomb(tmp_path / "exploded")}, tmp_path / "a.pth")
+    with pytest.raises(TsainError, match="cannot be read"):
+        convert(tmp_path / "a.pth")
+    assert not (tmp_path / "exploded").exists()

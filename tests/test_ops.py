@@ -1,0 +1,249 @@
+"""Deformable convolution: every backend against torchvision, and what must never happen."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from torch import Tensor
+from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
+
+from tsain_core.ops import DeformConv2d, choose_backend, deform_conv2d
+
+BACKENDS = ("cpu", "reference", "torchvision")
+CASES = {
+    # n, c, c_out, groups, height, width, kernel, stride, padding, dilation, scale of offsets
+    "one group": (2, 16, 8, 1, 13, 17, (3, 3), 1, 1, 1, 2.0),
+    "eight groups": (1, 64, 64, 8, 12, 9, (3, 3), 1, 1, 1, 2.0),
+    "groups of one": (1, 4, 3, 4, 7, 5, (3, 3), 1, 1, 1, 1.0),
+    "stride": (1, 8, 8, 2, 14, 15, (3, 3), 2, 1, 1, 1.0),
+    "uneven stride": (1, 8, 8, 2, 14, 15, (3, 3), (1, 3), (2, 0), (1, 2), 1.0),
+    "dilation": (1, 8, 8, 2, 14, 15, (3, 3), 1, 2, 2, 1.0),
+    "no padding": (1, 8, 8, 1, 9, 9, (3, 3), 1, 0, 1, 1.0),
+    "1 x 1 kernel": (1, 8, 4, 2, 6, 7, (1, 1), 1, 0, 1, 1.0),
+    "3 x 5 kernel": (3, 8, 4, 2, 9, 11, (3, 5), 1, (1, 2), 1, 1.0),
+    "one row": (1, 8, 8, 2, 1, 12, (3, 3), 1, 1, 1, 1.0),
+    "far outside": (1, 8, 8, 2, 10, 10, (3, 3), 1, 1, 1, 30.0),
+    "several bands": (1, 64, 16, 8, 70, 64, (3, 3), 1, 1, 1, 3.0),
+}
+
+
+def pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else value
+
+
+def operands(case: str, dtype: torch.dtype = torch.float32) -> tuple[list[Tensor], dict]:
+    """(input, offset, mask, weight, bias), and the keyword arguments."""
+    n, c, c_out, groups, h, w, kernel, stride, padding, dilation, scale = CASES[case]
+    torch.manual_seed(0)
+    out = [
+        (size + 2 * p - d * (k - 1) - 1) // s + 1
+        for size, k, s, p, d in zip(
+            (h, w), kernel, pair(stride), pair(padding), pair(dilation), strict=True
+        )
+    ]
+    taps = kernel[0] * kernel[1]
+    tensors = [
+        torch.randn(n, c, h, w, dtype=dtype),
+        torch.randn(n, 2 * taps * groups, *out, dtype=dtype) * scale,
+        torch.rand(n, taps * groups, *out, dtype=dtype),
+        torch.randn(c_out, c, *kernel, dtype=dtype),
+        torch.randn(c_out, dtype=dtype),
+    ]
+    return tensors, {"stride": stride, "padding": padding, "dilation": dilation}
+
+
+def expected(tensors: list[Tensor], options: dict) -> Tensor:
+    x, offset, mask, weight, bias = tensors
+    result: Tensor = torchvision_deform_conv2d(x, offset, weight, bias, mask=mask, **options)
+    return result
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("case", CASES)
+def test_equals_torchvision_forward_and_backward(case: str, backend: str) -> None:
+    tensors, options = operands(case, torch.float64)
+    for t in tensors:
+        t.requires_grad_()
+    want = expected(tensors, options)
+    got = deform_conv2d(*tensors, **options, backend=backend)  # type: ignore[misc, arg-type]
+    torch.testing.assert_close(got, want)
+    grad = torch.randn_like(want)
+    for name, a, b in zip(
+        ("input", "offset", "mask", "weight", "bias"),
+        torch.autograd.grad(got, tensors, grad),
+        torch.autograd.grad(want, tensors, grad),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, msg=lambda m, name=name: f"{name}: {m}")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_float32_is_as_exact_as_torchvision(backend: str) -> None:
+    tensors, options = operands("eight groups")
+    exact = expected([t.double() for t in tensors], options)
+    got = deform_conv2d(*tensors, **options, backend=backend)  # type: ignore[misc, arg-type]
+    theirs = (expected(tensors, options) - exact).abs().max()
+    assert (got - exact).abs().max() <= 4 * theirs
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_gradcheck(backend: str) -> None:
+    torch.manual_seed(1)
+    x = torch.randn(1, 4, 4, 5, dtype=torch.float64, requires_grad=True)
+    # away from cell edges, where the derivative by the offset jumps
+    whole = torch.randint(-2, 3, (1, 36, 4, 5)).double()
+    offset = (whole + 0.2 + 0.6 * torch.rand(1, 36, 4, 5).double()).requires_grad_()
+    mask = torch.rand(1, 18, 4, 5, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(3, 4, 3, 3, dtype=torch.float64, requires_grad=True)
+    bias = torch.randn(3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(
+        lambda *t: deform_conv2d(*t, padding=1, backend=backend),  # type: ignore[arg-type]
+        (x, offset, mask, weight, bias),
+    )
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_layouts(backend: str) -> None:
+    """Channels-last and non-contiguous operands give the same."""
+    tensors, options = operands("one group")
+    want = expected(tensors, options)
+    last = [t.to(memory_format=torch.channels_last) if t.ndim == 4 else t for t in tensors]
+    strided = [torch.stack([t, -t], -1)[..., 0] for t in tensors]
+    for variant in (last, strided):
+        got = deform_conv2d(*variant, **options, backend=backend)  # type: ignore[misc, arg-type]
+        torch.testing.assert_close(got, want)
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e30, -1e30, 1e9])
+def test_wild_offsets_read_nothing(backend: str, value: float) -> None:
+    """As if those points were masked out, forward and backward; nothing crashes."""
+    tensors, options = operands("eight groups")
+    wild = torch.rand(tensors[1].shape[0], tensors[2].shape[1], *tensors[1].shape[2:]) < 0.3
+    offset = torch.where(wild.repeat_interleave(2, 1), torch.full((), value), tensors[1])
+    masked = [*tensors[:2], tensors[2] * ~wild, *tensors[3:]]
+    want = expected(masked, options)
+    variant = [tensors[0].requires_grad_(), offset.requires_grad_(), *tensors[2:]]
+    got = deform_conv2d(*variant, **options, backend=backend)  # type: ignore[misc, arg-type]
+    torch.testing.assert_close(got, want)
+    got.sum().backward()
+    assert tensors[0].grad is not None
+    assert torch.isfinite(tensors[0].grad).all()
+
+
+def test_no_mask_means_one_and_bias_is_optional() -> None:
+    (x, offset, mask, weight, bias), options = operands("one group")
+    ones = torch.ones_like(mask)
+    got = deform_conv2d(x, offset, None, weight, **options)
+    torch.testing.assert_close(got, expected([x, offset, ones, weight, bias * 0], options))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_rounds_only_the_result(dtype: torch.dtype) -> None:
+    (x, offset, mask, weight, bias), options = operands("one group")
+    half = x.to(dtype)
+    got = deform_conv2d(half, offset, mask, weight, bias, **options)
+    assert got.dtype == dtype
+    want = expected([half.float(), offset, mask, weight, bias], options).to(dtype)
+    torch.testing.assert_close(got, want)
+
+
+def test_autocast() -> None:
+    (x, offset, mask, weight, bias), options = operands("one group")
+    want = expected([x, offset, mask, weight, bias], options)
+    with torch.autocast("cpu", torch.bfloat16):
+        got = deform_conv2d(x, offset, mask, weight, bias, **options)
+    torch.testing.assert_close(got, want)
+
+
+def test_threads_do_not_change_the_result() -> None:
+    """One thread, two threads, and several Python threads at once."""
+    tensors, options = operands("several bands")
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        want = deform_conv2d(*tensors, **options, backend="cpu")  # type: ignore[misc]
+        torch.set_num_threads(3)
+        got = deform_conv2d(*tensors, **options, backend="cpu")  # type: ignore[misc]
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(got, want)
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [
+            pool.submit(deform_conv2d, *tensors, **options, backend="cpu")  # type: ignore[arg-type]
+            for _ in range(8)
+        ]
+        for job in jobs:
+            torch.testing.assert_close(job.result(), want)
+
+
+def test_custom_operator_is_sound() -> None:
+    """Fake kernel, autograd registration and schema, as torch itself checks them."""
+    from tsain_core.ops._cpu import deform_conv2d_cpu
+    from tsain_core.ops._geometry import Geometry
+
+    (x, offset, mask, weight, _), _ = operands("one group")
+    geometry = Geometry((3, 3), (1, 1), (1, 1), (1, 1), (13, 17), 1).flat()
+    torch.library.opcheck(deform_conv2d_cpu, (x, offset, mask, weight, geometry))
+    tensors = [t.requires_grad_() for t in (x, offset, mask, weight)]
+    torch.library.opcheck(deform_conv2d_cpu, (*tensors, geometry))
+
+
+def test_choosing_a_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    monkeypatch.delenv("TSAIN_DEFORM_CONV", raising=False)
+    assert choose_backend(cpu) == "cpu"
+    assert choose_backend(torch.device("meta")) == "reference"
+    monkeypatch.setenv("TSAIN_DEFORM_CONV", "reference")
+    assert choose_backend(cpu) == "reference"
+    assert choose_backend(cpu, "torchvision") == "torchvision"
+    monkeypatch.setenv("TSAIN_DEFORM_CONV", "nonsense")
+    with pytest.raises(ValueError, match="nonsense.*TSAIN_DEFORM_CONV"):
+        choose_backend(cpu)
+    with pytest.raises(ValueError, match="does not run on meta"):
+        choose_backend(torch.device("meta"), "cpu")
+
+
+@pytest.mark.parametrize(
+    ("index", "shape", "message"),
+    [
+        (0, (16, 13, 17), "input is 3-D"),
+        (3, (8, 15, 3, 3), "weight is for 15 input channels, input has 16"),
+        (1, (2, 17, 13, 17), "offset is .* needed is"),
+        (1, (2, 18, 12, 17), "offset is .* needed is"),
+        (1, (2, 18 * 3, 13, 17), "divides the 16 channels"),
+        (2, (2, 18, 13, 17), "mask is .* needed is"),
+        (4, (7,), r"bias is \(7,\); needed is \(8,\)"),
+    ],
+)
+def test_wrong_shapes_are_explained(index: int, shape: tuple[int, ...], message: str) -> None:
+    tensors, options = operands("one group")
+    tensors[index] = torch.zeros(shape)
+    with pytest.raises(ValueError, match=message):
+        deform_conv2d(*tensors, **options)  # type: ignore[misc]
+
+
+def test_module() -> None:
+    layer = DeformConv2d(16, 8)
+    assert set(layer.state_dict()) == {"weight", "bias"}
+    bound = (9 * 16) ** -0.5
+    assert layer.weight.abs().max() <= bound
+    assert layer.weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.1)
+    assert layer.bias is not None
+    assert not layer.bias.any()
+    x = torch.randn(1, 16, 6, 6)
+    offset = torch.zeros(1, 18, 6, 6)
+    want = torch.nn.functional.conv2d(x, layer.weight, layer.bias, padding=1)
+    torch.testing.assert_close(layer(x, offset), want)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("case", CASES)
+def test_cuda_equals_the_reference(case: str) -> None:
+    tensors, options = operands(case)
+    want = deform_conv2d(*tensors, **options, backend="reference")  # type: ignore[misc]
+    got = deform_conv2d(*(t.cuda() for t in tensors), **options)  # type: ignore[misc]
+    torch.testing.assert_close(got.cpu(), want, rtol=1e-3, atol=1e-3)

@@ -1,0 +1,127 @@
+"""The shipped weights load, their cards are complete, and they keep what the cards promise."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tsain_core._resources import weights_folder
+from tsain_core.checkpoint import load, read_info
+from tsain_core.evaluate import evaluate, mean_by_model
+from tsain_core.intensity import estimate_range
+from tsain_core.metrics import score
+from tsain_core.models import BASELINES, Image, InferenceSettings, open_model, shipped_models
+from tsain_core.network import PRESETS
+from tsain_core.phantom import em_phantom
+from tsain_core.training.recipe import read_recipe
+from tsain_core.volumes import open_volume
+
+MODELS = sorted(shipped_models())
+#: Largest difference between tiled and whole, in grey levels, that the README states.
+TILE_BOUND = 0.05
+
+
+def run(work: Generator[object, None, Image]) -> Image:
+    while True:
+        try:
+            next(work)
+        except StopIteration as stop:
+            image: Image = stop.value
+            return image
+
+
+def test_the_default_for_machines_without_a_gpu_is_there() -> None:
+    assert "tsain-lite" in MODELS
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_card_and_header_agree(name: str) -> None:
+    path = shipped_models()[name]
+    network, info = load(path)
+    assert info.name == name
+    assert network.settings == PRESETS[str(info.preset)]
+    assert info.training["steps"] > 1000
+    assert path.stat().st_size < 20 << 20
+    card = (weights_folder() / f"{name}.md").read_text()
+    assert info.licence.split(":")[0] in card
+    for volume in info.training["volumes"]:
+        assert volume["file"] in card
+    for stack, scores in info.scores.items():
+        assert stack in card
+        assert f"{scores['psnr']:.2f}" in card
+    assert "isbi2012" not in str(info.training)
+    read_recipe(weights_folder() / f"{name}.toml")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_phantom_is_interpolated_better_than_by_any_baseline(name: str) -> None:
+    stack = em_phantom((3, 192, 192), seed=5)
+    results = mean_by_model(evaluate(stack, [open_model(m) for m in (name, *BASELINES)]))
+    ours = results.pop(name)
+    assert ours.structure > max(s.structure for s in results.values())
+    assert ours.ssim > max(s.ssim for s in results.values())
+
+
+@pytest.mark.slow
+@pytest.mark.em_data
+@pytest.mark.parametrize("stack", ["isbi2012_train", "sbem_050-059"])
+@pytest.mark.parametrize("name", MODELS)
+def test_scores_on_stacks_never_seen(em_data: Path, name: str, stack: str) -> None:
+    """Every triplet: better than each baseline, and as the card says."""
+    volume = open_volume(em_data / "validate" / f"{stack}.tif")
+    results = mean_by_model(evaluate(volume, [open_model(m) for m in (name, *BASELINES)]))
+    ours = results.pop(name)
+    for baseline in results.values():
+        assert ours.psnr > baseline.psnr
+        assert ours.structure > baseline.structure
+        assert ours.ssim > baseline.ssim
+        assert ours.ie < baseline.ie
+    promised = read_info(shipped_models()[name]).scores[stack]
+    assert ours.psnr == pytest.approx(promised["psnr"], abs=0.01)
+    assert ours.structure == pytest.approx(promised["structure"], abs=0.01)
+    assert ours.ssim == pytest.approx(promised["ssim"], abs=0.001)
+
+
+@pytest.mark.em_data
+def test_tiles_do_not_show_on_a_real_stack(em_data: Path) -> None:
+    """Tiled with the halo chosen by itself, and whole: equal within the stated bound."""
+    volume = open_volume(em_data / "validate" / "isbi2012_train.tif")
+    intensity = estimate_range(volume)
+    before, after = (intensity.to_unit(volume[z]) for z in (9, 10))  # the worst pair
+    whole = run(open_model("tsain-lite", InferenceSettings(tile=512)).between(before, after))
+    tiled = run(open_model("tsain-lite", InferenceSettings(tile=256)).between(before, after))
+    difference = np.abs(whole - tiled) * (intensity.hi - intensity.lo)
+    assert difference.max() <= TILE_BOUND
+
+
+def test_tiles_do_not_show_on_the_phantom() -> None:
+    stack = em_phantom((2, 320, 340), seed=3)
+    intensity = estimate_range(stack)
+    before, after = (intensity.to_unit(image) for image in stack)
+    whole = run(open_model("tsain-lite", InferenceSettings(tile=512)).between(before, after))
+    tiled = run(open_model("tsain-lite", InferenceSettings(tile=160)).between(before, after))
+    difference = np.abs(whole - tiled) * (intensity.hi - intensity.lo)
+    assert difference.max() <= TILE_BOUND
+
+
+@pytest.mark.parametrize("change", ["inverted", "16 bit", "low contrast"])
+def test_grey_value_conventions(change: str) -> None:
+    """Inverted, stretched or 16-bit data are interpolated nearly as well as the original."""
+    stack = em_phantom((3, 128, 128), seed=2)
+    variant = {
+        "inverted": 255 - stack,
+        "16 bit": stack.astype(np.uint16) * 200 + 3000,
+        "low contrast": (stack // 4 + 90).astype(np.uint8),
+    }[change]
+
+    def structure(data: np.ndarray) -> float:
+        intensity = estimate_range(data)
+        before, truth, after = (intensity.to_unit(image) for image in data)
+        image = run(open_model("tsain-lite").between(before, after))
+        return score(image * 255, truth * 255).structure
+
+    loss = structure(stack) - structure(variant)
+    assert loss < (1.5 if change == "inverted" else 0.3)
