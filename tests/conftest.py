@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+
+from tsain_core.network import TSAIN, AdaptiveSampling, NetworkSettings
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 _VARIABLE = "TSAIN_EM_DATA"
@@ -29,3 +32,25 @@ def em_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"No real EM stacks: set {_VARIABLE} to their folder, or put them in {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def stirred_network() -> TSAIN:
+    """A small network on unshuffled input whose sampling offsets are not zero."""
+    settings = NetworkSettings(
+        channels=8,
+        image_channels=1,
+        feature_blocks=1,
+        reconstruction_blocks=1,
+        rsabs=1,
+        drbs=1,
+        groups=2,
+        unshuffle=2,
+        residual=True,
+    )
+    torch.manual_seed(1)
+    network = TSAIN(settings).eval()
+    for module in network.modules():
+        if isinstance(module, AdaptiveSampling):
+            torch.nn.init.normal_(module.offset_conv.weight, std=0.05)
+    return network

@@ -178,11 +178,9 @@ class AdaptiveSampling(nn.Module):
         """Sample `x` (N, C, H, W) where features `guide` of the same shape say."""
         # Offsets in bfloat16 would be off by 1/8 of a pixel at 20 pixels, so not under autocast.
         dtype = torch.promote_types(guide.dtype, torch.float32)
-        kind = guide.device.type
-        exact = (
-            torch.autocast(kind, enabled=False) if is_autocast_available(kind) else nullcontext()
-        )
-        with exact:
+        device = guide.device.type
+        castable = is_autocast_available(device)
+        with torch.autocast(device, enabled=False) if castable else nullcontext():
             parameters = self.offset_conv(guide.to(dtype))
         offset = parameters[:, : 18 * self.groups]
         mask = torch.sigmoid(parameters[:, 18 * self.groups :])

@@ -1,0 +1,132 @@
+"""Which slices come out, where they lie, and from what they are computed."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+from tsain_core.errors import TsainError
+from tsain_core.schedule import (
+    Schedule,
+    between,
+    by_factor,
+    by_step,
+    evaluations,
+    halvings,
+    parse_slices,
+)
+
+
+def rows(schedule: Schedule) -> list[tuple[str, int, int, str]]:
+    return [(str(s.position), s.before, s.after, str(s.fraction)) for s in schedule.slices]
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8])
+@pytest.mark.parametrize("depth", [2, 3, 30])
+def test_factor(depth: int, factor: int) -> None:
+    schedule = by_factor(depth, factor)
+    assert len(schedule.slices) == (depth - 1) * factor + 1
+    assert schedule.step == Fraction(1, factor)
+    real = [i for i, s in enumerate(schedule.slices) if not s.synthetic]
+    assert real == list(range(0, len(schedule.slices), factor))
+    assert [schedule.slices[i].before for i in real] == list(range(depth))
+    assert schedule.synthetic == tuple(i for i in range(len(schedule.slices)) if i % factor)
+    assert schedule.largest_shift == 0
+    assert evaluations(schedule) == len(schedule.synthetic)
+
+
+def test_runs_of_damaged_slices_are_filled_at_their_own_positions() -> None:
+    assert rows(by_factor(6, 1, [1, 3, 4])) == [
+        ("0", 0, 0, "0"),
+        ("1", 0, 2, "1/2"),
+        ("2", 2, 2, "0"),
+        ("3", 2, 5, "3/8"),  # a third, to the nearest eighth
+        ("4", 2, 5, "5/8"),
+        ("5", 5, 5, "0"),
+    ]
+    assert rows(by_factor(6, 1, [3, 4], exact=True))[3] == ("3", 2, 5, "1/3")
+    assert by_factor(6, 1, [3, 4]).largest_shift == pytest.approx(3 / 24)
+
+
+def test_damaged_and_finer() -> None:
+    schedule = by_factor(4, 2, [1])
+    assert rows(schedule)[:5] == [
+        ("0", 0, 0, "0"),
+        ("1/2", 0, 2, "1/4"),
+        ("1", 0, 2, "1/2"),
+        ("3/2", 0, 2, "3/4"),
+        ("2", 2, 2, "0"),
+    ]
+
+
+@pytest.mark.parametrize("step", ["2/5", "1/3", "7/8", "1/8", "3/10"])
+def test_step(step: str) -> None:
+    schedule = by_step(11, Fraction(step))
+    assert [s.position for s in schedule.slices] == [
+        i * Fraction(step) for i in range(len(schedule.slices))
+    ]
+    assert 10 - Fraction(step) < schedule.slices[-1].position <= 10
+    assert schedule.largest_shift <= 1 / 16
+    for s in schedule.slices:
+        assert s.synthetic == (s.position.denominator != 1)
+        assert 8 % s.fraction.denominator == 0
+    assert by_step(11, Fraction(step), exact=True).largest_shift == 0
+
+
+def test_between() -> None:
+    assert rows(between(30, 12, 15, 4)) == [
+        ("12", 12, 12, "0"),
+        ("51/4", 12, 15, "1/4"),
+        ("27/2", 12, 15, "1/2"),
+        ("57/4", 12, 15, "3/4"),
+        ("15", 15, 15, "0"),
+    ]
+    assert between(30, 12, 15, 4).step == Fraction(3, 4)
+
+
+def test_halvings() -> None:
+    half, quarter = Fraction(1, 2), Fraction(1, 4)
+    assert halvings(half) == [(0, half, 1)]
+    assert halvings(Fraction(3, 8)) == [
+        (0, half, 1),
+        (0, quarter, half),
+        (quarter, Fraction(3, 8), half),
+    ]
+    assert halvings(Fraction(1, 3), any_position=True) == [(0, Fraction(1, 3), 1)]
+    assert evaluations(by_factor(6, 1, [3, 4])) == 5  # 1/2; 1/4, 3/8; 3/4, 5/8
+
+
+@pytest.mark.parametrize(
+    ("text", "slices"),
+    [("12", (12,)), ("12,57-59", (12, 57, 58, 59)), (" 3 , 1-2,2", (1, 2, 3)), ("5-5", (5,))],
+)
+def test_parse(text: str, slices: tuple[int, ...]) -> None:
+    assert parse_slices(text) == slices
+
+
+@pytest.mark.parametrize("text", ["", "a", "1-", "-3", "5-3", "1;2", "1.5"])
+def test_parse_errors(text: str) -> None:
+    with pytest.raises(TsainError, match="write them like 12,57-59"):
+        parse_slices(text)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: by_factor(5, 3), "needed is 2, 4 or 8"),
+        (lambda: by_factor(1, 2), "at least 2"),
+        (lambda: by_factor(5, 1, [0]), "crop the volume"),
+        (lambda: by_factor(5, 1, [4]), "crop the volume"),
+        (lambda: by_factor(5, 1, [5]), "slices 0 to 4"),
+        (lambda: by_factor(5, 1, [-1]), "slices 0 to 4"),
+        (lambda: by_step(5, Fraction(1)), "1/8 to less"),
+        (lambda: by_step(5, Fraction(1, 9)), "1/8 to less"),
+        (lambda: between(5, 3, 3, 2), "two different ones"),
+        (lambda: between(5, 3, 5, 2), "0 to 4"),
+        (lambda: between(5, 4, 3, 2), "in order"),
+    ],
+)
+def test_impossible_schedules(make, message: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(TsainError, match=message):
+        make()

@@ -1,0 +1,193 @@
+"""Triplets: where they come from, that held-out slices stay out, what augmentation does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from skimage.metrics import structural_similarity
+
+from tsain_core.errors import TsainError
+from tsain_core.intensity import IntensityRange
+from tsain_core.training import Augmentation, TripletSampler, TripletSource
+from tsain_core.training.augment import augment
+from tsain_core.training.losses import LossSettings, ssim, total_loss
+from tsain_core.training.recipe import read_recipe
+
+UNIT = IntensityRange(0, 255)
+PLAIN = Augmentation(0, 0, 0, 0)
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("axes", [(0,), (1,), (2,), (0, 1, 2)])
+def test_held_out_slices_never_leak(axes: tuple[int, ...]) -> None:
+    """The held-out block is painted with a value that no batch may contain, whatever the axis."""
+    array = np.zeros((40, 48, 48), np.float32)
+    source = TripletSource(array, UNIT, axes, (1, 2, 3), 1.0, replace(PLAIN, shift=2))
+    training, held = source.split(0.2)
+    assert len(training.array) + len(held.array) == len(array)
+    held.array[:] = 255
+    sampler = TripletSampler([training], crop=24, batch=4)
+    for step in range(60):
+        for part in sampler.batch_at(step):
+            assert not part.any()
+    for triplet in held.fixed(24):
+        assert (triplet == 1).all()
+
+
+def test_triplets_are_evenly_spaced() -> None:
+    array = np.broadcast_to(np.arange(20, dtype=np.float32)[:, None, None], (20, 32, 32)).copy()
+    sampler = TripletSampler(
+        [TripletSource(array, IntensityRange(0, 1), spacings=(2, 3), augmentation=PLAIN)], 16, 4
+    )
+    spacings = set()
+    for step in range(20):
+        before, truth, after = (t[:, 0, 0, 0] for t in sampler.batch_at(step))
+        torch.testing.assert_close(truth - before, after - truth)
+        spacings |= set((truth - before).abs().tolist())
+    assert spacings == {2.0, 3.0}
+
+
+def test_batches_depend_on_seed_and_step_alone() -> None:
+    array = RNG.integers(0, 255, (10, 40, 40), np.uint8)
+    source = TripletSource(array, UNIT, augmentation=Augmentation(noise=(0.1, 0.1)))
+    a, b = (TripletSampler([source], 16, 3, seed=5) for _ in range(2))
+    list(map(b.batch_at, range(5)))
+    for x, y in zip(a.batch_at(7), b.batch_at(7), strict=True):
+        torch.testing.assert_close(x, y, rtol=0, atol=0)
+    other = TripletSampler([source], 16, 3, seed=6)
+    assert (a.batch_at(7)[0] != other.batch_at(7)[0]).any()
+    assert (a.batch_at(7)[0] != a.batch_at(8)[0]).any()
+
+
+def test_weights_share_the_batches() -> None:
+    unit = IntensityRange(0, 1)
+    arrays = [np.full((5, 20, 20), value, np.float32) for value in (0, 1)]
+    sources = [
+        TripletSource(array, unit, weight=weight, augmentation=PLAIN)
+        for array, weight in zip(arrays, (1.0, 3.0), strict=True)
+    ]
+    sampler = TripletSampler(sources, 16, 8)
+    share = np.mean([sampler.batch_at(s)[1].mean().item() for s in range(60)])
+    assert share == pytest.approx(0.75, abs=0.08)
+
+
+def test_volumes_that_are_too_small() -> None:
+    thin = TripletSource(np.zeros((5, 20, 20), np.uint8), UNIT)
+    with pytest.raises(TsainError, match="5 slices.*at least 6"):
+        thin.split()
+    with pytest.raises(TsainError, match="smaller crop"):
+        TripletSampler([thin], crop=24, batch=1)
+
+
+def test_noise_and_contrast_of_outer_slices_leave_the_truth() -> None:
+    image = np.full((3, 32, 32), 0.5, np.float32)
+    a = replace(PLAIN, slice_contrast=0.2, slice_brightness=0.2, noise=(0.1, 0.1))
+    out = augment(image, a, RNG)
+    assert (out[1] == 0.5).all()
+    for i in (0, 2):
+        assert out[i].std() == pytest.approx(0.1, rel=0.15)
+        assert abs(out[i].mean() - 0.5) > 1e-3
+    assert out[0].mean() != out[2].mean()
+
+
+def test_symmetries_keep_the_values() -> None:
+    triplet = RNG.random((3, 8, 8), np.float32)
+    seen = set()
+    for _ in range(200):
+        out = augment(triplet, PLAIN, RNG)
+        np.testing.assert_allclose(np.sort(out[1].ravel()), np.sort(triplet[1].ravel()), rtol=1e-6)
+        assert (
+            np.isclose(np.sort(out[0].ravel()), np.sort(triplet[0].ravel())).all()
+            or np.isclose(np.sort(out[0].ravel()), np.sort(triplet[2].ravel())).all()
+        )
+        seen.add(out[:2].tobytes())
+    assert len(seen) == 16  # 8 symmetries of the square, each forwards and backwards in z
+
+
+def test_drift_moves_outer_slices_apart() -> None:
+    ramp = np.broadcast_to(np.arange(64, dtype=np.float32), (3, 64, 64)).copy()
+    source = TripletSource(ramp, IntensityRange(0, 1), augmentation=replace(PLAIN, shift=5))
+    shifts = set()
+    for seed in range(40):
+        a, b, c = source.draw(np.random.default_rng(seed), 32)
+        np.testing.assert_allclose(a + c, 2 * b, atol=1e-4)
+        shifts.add(float(np.abs(a - b).max()))
+    assert max(shifts) == 5
+
+
+def test_ssim_is_that_of_skimage() -> None:
+    a = RNG.random((40, 50)).astype(np.float32)
+    b = np.clip(a + RNG.normal(0, 0.2, a.shape), 0, 1).astype(np.float32)
+    _, full = structural_similarity(
+        a, b, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1, full=True
+    )
+    ours = ssim(*(torch.from_numpy(i)[None, None] for i in (a, b)))
+    assert ours.item() == pytest.approx(full[5:-5, 5:-5].mean(), abs=1e-5)
+
+
+def test_loss_terms() -> None:
+    a, b = torch.rand(2, 1, 1, 20, 20)
+    d = a - b
+    nothing = LossSettings(mse=0, charbonnier=0, ssim=0)
+    assert total_loss(a, b, nothing) == 0
+    mse = total_loss(a, b, replace(nothing, mse=2.0))
+    torch.testing.assert_close(mse, 2 * d.square().mean())
+    robust = total_loss(a, b, replace(nothing, charbonnier=1.0, eps=1e-6))
+    torch.testing.assert_close(robust, d.abs().mean(), atol=1e-5, rtol=0)
+    torch.testing.assert_close(total_loss(a, b, replace(nothing, ssim=0.5)), (1 - ssim(a, b)) / 2)
+    assert total_loss(a, a, LossSettings()).abs() < 1e-6
+
+
+RECIPE = """
+name = "mine"
+preset = "tsain-lite"
+licence = "CC BY"
+[training]
+steps = 7
+lr = 2e-4
+[loss]
+ssim = 0.3
+[[volume]]
+path = "a.tif"
+licence = "CC BY"
+axes = [0, 1, 2]
+spacings = [1, 2]
+augmentation = { noise = [0.0, 0.1], shift = 1 }
+"""
+
+
+def test_recipe(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text(RECIPE)
+    tifffile.imwrite(tmp_path / "a.tif", RNG.integers(0, 255, (20, 24, 24), np.uint8))
+    recipe = read_recipe(tmp_path / "r.toml")
+    assert (recipe.settings.steps, recipe.settings.lr, recipe.settings.loss.ssim) == (7, 2e-4, 0.3)
+    ((training, held),) = recipe.load_sources(tmp_path)
+    assert len(training.array) + len(held.array) == 20
+    assert training.axes == (0, 1, 2)
+    assert training.augmentation == Augmentation(noise=(0.0, 0.1), shift=1)
+    assert recipe.provenance()["volumes"][0]["file"] == "a.tif"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "mine"', "", "wrong or missing entry.*name"),
+        ("steps = 7", "stps = 7", "stps"),
+        ("axes", "axis", "unknown entry 'axis'"),
+        ('"tsain-lite"', '"tsain-huge"', "tsain-huge"),
+        ("shift = 1", "shft = 1", "shft"),
+        ("[loss]", "[los]", "unknown entry.*los"),
+        ("[training]", "[training", "no TOML file"),
+    ],
+)
+def test_wrong_recipes(tmp_path: Path, old: str, new: str, message: str) -> None:
+    (tmp_path / "r.toml").write_text(RECIPE.replace(old, new))
+    with pytest.raises(TsainError, match=message):
+        read_recipe(tmp_path / "r.toml")
+    with pytest.raises(TsainError, match="No training recipe"):
+        read_recipe(tmp_path / "none.toml")

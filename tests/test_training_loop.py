@@ -1,0 +1,180 @@
+"""The training loop: it learns, resumes exactly, and recovers from what goes wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tsain_core.errors import TsainError
+from tsain_core.intensity import IntensityRange
+from tsain_core.network import TSAIN, AdaptiveSampling, NetworkSettings
+from tsain_core.phantom import em_phantom
+from tsain_core.training import (
+    Augmentation,
+    LossSettings,
+    Trainer,
+    TrainingSettings,
+    TripletSampler,
+    TripletSource,
+)
+
+SMALL = NetworkSettings(
+    channels=8, image_channels=1, feature_blocks=1, reconstruction_blocks=1,
+    rsabs=1, drbs=1, groups=2, unshuffle=2, residual=True,
+)  # fmt: skip
+SETTINGS = TrainingSettings(
+    steps=6, batch=2, crop=16, lr=1e-3, warmup=2, check_every=1, validate_every=3
+)
+ARRAY = np.random.default_rng(0).integers(0, 255, (8, 32, 32), np.uint8)
+
+
+def trainer(settings: TrainingSettings = SETTINGS, seed: int = 0) -> Trainer:
+    torch.manual_seed(seed)
+    source = TripletSource(ARRAY, IntensityRange(0, 255))
+    sampler = TripletSampler([source], settings.crop, settings.batch, settings.seed)
+    return Trainer(TSAIN(SMALL), sampler, settings, list(source.fixed(16))[:2])
+
+
+def weights(network: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in network.parameters()])
+
+
+def test_resuming_changes_nothing(tmp_path: Path) -> None:
+    """Losses, validation and weights are those of an uninterrupted run."""
+    whole = trainer()
+    reports = list(whole.run())
+    first = trainer(replace(SETTINGS, steps=6))
+    run = first.run()
+    early = [next(run) for _ in range(3)]
+    first.save_state(tmp_path / "state.pt")
+    second = trainer(seed=9)
+    second.load_state(tmp_path / "state.pt")
+    late = list(second.run())
+    assert [r.loss for r in (*early, *late)] == [r.loss for r in reports]
+    assert [r.validation for r in (*early, *late)] == [r.validation for r in reports]
+    assert [r.step for r in late] == [4, 5, 6]
+    assert torch.equal(weights(whole.network), weights(second.network))
+    assert torch.equal(weights(whole.averaged), weights(second.averaged))
+
+
+def test_states_of_other_runs_are_refused(tmp_path: Path) -> None:
+    trainer().save_state(tmp_path / "state.pt")
+    with pytest.raises(TsainError, match="another run"):
+        trainer(replace(SETTINGS, seed=1)).load_state(tmp_path / "state.pt")
+    other = trainer()
+    other.network = TSAIN(replace(SMALL, drbs=2))
+    with pytest.raises(TsainError, match="another network"):
+        other.load_state(tmp_path / "state.pt")
+
+
+def test_one_triplet_is_learnt() -> None:
+    """From one clean triplet the squared error falls to a part of that of the mean."""
+    stack = em_phantom((3, 32, 32), seed=1, noise=2.0)
+    still = Augmentation(0, 0, 0, 0)
+    source = TripletSource(stack, IntensityRange(0, 255), augmentation=still)
+    settings = TrainingSettings(
+        steps=120,
+        batch=4,
+        crop=32,
+        lr=4e-3,
+        warmup=5,
+        clip=10,
+        check_every=50,
+        loss=LossSettings(mse=1, charbonnier=0, ssim=0),
+    )
+    torch.manual_seed(0)
+    learner = Trainer(TSAIN(SMALL), TripletSampler([source], 32, 4), settings)
+    losses = [r.loss for r in learner.run()]
+    assert np.mean(losses[-10:]) < 0.6 * losses[0]
+
+
+def test_schedule_of_the_learning_rate() -> None:
+    s = TrainingSettings(steps=100, warmup=10, decay=0.5)
+    factors = [s.lr_factor(i) for i in range(100)]
+    assert factors[0] == pytest.approx(0.1)
+    assert factors[10:51] == [1.0] * 41
+    assert factors[75] == pytest.approx(0.5, abs=0.02)
+    assert factors[99] < 0.01
+    longer = replace(s, steps=200)
+    assert [longer.lr_factor(i) for i in range(51)] == factors[:51]
+
+
+def test_averaged_weights_follow() -> None:
+    t = trainer(replace(SETTINGS, ema=0.5, steps=4))
+    start = weights(t.averaged)
+    list(t.run())
+    assert not torch.equal(weights(t.averaged), start)
+    assert not torch.equal(weights(t.averaged), weights(t.network))
+    assert not any(p.requires_grad for p in t.averaged.parameters())
+
+
+def test_offset_convolutions_have_their_own_rate() -> None:
+    t = trainer(replace(SETTINGS, offset_lr=0.0))
+    offsets = [m.offset_conv for m in t.network.modules() if isinstance(m, AdaptiveSampling)]
+    list(t.run())
+    assert offsets
+    assert not any(m.weight.any() for m in offsets)
+
+
+def test_a_step_that_is_not_finite_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    t = trainer()
+    good = t.sampler.batch_at
+
+    def spoilt(self: TripletSampler, step: int):  # type: ignore[no-untyped-def]
+        before, truth, after = good(step)
+        return before, truth * (torch.nan if step == 2 else 1), after
+
+    monkeypatch.setattr(TripletSampler, "batch_at", spoilt)
+    kept = []
+    notes = []
+    for report in t.run():
+        kept.append(weights(t.network).clone())
+        notes.append(report.note)
+    assert torch.equal(kept[2], kept[1])
+    assert not torch.equal(kept[3], kept[2])
+    assert "loss not finite, step skipped" in notes[2]
+    assert not any(notes[:2] + notes[3:])
+    assert torch.isfinite(kept[-1]).all()
+
+
+def explode(t: Trainer) -> None:
+    for module in t.network.modules():
+        if isinstance(module, AdaptiveSampling):
+            torch.nn.init.constant_(module.offset_conv.bias, 500.0)  # type: ignore[arg-type]
+            return
+
+
+def test_exploding_offsets_send_it_back() -> None:
+    t = trainer()
+    run = t.run()
+    for _ in range(3):
+        next(run)
+    explode(t)
+    report = next(run)
+    assert "exploded" in report.note
+    assert "back to the weights of step" in report.note
+    rest = list(run)
+    assert not any(r.note for r in rest)
+    assert all(r.offsets is not None and r.offsets.mean < 25 for r in rest)
+    assert t.recoveries == 1
+
+
+def test_large_offsets_are_reported() -> None:
+    t = trainer()
+    run = t.run()
+    next(run)
+    for module in t.network.modules():
+        if isinstance(module, AdaptiveSampling):
+            torch.nn.init.constant_(module.offset_conv.bias, 40.0)  # type: ignore[arg-type]
+    assert "have a mean of 40" in next(run).note
+
+
+def test_it_gives_up_when_nothing_helps() -> None:
+    t = trainer(replace(SETTINGS, steps=20))
+    with pytest.raises(TsainError, match="lower learning rate"):
+        for _ in t.run():
+            explode(t)
