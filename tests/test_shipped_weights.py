@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,13 @@ from tsain_core.checkpoint import load, read_info
 from tsain_core.evaluate import evaluate, mean_by_model
 from tsain_core.intensity import estimate_range
 from tsain_core.metrics import score
-from tsain_core.models import BASELINES, Image, InferenceSettings, open_model, shipped_models
+from tsain_core.models import (
+    BASELINES,
+    InferenceSettings,
+    open_model,
+    run_to_end,
+    shipped_models,
+)
 from tsain_core.network import PRESETS
 from tsain_core.phantom import em_phantom
 from tsain_core.training.recipe import read_recipe
@@ -22,15 +27,6 @@ from tsain_core.volumes import open_volume
 MODELS = sorted(shipped_models())
 #: Largest difference between tiled and whole, in grey levels, that the README states.
 TILE_BOUND = 0.05
-
-
-def run(work: Generator[object, None, Image]) -> Image:
-    while True:
-        try:
-            next(work)
-        except StopIteration as stop:
-            image: Image = stop.value
-            return image
 
 
 def test_the_default_for_machines_without_a_gpu_is_there() -> None:
@@ -91,8 +87,8 @@ def test_tiles_do_not_show_on_a_real_stack(em_data: Path) -> None:
     volume = open_volume(em_data / "validate" / "isbi2012_train.tif")
     intensity = estimate_range(volume)
     before, after = (intensity.to_unit(volume[z]) for z in (9, 10))  # the worst pair
-    whole = run(open_model("tsain-lite", InferenceSettings(tile=512)).between(before, after))
-    tiled = run(open_model("tsain-lite", InferenceSettings(tile=256)).between(before, after))
+    whole = run_to_end(open_model("tsain-lite", InferenceSettings(tile=512)).between(before, after))
+    tiled = run_to_end(open_model("tsain-lite", InferenceSettings(tile=256)).between(before, after))
     difference = np.abs(whole - tiled) * (intensity.hi - intensity.lo)
     assert difference.max() <= TILE_BOUND
 
@@ -101,8 +97,8 @@ def test_tiles_do_not_show_on_the_phantom() -> None:
     stack = em_phantom((2, 320, 340), seed=3)
     intensity = estimate_range(stack)
     before, after = (intensity.to_unit(image) for image in stack)
-    whole = run(open_model("tsain-lite", InferenceSettings(tile=512)).between(before, after))
-    tiled = run(open_model("tsain-lite", InferenceSettings(tile=160)).between(before, after))
+    whole = run_to_end(open_model("tsain-lite", InferenceSettings(tile=512)).between(before, after))
+    tiled = run_to_end(open_model("tsain-lite", InferenceSettings(tile=160)).between(before, after))
     difference = np.abs(whole - tiled) * (intensity.hi - intensity.lo)
     assert difference.max() <= TILE_BOUND
 
@@ -120,7 +116,7 @@ def test_grey_value_conventions(change: str) -> None:
     def structure(data: np.ndarray) -> float:
         intensity = estimate_range(data)
         before, truth, after = (intensity.to_unit(image) for image in data)
-        image = run(open_model("tsain-lite").between(before, after))
+        image = run_to_end(open_model("tsain-lite").between(before, after))
         return score(image * 255, truth * 255).structure
 
     loss = structure(stack) - structure(variant)

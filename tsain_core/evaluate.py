@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .errors import TsainError
 from .intensity import estimate_range
 from .metrics import Scores, mean_scores, score
-from .models import Image, SliceModel, TileDone
+from .models import SliceModel, run_to_end
 
 #: Side in pixels of the central crop that is scored.
 CROP = 512
@@ -69,7 +69,7 @@ def evaluate(
         for model in models:
             intensity = ranges[model.name]
             before, after = (intensity.to_unit(triplet[i]) for i in (0, 2))
-            image = _last(model.between(before, after))
+            image = run_to_end(model.between(before, after))
             values = image * (intensity.hi - intensity.lo) + intensity.lo
             yield TripletScore(z, model.name, score(_grey(values, grey), truth))
 
@@ -103,13 +103,3 @@ def _grey(image: NDArray[Any], intensity: Any) -> NDArray[np.float32]:
         return np.asarray(image, np.float32)
     grey: NDArray[np.float32] = intensity.to_unit(image) * np.float32(255)
     return grey
-
-
-def _last(work: Generator[TileDone, None, Image]) -> Image:
-    """Run a model to its end; its image."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as stop:
-            image: Image = stop.value
-            return image

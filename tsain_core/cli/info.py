@@ -10,7 +10,7 @@ import numpy as np
 
 from ..cost import peak_bytes
 from ..intensity import estimate_range
-from ..models import NetworkModel, SliceModel, open_model
+from ..models import NetworkModel, SliceModel, open_model, run_to_end
 from ..pipeline import result_geometry
 from ..schedule import Schedule, evaluations
 from ..volumes import Volume
@@ -95,11 +95,9 @@ def _measure(volume: Volume, model: SliceModel) -> tuple[float, int, int, int]:
     intensity = estimate_range(volume, model.percentiles)
     pair = [intensity.to_unit(volume[z]) for z in (0, 1)]
     first, second = (np.ascontiguousarray(image[:_SAMPLE, :_SAMPLE]) for image in pair)
-    for _ in model.between(first, second):  # warms up
-        pass
+    run_to_end(model.between(first, second))  # warms up
     start = time.perf_counter()
-    for _ in model.between(first.copy(), second.copy()):
-        pass
+    run_to_end(model.between(first.copy(), second.copy()))
     seconds = (time.perf_counter() - start) * height * width / first.size
     if not isinstance(model, NetworkModel):
         return seconds, 1, max(height, width), 0

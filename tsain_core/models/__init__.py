@@ -4,7 +4,7 @@ from .baseline_models import BASELINES, BaselineModel
 from .catalogue import default_model, describe_models, open_model, shipped_models
 from .device import Precision, choose_device, free_memory
 from .network_model import InferenceSettings, NetworkModel
-from .slice_model import Image, SliceModel, TileDone
+from .slice_model import Image, SliceModel, TileDone, run_to_end
 
 __all__ = [
     "BASELINES",
@@ -20,5 +20,6 @@ __all__ = [
     "describe_models",
     "free_memory",
     "open_model",
+    "run_to_end",
     "shipped_models",
 ]

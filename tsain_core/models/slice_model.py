@@ -47,3 +47,13 @@ class SliceModel(Protocol):
 
     def provenance(self) -> dict[str, object]:
         """What a result must say about how it was made."""
+
+
+def run_to_end(work: Generator[TileDone, None, Image]) -> Image:
+    """The image of `SliceModel.between`, for callers that show no progress."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as stop:
+            image: Image = stop.value
+            return image
