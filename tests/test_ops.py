@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
+import numba
 import pytest
 import torch
 from torch import Tensor
 from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
 
-from tsain_core.ops import DeformConv2d, choose_backend, deform_conv2d
+from tsain_core.cost import multiply_adds
+from tsain_core.errors import TsainError
+from tsain_core.network import NetworkSettings
+from tsain_core.ops import Backend, DeformConv2d, _cpu_kernels, choose_backend, deform_conv2d
 
-BACKENDS = ("cpu", "reference", "torchvision")
-CASES = {
+BACKENDS: tuple[Backend, ...] = ("cpu", "reference", "torchvision")
+CASES: dict[str, tuple[Any, ...]] = {
     # n, c, c_out, groups, height, width, kernel, stride, padding, dilation, scale of offsets
     "one group": (2, 16, 8, 1, 13, 17, (3, 3), 1, 1, 1, 2.0),
     "eight groups": (1, 64, 64, 8, 12, 9, (3, 3), 1, 1, 1, 2.0),
@@ -76,7 +82,7 @@ def test_equals_torchvision_forward_and_backward(case: str, backend: str) -> Non
         torch.autograd.grad(want, tensors, grad),
         strict=True,
     ):
-        torch.testing.assert_close(a, b, msg=lambda m, name=name: f"{name}: {m}")
+        torch.testing.assert_close(a, b, msg=partial("{}: {}".format, name))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -133,28 +139,22 @@ def test_wild_offsets_read_nothing(backend: str, value: float) -> None:
     assert torch.isfinite(tensors[0].grad).all()
 
 
-def test_no_mask_means_one_and_bias_is_optional() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_no_mask_means_one_and_bias_is_optional(backend: Backend) -> None:
     (x, offset, mask, weight, bias), options = operands("one group")
     ones = torch.ones_like(mask)
-    got = deform_conv2d(x, offset, None, weight, **options)
+    got = deform_conv2d(x, offset, None, weight, **options, backend=backend)
     torch.testing.assert_close(got, expected([x, offset, ones, weight, bias * 0], options))
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_rounds_only_the_result(dtype: torch.dtype) -> None:
+def test_half_precision_rounds_only_the_result(dtype: torch.dtype, backend: Backend) -> None:
     (x, offset, mask, weight, bias), options = operands("one group")
     half = x.to(dtype)
-    got = deform_conv2d(half, offset, mask, weight, bias, **options)
+    got = deform_conv2d(half, offset, mask, weight, bias, **options, backend=backend)
     assert got.dtype == dtype
     want = expected([half.float(), offset, mask, weight, bias], options).to(dtype)
-    torch.testing.assert_close(got, want)
-
-
-def test_autocast() -> None:
-    (x, offset, mask, weight, bias), options = operands("one group")
-    want = expected([x, offset, mask, weight, bias], options)
-    with torch.autocast("cpu", torch.bfloat16):
-        got = deform_conv2d(x, offset, mask, weight, bias, **options)
     torch.testing.assert_close(got, want)
 
 
@@ -199,11 +199,68 @@ def test_choosing_a_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TSAIN_DEFORM_CONV", "reference")
     assert choose_backend(cpu) == "reference"
     assert choose_backend(cpu, "torchvision") == "torchvision"
+    monkeypatch.setenv("TSAIN_DEFORM_CONV", "")
+    assert choose_backend(cpu) == "cpu"
     monkeypatch.setenv("TSAIN_DEFORM_CONV", "nonsense")
-    with pytest.raises(ValueError, match="nonsense.*TSAIN_DEFORM_CONV"):
-        choose_backend(cpu)
-    with pytest.raises(ValueError, match="does not run on meta"):
+    tensors, options = operands("one group")
+    with pytest.raises(TsainError, match="nonsense.*TSAIN_DEFORM_CONV"):
+        deform_conv2d(*tensors, **options)  # type: ignore[misc]
+    with pytest.raises(TsainError, match="does not run on meta.*TSAIN_DEFORM_CONV"):
         choose_backend(torch.device("meta"), "cpu")
+
+
+def test_the_environment_steers_the_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen from second derivatives, which only the reference has."""
+    (x, offset, mask, weight, _), options = operands("groups of one", torch.float64)
+    x.requires_grad_()
+
+    def second() -> Tensor:
+        out = deform_conv2d(x, offset, mask, weight, **options).square().sum()
+        (first,) = torch.autograd.grad(out, x, create_graph=True)
+        (result,) = torch.autograd.grad(first.sum(), x)
+        return result
+
+    monkeypatch.setenv("TSAIN_DEFORM_CONV", "reference")
+    assert second().any()
+    monkeypatch.setenv("TSAIN_DEFORM_CONV", "cpu")
+    with pytest.raises(RuntimeError):
+        second()
+
+
+def test_shapes_are_computed_whatever_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = NetworkSettings(channels=8, groups=2)
+    monkeypatch.delenv("TSAIN_DEFORM_CONV", raising=False)
+    want = multiply_adds(settings, 16, 16)
+    monkeypatch.setenv("TSAIN_DEFORM_CONV", "cpu")
+    assert multiply_adds(settings, 16, 16) == want
+
+
+def test_kernels_run_where_nothing_can_be_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read-only installation, and no home folder."""
+    monkeypatch.setattr(numba.core.caching.CacheImpl, "_locator_classes", [])
+    kernels = (_cpu_kernels.gather_kernel, _cpu_kernels.scatter_kernel)
+    for kernel in kernels:
+        kernel.cache_clear()
+    try:
+        tensors, options = operands("groups of one", torch.float64)
+        tensors[0].requires_grad_()
+        got = deform_conv2d(*tensors, **options, backend="cpu")  # type: ignore[misc]
+        torch.testing.assert_close(got, expected(tensors, options))
+        got.sum().backward()
+    finally:
+        for kernel in kernels:
+            kernel.cache_clear()
+
+
+def test_integers_and_empty_batches() -> None:
+    (x, *rest), options = operands("one group")
+    with pytest.raises(ValueError, match="input is torch.int32; needed are floating-point"):
+        deform_conv2d(x.int(), *rest, **options)
+    empty = [t[:0] for t in (x, *rest[:2])]
+    got = deform_conv2d(*empty, *rest[2:], **options, backend="cpu")  # type: ignore[misc]
+    assert got.shape == (0, 8, 13, 17)
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,14 @@ Zooming-Slow-Mo (Xiang et al. 2020), one tower for each of the two slices.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.amp import is_autocast_available
 
 from .ops import DeformConv2d
+from .ops._autocast import autocast_off
 
 
 @dataclass(frozen=True)
@@ -178,9 +177,7 @@ class AdaptiveSampling(nn.Module):
         """Sample `x` (N, C, H, W) where features `guide` of the same shape say."""
         # Offsets in bfloat16 would be off by 1/8 of a pixel at 20 pixels, so not under autocast.
         dtype = torch.promote_types(guide.dtype, torch.float32)
-        device = guide.device.type
-        castable = is_autocast_available(device)
-        with torch.autocast(device, enabled=False) if castable else nullcontext():
+        with autocast_off(guide.device):
             parameters = self.offset_conv(guide.to(dtype))
         offset = parameters[:, : 18 * self.groups]
         mask = torch.sigmoid(parameters[:, 18 * self.groups :])

@@ -29,9 +29,14 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="tsain-deform")
 
 
+def _workers(pixels: int) -> int:
+    """How many threads share a band of so many pixels."""
+    return max(1, min(torch.get_num_threads(), pixels // _SMALLEST_SHARE))
+
+
 def _share(work: Callable[[int, int, int], None], first: int, last: int) -> None:
     """Run `work(worker, first, last)` on equal parts of the pixels, one part a thread."""
-    threads = max(1, min(torch.get_num_threads(), (last - first) // _SMALLEST_SHARE))
+    threads = _workers(last - first)
     if threads == 1:
         work(0, first, last)
         return
@@ -148,26 +153,27 @@ def deform_conv2d_cpu_backward(
     pixels, row = geo.out[0] * geo.out[1], geo.taps * c
     d = d.view(n, pixels, c_out)
     grad_o, grad_m, grad_matrix = torch.empty_like(o), torch.empty_like(m), torch.zeros_like(matrix)
-    # Threads add to the input's gradient where sampling points meet, so each has a copy of its own.
-    grad_x = torch.zeros(torch.get_num_threads(), n, h * w * c, dtype=dtype)
+    grad_x = torch.empty(n, h * w * c, dtype=dtype)
     bands = list(_bands(pixels, row * x.element_size()))
+    # Threads add to the input's gradient where sampling points meet, so each has a copy of its own.
+    copies = torch.empty(_workers(bands[0][1]), h * w * c, dtype=dtype)
     columns, grad_columns = torch.empty(2, bands[0][1], row, dtype=dtype)
     kernel = scatter_kernel(c // geo.groups)
     flat, grad_flat = columns.view(-1).numpy(), grad_columns.view(-1).numpy()
     steps = _steps(geo, h, w, c)
     for i in range(n):
         inputs = x[i].view(-1).numpy(), o[i].numpy(), m[i].numpy()
-        outputs = grad_x[:, i].numpy(), grad_o[i].numpy(), grad_m[i].numpy()
+        outputs = copies.zero_().numpy(), grad_o[i].numpy(), grad_m[i].numpy()
         for first, last in bands:
             band = d[i, first:last]
             torch.mm(band, matrix.t(), out=grad_columns[: last - first])
             scatter = partial(_scatter, kernel, inputs, outputs, grad_flat, flat, row, first, steps)
             _share(scatter, first, last)
             grad_matrix.addmm_(columns[: last - first].t(), band)
+        torch.sum(copies, 0, out=grad_x[i])
     grad_w = grad_matrix.view(*geo.kernel, c, c_out).permute(3, 2, 0, 1)
-    grad_input = grad_x.sum(0).view(n, h, w, c)
     return (
-        grad_input.permute(0, 3, 1, 2).to(input.dtype),
+        grad_x.view(n, h, w, c).permute(0, 3, 1, 2).to(input.dtype),
         grad_o.permute(0, 3, 1, 2).to(offset.dtype),
         grad_m.permute(0, 3, 1, 2).to(mask.dtype),
         grad_w.to(weight.dtype).contiguous(),

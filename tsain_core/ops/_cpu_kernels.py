@@ -21,7 +21,18 @@ import numba
 from ._vector import blend_vector, spread_vector, zero_vector
 
 Kernel = Callable[..., None]
-_OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+
+
+def _compiled(kernel: Kernel) -> Kernel:
+    """Numba's version of a kernel, kept on disk where there is a place to keep it."""
+    try:
+        return numba.njit(**_OPTIONS, cache=True)(kernel)  # type: ignore[no-any-return]
+    except RuntimeError as error:
+        if "cannot cache" not in str(error):
+            raise
+        # neither the installation nor the home folder can be written: compile in each process
+        return numba.njit(**_OPTIONS)(kernel)  # type: ignore[no-any-return]
 
 
 @numba.njit(inline="always")
@@ -44,7 +55,6 @@ def gather_kernel(group_channels: int) -> Kernel:
     """Kernel that fills columns for offset groups of `group_channels` channels."""
     cg = group_channels
 
-    @numba.njit(**_OPTIONS)
     def gather(x, offset, mask, columns, first, last, kernel, stride, padding, dilation, size):  # type: ignore[no-untyped-def]  # numba
         height, width, channels, out_width = size
         zero, one = x.dtype.type(0), x.dtype.type(1)
@@ -76,7 +86,7 @@ def gather_kernel(group_channels: int) -> Kernel:
                         blend_vector(columns, to, x, corners, weights, cg)
                         to += cg
 
-    return gather
+    return _compiled(gather)
 
 
 @cache
@@ -88,7 +98,6 @@ def scatter_kernel(group_channels: int) -> Kernel:
     """
     cg = group_channels
 
-    @numba.njit(**_OPTIONS)
     def scatter(  # type: ignore[no-untyped-def]  # numba
         x,
         offset,
@@ -120,7 +129,8 @@ def scatter_kernel(group_channels: int) -> Kernel:
                         at += kernel[0] * kernel[1]
                         y = tap_y + offset[oy, ox, 2 * at]
                         xx = tap_x + offset[oy, ox, 2 * at + 1]
-                        if not (y > -1 and y < height and xx > -1 and xx < width):
+                        # at -1 itself the value is 0, but the slope is that of moving inwards
+                        if not (y >= -1 and y < height and xx >= -1 and xx < width):
                             zero_vector(columns, to, cg)
                             grad_offset[oy, ox, 2 * at] = zero
                             grad_offset[oy, ox, 2 * at + 1] = zero
@@ -157,4 +167,4 @@ def scatter_kernel(group_channels: int) -> Kernel:
                         grad_offset[oy, ox, 2 * at + 1] = m * (hy * (s01 - s00) + ly * (s11 - s10))
                         to += cg
 
-    return scatter
+    return _compiled(scatter)

@@ -68,6 +68,8 @@ def check_geometry(
             f"input is {input.ndim}-D and weight {weight.ndim}-D; "
             "needed are input (N, C, H, W) and weight (C_out, C, kh, kw)."
         )
+    if not input.is_floating_point():
+        raise ValueError(f"input is {input.dtype}; needed are floating-point numbers: convert it.")
     n, c, h, w = input.shape
     c_out, c_weight, kh, kw = weight.shape
     if c_weight != c:

@@ -28,7 +28,8 @@ def run(input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, geo: Geomet
     """Backend entry point; see `tsain_core.ops.deform_conv2d`."""
     n, c, h, w = input.shape
     y, x = sampling_positions(offset, geo)
-    inside = (y > -1) & (y < h) & (x > -1) & (x < w)
+    # -1 itself has weight 0, but the slope of moving inwards.
+    inside = (y >= -1) & (y < h) & (x >= -1) & (x < w)
     # Points that read nothing are moved to the origin: their integer parts would overflow.
     y, x = (torch.where(inside, t, torch.zeros_like(t)) for t in (y, x))
     y0, x0 = y.floor().detach(), x.floor().detach()

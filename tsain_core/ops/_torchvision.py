@@ -12,10 +12,9 @@ def run(input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, geo: Geomet
     """Backend entry point; see `tsain_core.ops.deform_conv2d`."""
     from torchvision.ops import deform_conv2d  # imported late: needs a torch built alike
 
-    with torch.autocast(input.device.type, enabled=False):
-        out: Tensor = deform_conv2d(
-            input, offset, weight, None, geo.stride, geo.padding, geo.dilation, mask
-        )
+    out: Tensor = deform_conv2d(
+        input, offset, weight, None, geo.stride, geo.padding, geo.dilation, mask
+    )
     return out
 
 

@@ -9,7 +9,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from ..errors import TsainError
 from . import _cpu, _reference, _torchvision
+from ._autocast import autocast_off
 from ._geometry import check_geometry, pair
 
 Backend = Literal["auto", "cpu", "torchvision", "reference"]
@@ -37,21 +39,23 @@ def choose_backend(device: torch.device, backend: Backend = "auto") -> str:
 
     Raises
     ------
-    ValueError
+    TsainError
         If the name is unknown or the backend does not run on the device.
     """
-    name = os.environ.get(BACKEND_VARIABLE, "auto") if backend == "auto" else backend
+    name: str = backend
+    if name == "auto" and device.type != "meta":  # where only shapes are asked for
+        name = os.environ.get(BACKEND_VARIABLE) or "auto"
     if name not in get_args(Backend):
-        raise ValueError(
+        raise TsainError(
             f"Unknown deformable convolution backend {name!r}; choose one of {get_args(Backend)} "
             f"by argument or in {BACKEND_VARIABLE}."
         )
     if name == "auto":
         return next(n for n, module in _BACKENDS.items() if module.available(device))
     if not _BACKENDS[name].available(device):
-        raise ValueError(
-            f"The deformable convolution backend {name!r} does not run on {device.type}; "
-            "choose 'auto'."
+        raise TsainError(
+            f"The deformable convolution backend {name!r} does not run on {device.type}; choose "
+            f"'auto' by argument or in {BACKEND_VARIABLE}."
         )
     return name
 
@@ -100,7 +104,8 @@ def deform_conv2d(
     Raises
     ------
     ValueError
-        If the shapes do not fit together, or the backend does not run on this device.
+        If the shapes do not fit together, `input` holds integers, or the backend does not run on
+        this device.
     """
     stride, padding, dilation = pair(stride), pair(padding), pair(dilation)
     geo = check_geometry(input, offset, mask, weight, bias, stride, padding, dilation)
@@ -110,7 +115,8 @@ def deform_conv2d(
     dtype = torch.float64 if input.dtype == torch.float64 else torch.float32
     operands = (t.to(dtype) for t in (input, offset, mask, weight))
     run = _BACKENDS[choose_backend(input.device, backend)].run
-    out: Tensor = run(*operands, geo)
+    with autocast_off(input.device):
+        out: Tensor = run(*operands, geo)
     if bias is not None:
         out = out + bias.to(dtype).view(1, -1, 1, 1)
     return out.to(input.dtype)
