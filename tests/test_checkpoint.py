@@ -77,6 +77,11 @@ NAME = "encoder.first.weight"
         ({"header": {"version": 2}}, "format 2.*update"),
         ({"header": {"settings": {"channels": 8, "wings": 2}}}, "cannot be understood"),
         ({"header": {"settings": {**SMALL.__dict__, "drbs": 1}}}, "do not fit its settings"),
+        ({"header": {"settings": {**SMALL.__dict__, "channels": 8.5}}}, "cannot be understood"),
+        ({"header": {"settings": {**SMALL.__dict__, "channels": -8}}}, "cannot be understood"),
+        ({"header": {"settings": {**SMALL.__dict__, "channels": 10**6}}}, "do not fit"),
+        ({"header": {"settings": None}}, "cannot be understood"),
+        ({"header": {"intensity_percentiles": 5}}, "cannot be understood"),
         ({"drop": NAME}, f"1 tensors .* first {NAME}"),
         ({NAME: torch.full((8, 3, 3, 3), torch.nan)}, "non-finite"),
         ({NAME: torch.zeros(8, 3, 3, 1)}, "do not fit"),
@@ -88,6 +93,26 @@ def test_changed_files_are_refused(model: Path, change: dict, message: str) -> N
         load(model)
 
 
+@pytest.mark.parametrize("header", ["5", "null", '"text"', "[]", "{", "{}"])
+def test_headers_that_are_no_settings(tmp_path: Path, header: str) -> None:
+    save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors", metadata={"tsain": header})
+    with pytest.raises(TsainError, match="cannot be understood") as caught:
+        read_info(tmp_path / "a.safetensors")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_loaded_network_computes_and_learns(model: Path) -> None:
+    """Nothing of it is left without memory, frozen, or a mapping of the file."""
+    network, _ = load(model)
+    image = torch.rand(1, 1, 8, 8)
+    before = network(image, image)
+    model.write_bytes(bytes(model.stat().st_size))
+    after = network(image, image)
+    torch.testing.assert_close(after, before, rtol=0, atol=0)
+    after.sum().backward()
+    assert all(p.grad is not None for p in network.parameters())
+
+
 def test_other_files_are_refused(tmp_path: Path, model: Path) -> None:
     with pytest.raises(TsainError, match="No model file at"):
         load(tmp_path / "none.safetensors")
@@ -96,6 +121,11 @@ def test_other_files_are_refused(tmp_path: Path, model: Path) -> None:
     with pytest.raises(TsainError, match="holds tensors but no TSAIN settings"):
         load(other)
     other.write_text("text")
+    with pytest.raises(TsainError, match="no safetensors file"):
+        load(other)
+    with pytest.raises(TsainError, match="No model file at"):
+        load(tmp_path)
+    other.write_bytes(b"")
     with pytest.raises(TsainError, match="no safetensors file"):
         load(other)
     other.write_bytes(model.read_bytes()[:-100])
@@ -122,16 +152,19 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
 
 
 def test_nothing_half_written(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import safetensors.torch
-
     before = model.read_bytes()
 
-    def fail(tensors: dict, path: Path, **options: object) -> None:
-        Path(path).write_bytes(b"half")
+    def fail(source: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(safetensors.torch, "save_file", fail)
+    monkeypatch.setattr("tsain_core.checkpoint.os.replace", fail)
     with pytest.raises(OSError, match="No space"):
         save(model, TSAIN(SMALL), INFO)
     assert model.read_bytes() == before
     assert [p.name for p in model.parent.iterdir()] == [model.name]
+
+
+def test_others_may_read_the_file(model: Path) -> None:
+    plain = model.with_name("plain")
+    plain.write_text("")
+    assert model.stat().st_mode == plain.stat().st_mode

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from tsain_core.checkpoint import load, save
 from tsain_core.convert import convert, rename
 from tsain_core.errors import TsainError
 from tsain_core.network import PRESETS, parameter_count
@@ -30,8 +33,8 @@ def authors_state(blocks: int = 10) -> dict[str, Tensor]:
     for i in range(5):
         conv(names, f"feature_extraction.{i}.conv1", 64, 64)
         conv(names, f"feature_extraction.{i}.conv2", 64, 64)
-    for level in "L2_conv1", "L2_conv2", "L3_conv1", "L3_conv2":
-        conv(names, f"fea_{level}", 64, 64)
+    for name in "L2_conv1", "L2_conv2", "L3_conv1", "L3_conv2":
+        conv(names, f"fea_{name}", 64, 64)
     for side in (1, 2):
         for level in (1, 2, 3):
             prefix = f"pcd_align.L{level}_"
@@ -115,6 +118,10 @@ def broken(kind: str) -> object:
         del state["fusion2.2.bias"]
     elif kind == "list":
         return [1, 2]
+    elif kind == "numbered":
+        return {1: torch.zeros(1)}
+    elif kind == "flat":
+        state["conv_first.weight"] = torch.zeros(64)
     return {"state_dict": state}
 
 
@@ -125,6 +132,8 @@ def broken(kind: str) -> object:
         ("shape", "temporal_fusion"),
         ("missing", "reconstruction.fuse.1.bias"),
         ("list", "no state dict"),
+        ("numbered", "no state dict"),
+        ("flat", "conv_first"),
     ],
 )
 def test_other_checkpoints_are_refused(tmp_path: Path, kind: str, message: str) -> None:
@@ -132,6 +141,47 @@ def test_other_checkpoints_are_refused(tmp_path: Path, kind: str, message: str) 
     with pytest.raises(TsainError, match=message) as caught:
         convert(tmp_path / "a.pth")
     assert "\n" not in str(caught.value)
+
+
+def garbage(kind: str) -> bytes:
+    whole = BytesIO()
+    torch.save({"state_dict": {"conv_first.weight": torch.zeros(64, 3, 3, 3)}}, whole)
+    return {
+        "empty": b"",
+        "text": b"epoch,loss\n1,0.5\n",
+        "png": b"\x89PNG\r\n\x1a\n" + bytes(range(256)),
+        "truncated": whole.getvalue()[:-300],
+        "beginning": whole.getvalue()[:200],
+        "pickle": pickle.dumps({"state_dict": {}}, protocol=0),
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["empty", "text", "png", "truncated", "beginning", "pickle"])
+def test_files_that_are_no_checkpoint(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "a.pth").write_bytes(garbage(kind))
+    with pytest.raises(TsainError, match="a.pth cannot be read as a PyTorch checkpoint") as caught:
+        convert(tmp_path / "a.pth")
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(TsainError, match="No such file"):
+        convert(tmp_path / "none.pth")
+    with pytest.raises(TsainError, match="Is a directory"):
+        convert(tmp_path)
+
+
+def test_what_is_converted_can_be_saved(tmp_path: Path) -> None:
+    """Whatever else the checkpoint holds, such as an epoch that is a tensor."""
+    state = authors_state()
+    torch.save({"epoch": torch.tensor(3), "state_dict": state}, tmp_path / "a.pth")
+    network, info = convert(tmp_path / "a.pth", "mine")
+    save(tmp_path / "mine.safetensors", network, info)
+    again, read = load(tmp_path / "mine.safetensors")
+    assert read.name == "mine"
+    assert read.training["converted_from"] == "a.pth"
+    for (name, a), b in zip(network.state_dict().items(), again.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0, msg=name)
 
 
 class Bomb:

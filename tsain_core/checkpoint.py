@@ -68,7 +68,7 @@ def save(path: str | os.PathLike[str], network: TSAIN, info: ModelInfo, half: bo
     half : bool
         Store float16, which halves the file; `load` returns float32 again.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save as to_bytes
 
     path = Path(path)
     dtype = torch.float16 if half else torch.float32
@@ -79,7 +79,8 @@ def save(path: str | os.PathLike[str], network: TSAIN, info: ModelInfo, half: bo
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
-        save_file(tensors, partial, metadata={_KEY: json.dumps(header)})
+        # safetensors' own writer makes files that only their owner may read
+        partial.write_bytes(to_bytes(tensors, metadata={_KEY: json.dumps(header)}))
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -129,11 +130,15 @@ def _parse(path: Path, header: str | None) -> ModelInfo:
         values["intensity_percentiles"] = tuple(values["intensity_percentiles"])
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         return ModelInfo(settings=settings, weights_hash=digest, **values)
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise TsainError(
-            f"The settings in {path.name} cannot be understood ({error!r}); the file is damaged "
-            "or from a newer version: fetch it again or update napari-tsain."
-        ) from error
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise _not_understood(path, error) from error
+
+
+def _not_understood(path: Path, error: Exception) -> TsainError:
+    return TsainError(
+        f"The settings in {path.name} cannot be understood ({error!r}); the file is damaged or "
+        "from a newer version: fetch it again or update napari-tsain."
+    )
 
 
 def load(path: str | os.PathLike[str]) -> tuple[TSAIN, ModelInfo]:
@@ -146,18 +151,25 @@ def load(path: str | os.PathLike[str]) -> tuple[TSAIN, ModelInfo]:
     """
     from safetensors.torch import load_file
 
+    path = Path(path)
     info = read_info(path)
-    network = TSAIN(info.settings)
+    try:
+        with torch.device("meta"):  # takes no memory, whatever the settings are
+            network = TSAIN(info.settings)
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        raise _not_understood(path, error) from error
     expected = {k: tuple(v.shape) for k, v in network.state_dict().items()}
     tensors = load_file(path)
     found = {k: tuple(v.shape) for k, v in tensors.items()}
     if found != expected:
         wrong = sorted(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k))
         raise TsainError(
-            f"{len(wrong)} tensors of {Path(path).name} do not fit its settings, first {wrong[0]}: "
+            f"{len(wrong)} tensors of {path.name} do not fit its settings, first {wrong[0]}: "
             f"{found.get(wrong[0])} instead of {expected.get(wrong[0])}; the file is damaged."
         )
     if not all(bool(torch.isfinite(v).all()) for v in tensors.values()):
-        raise TsainError(f"{Path(path).name} holds non-finite weights; train or fetch it again.")
-    network.load_state_dict({k: v.float() for k, v in tensors.items()})
+        raise TsainError(f"{path.name} holds non-finite weights; train or fetch it again.")
+    # copied, since what safetensors returns may still be a mapping of the file
+    copies = {k: v.to(torch.float32, copy=True) for k, v in tensors.items()}
+    network.load_state_dict(copies, assign=True)
     return network.eval(), info

@@ -7,7 +7,6 @@ Their names are those of the files released at zejinwang/TSADR (MIT licence), sa
 from __future__ import annotations
 
 import os
-import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .checkpoint import ModelInfo
-from .errors import TsainError, first_line
+from .errors import TsainError
 from .network import TSAIN, NetworkSettings
 
 # dcnpack holds the deformable convolution itself and the convolution that predicts offsets
@@ -95,10 +94,10 @@ def network_from_authors(state: Mapping[str, Tensor]) -> TSAIN:
         ) from error
     offsets = ours.get("drbs.0.align0.sample.offset_conv.weight")
     first = ours.get("encoder.first.weight")
-    if first is None or offsets is None:
+    if first is None or offsets is None or first.ndim != 4 or offsets.ndim != 4:
         raise TsainError(
-            "The checkpoint lacks conv_first or corrector.0; needed is a state dict of the "
-            "authors' TSAIN network."
+            "The checkpoint lacks the convolutions conv_first or corrector.0; needed is a state "
+            "dict of the authors' TSAIN network."
         )
     settings = replace(
         NetworkSettings(),
@@ -137,18 +136,24 @@ def convert(path: str | os.PathLike[str], name: str | None = None) -> tuple[TSAI
     """
     path = Path(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        file = path.open("rb")
+    except OSError as error:
+        raise TsainError(f"{path} cannot be read: {error.strerror}.") from error
+    try:
+        with file:
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever the bytes of a file that is none lead the unpickler to
         raise TsainError(
-            f"{path} cannot be read as a PyTorch checkpoint of tensors: {first_line(error)}"
+            f"{path} cannot be read as a PyTorch checkpoint ({type(error).__name__}); needed is a "
+            "whole file written by torch.save, with tensors and numbers only: code is never run."
         ) from error
     state = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
+    ):
         raise TsainError(f"{path.name} holds no state dict; needed is one of tensors by name.")
     network = network_from_authors(state)
-    info = ModelInfo(
-        name or path.stem,
-        network.settings,
-        training={"converted_from": path.name, "epoch": content.get("epoch")},
-    )
+    epoch = content.get("epoch")
+    training = {"converted_from": path.name, "epoch": epoch if isinstance(epoch, int) else None}
+    info = ModelInfo(name or path.stem, network.settings, training=training)
     return network.eval(), info
