@@ -60,8 +60,9 @@ def test_damaged_and_finer() -> None:
     ]
 
 
-@pytest.mark.parametrize("step", ["2/5", "1/3", "7/8", "1/8", "3/10"])
+@pytest.mark.parametrize("step", ["2/5", "1/3", "7/8", "1/8", "3/10", "99/100", "31/32"])
 def test_step(step: str) -> None:
+    first, last = Fraction(1, 16), Fraction(15, 16)  # beside a real slice
     schedule = by_step(11, Fraction(step))
     assert [s.position for s in schedule.slices] == [
         i * Fraction(step) for i in range(len(schedule.slices))
@@ -70,7 +71,8 @@ def test_step(step: str) -> None:
     assert schedule.largest_shift <= 1 / 16
     for s in schedule.slices:
         assert s.synthetic == (s.position.denominator != 1)
-        assert 8 % s.fraction.denominator == 0
+        assert s.fraction.denominator in (1, 2, 4, 8) or s.fraction in (first, last)
+        assert s.synthetic == (0 < s.fraction < 1)
     assert by_step(11, Fraction(step), exact=True).largest_shift == 0
 
 
@@ -95,6 +97,25 @@ def test_halvings() -> None:
     ]
     assert halvings(Fraction(1, 3), any_position=True) == [(0, Fraction(1, 3), 1)]
     assert evaluations(by_factor(6, 1, [3, 4])) == 5  # 1/2; 1/4, 3/8; 3/4, 5/8
+    assert evaluations(by_factor(6, 1, [3, 4], exact=True), any_position=True) == 2
+
+
+@pytest.mark.parametrize("fraction", [Fraction(0), Fraction(1), Fraction(1, 3), Fraction(9, 8)])
+def test_fractions_that_halving_never_reaches(fraction: Fraction) -> None:
+    with pytest.raises(ValueError, match="not reached by halving"):
+        halvings(fraction)
+
+
+@pytest.mark.parametrize("run", [1, 2, 5, 13, 20])
+def test_no_slice_of_a_run_is_far_from_its_place(run: int) -> None:
+    """Nor is it a copy of a real one, however long the run."""
+    schedule = by_factor(run + 2, 1, range(1, run + 1))
+    assert schedule.largest_shift <= (run + 1) / 16
+    fractions = [s.fraction for s in schedule.slices if s.synthetic]
+    assert len(fractions) == run
+    assert fractions == sorted(fractions)
+    assert 0 < fractions[0] <= fractions[-1] < 1
+    assert all(s.position == i for i, s in enumerate(schedule.slices))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +126,7 @@ def test_parse(text: str, slices: tuple[int, ...]) -> None:
     assert parse_slices(text) == slices
 
 
-@pytest.mark.parametrize("text", ["", "a", "1-", "-3", "5-3", "1;2", "1.5"])
+@pytest.mark.parametrize("text", ["", "a", "1-", "-3", "5-3", "1;2", "1.5", "1-2-3", "\u00b2"])
 def test_parse_errors(text: str) -> None:
     with pytest.raises(TsainError, match="write them like 12,57-59"):
         parse_slices(text)

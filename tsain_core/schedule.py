@@ -2,11 +2,13 @@
 
 Pure arithmetic on z indices. A synthetic slice lies in a *gap* between two real slices. The network
 computes the middle of two slices, so positions within a gap are reached by halving it again and
-again, to 1/8 of the gap at most: no slice is further than 1/16 of its gap from where it should be.
+again, to 1/8 of the gap, or to 1/16 beside a real slice: no slice is further than 1/16 of its gap
+from where it should be.
 """
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from fractions import Fraction
 
 from .errors import TsainError
 
-#: How often a gap is halved at most.
+#: How often a gap is halved; once more beside a real slice.
 DEPTH = 3
 
 
@@ -29,7 +31,8 @@ class OutputSlice:
     before, after : int
         The real slices of the source on both sides; equal if this is a real slice.
     fraction : Fraction
-        Position within the gap, 0 to 1; a multiple of 1/8, unless the model can do any.
+        Position within the gap, 0 to 1; a multiple of 1/8, or 1/16 or 15/16, unless the model can
+        do any.
     """
 
     position: Fraction
@@ -80,13 +83,14 @@ def parse_slices(text: str) -> tuple[int, ...]:
     """
     numbers: set[int] = set()
     for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()) or int(last or first) < int(first):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if last < first:
             raise TsainError(
                 f"{part.strip()!r} is no slice or range of slices; write them like 12,57-59, "
                 "counted from 0."
             )
-        numbers.update(range(int(first), int(last or first) + 1))
+        numbers.update(range(first, last + 1))
     return tuple(sorted(numbers))
 
 
@@ -167,11 +171,14 @@ def halvings(
 ) -> list[tuple[Fraction, Fraction, Fraction]]:
     """How to reach a position in a gap: (low, middle, high) to compute in order.
 
-    `fraction` must be a multiple of 1/2**n, unless the model reaches any position in one run.
+    `fraction` lies in between, and is a multiple of 1/2**n unless the model reaches any position
+    in one run.
     """
     low, high = Fraction(0), Fraction(1)
     if any_position:
         return [(low, fraction, high)]
+    if not low < fraction < high or fraction.denominator & (fraction.denominator - 1):
+        raise ValueError(f"{fraction} is not reached by halving; make schedules with exact=False.")
     steps: list[tuple[Fraction, Fraction, Fraction]] = []
     while not steps or steps[-1][1] != fraction:
         middle = (low + high) / 2
@@ -226,6 +233,7 @@ def _schedule(
         if not exact:
             fraction = Fraction(round(fraction * 2**DEPTH), 2**DEPTH)
             # never an exact copy of a real slice under the name of another position
-            fraction = min(max(fraction, Fraction(1, 2**DEPTH)), 1 - Fraction(1, 2**DEPTH))
+            nearest = Fraction(1, 2 ** (DEPTH + 1))
+            fraction = min(max(fraction, nearest), 1 - nearest)
         slices.append(OutputSlice(position, below, above, fraction))
     return Schedule(tuple(slices), step)
