@@ -10,7 +10,7 @@ import torch
 
 from tsain_core.checkpoint import ModelInfo
 from tsain_core.interpolate import Finished, Step, interpolate
-from tsain_core.models import BaselineModel, NetworkModel
+from tsain_core.models import BaselineModel, NetworkModel, TileDone
 from tsain_core.network import TSAIN
 from tsain_core.schedule import by_factor, by_step, evaluations
 
@@ -52,7 +52,8 @@ def finished(events) -> list[Finished]:  # type: ignore[no-untyped-def]
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])
 def test_real_slices_are_the_very_values(dtype: str) -> None:
-    data = (STACK.astype(np.float64) * 100 - 5000).clip(0 if dtype[0] == "u" else None)
+    values = STACK.astype(np.float64) * 100 - 5000
+    data = values.clip(0 if dtype == "uint16" else -5000, 255 if dtype == "uint8" else 20500)
     data = data.astype(dtype)
     slices = finished(interpolate(data, by_factor(6, 4), MEAN))
     assert [s.index for s in slices] == list(range(21))
@@ -80,6 +81,23 @@ def test_progress_rises_to_the_total() -> None:
     done = [s.done for s in steps]
     assert done == sorted(done)
     assert done[-1] == steps[-1].total == evaluations(schedule) == 6
+
+
+class StartsAnew(Middle):
+    """Runs out of memory after two of four tiles, and goes on with twelve smaller ones."""
+
+    def between(self, before, after, fraction=Fraction(1, 2)):  # type: ignore[no-untyped-def]
+        for total, last in ((4, 2), (12, 12)):
+            for i in range(last):
+                yield TileDone(i + 1, total)
+        return before
+
+
+def test_progress_never_falls() -> None:
+    steps = [e for e in interpolate(STACK, by_factor(6, 4), StartsAnew()) if isinstance(e, Step)]
+    done = [s.done for s in steps]
+    assert done == sorted(done)
+    assert done[-1] == steps[-1].total == 15
 
 
 def test_slices_are_read_when_needed_and_not_again() -> None:

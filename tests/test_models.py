@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import logging
 from collections.abc import Generator
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from tsain_core.checkpoint import ModelInfo
+from tsain_core.checkpoint import ModelInfo, save
 from tsain_core.errors import TsainError
 from tsain_core.models import (
     BASELINES,
@@ -115,6 +117,24 @@ def test_out_of_memory_halves_the_tile(
     np.testing.assert_array_equal(got, want)
 
 
+def test_memory_that_suffices_for_small_tiles_alone(stirred_network: TSAIN) -> None:
+    """Measuring the offsets for the halo takes no more than the tiles themselves."""
+    model = wrap(stirred_network, tile=400)
+    encode = model.network.encode
+
+    def limited(image: torch.Tensor):  # type: ignore[no-untyped-def]
+        if image.shape[-1] > 350:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return encode(image)
+
+    model.network.encode = limited  # type: ignore[method-assign]
+    images = pair(400, 400)
+    got, _ = run(model.between(*images))
+    assert model.tile == 104
+    want, _ = run(wrap(stirred_network).between(*images))
+    np.testing.assert_allclose(got, want, atol=1e-4)
+
+
 def test_memory_that_never_suffices(stirred_network: TSAIN) -> None:
     model = wrap(stirred_network, tile=256)
 
@@ -196,6 +216,27 @@ def test_baselines_by_name(name: str) -> None:
     if name == "mean":
         np.testing.assert_allclose(image, 0.75 * a + 0.25 * b, rtol=1e-5)
     assert model.provenance() == {"model": name}
+
+
+def test_models_from_files(stirred_network: TSAIN, tmp_path: Path) -> None:
+    path = tmp_path / "mine.safetensors"
+    save(path, stirred_network, ModelInfo("mine", stirred_network.settings, licence="CC BY"))
+    model = open_model(path, InferenceSettings(device="cpu", tile=64))
+    assert isinstance(model, NetworkModel)
+    assert (model.name, model.tile, model.any_position) == ("mine", 64, False)
+    provenance = model.provenance()
+    assert (provenance["model"], provenance["licence"]) == ("mine", "CC BY")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert digest.startswith(str(provenance["weights_sha256"]))
+    images = pair(24, 40)
+    got, _ = run(model.between(*images))
+    want, _ = run(wrap(stirred_network).between(*images))
+    np.testing.assert_allclose(got, want, atol=1e-6)
+    path.write_text("text")
+    with pytest.raises(TsainError, match="no safetensors file"):
+        open_model(str(path))
+    with pytest.raises(TsainError, match="No model file at"):
+        open_model(tmp_path)
 
 
 def test_unknown_models_and_devices() -> None:

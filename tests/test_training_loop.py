@@ -89,7 +89,7 @@ def test_one_triplet_is_learnt() -> None:
     torch.manual_seed(0)
     learner = Trainer(TSAIN(SMALL), TripletSampler([source], 32, 4), settings)
     losses = [r.loss for r in learner.run()]
-    assert np.mean(losses[-10:]) < 0.6 * losses[0]
+    assert np.mean(losses[-10:]) < 0.75 * losses[0]
 
 
 def test_schedule_of_the_learning_rate() -> None:
