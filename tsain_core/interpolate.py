@@ -105,10 +105,12 @@ def _steps(
     work: Generator[TileDone, None, Image], index: int, done: int, total: int
 ) -> Generator[Step, None, Image]:
     """Pass on a model's progress; returns its image."""
+    reached = 0.0
     while True:
         try:
             tile = next(work)
         except StopIteration as stop:
             image: Image = stop.value
             return image
-        yield Step(index, done + tile.done / tile.total, total)
+        reached = max(reached, tile.done / tile.total)  # out of memory, a model starts anew
+        yield Step(index, done + reached, total)

@@ -121,7 +121,8 @@ class NetworkModel:
             except RuntimeError as error:
                 if not _is_out_of_memory(error):
                     raise
-                self._halve_tile(before.shape)
+            # not in the except clause, where the error's traceback keeps the tensors alive
+            self._halve_tile(before.shape)
 
     def _compute(self, before: Image, after: Image) -> Generator[TileDone, None, Image]:
         tiles = self.plan(before, after)
@@ -155,10 +156,12 @@ class NetworkModel:
 
     def _measure_halo(self, before: Image, after: Image) -> int:
         """Receptive radius plus the largest offsets in the middle of this pair."""
+        assert self.tile is not None
         radius = receptive_radius(self.network.settings)
         m = self.network.settings.multiple
+        most = min(512, self.tile + 2 * radius)  # no tile that is read is smaller than that
         (y, h), (x, w) = (
-            ((size - min(size, 512)) // 2, min(size, 512) // m * m) for size in before.shape
+            ((size - min(size, most)) // 2, min(size, most) // m * m) for size in before.shape
         )
         if not h or not w:
             return radius
