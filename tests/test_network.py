@@ -24,6 +24,11 @@ SMALL = NetworkSettings(
     channels=8, feature_blocks=1, reconstruction_blocks=1, rsabs=3, drbs=2, groups=2
 )
 
+SLIM = NetworkSettings(
+    channels=4, image_channels=1, feature_blocks=1, reconstruction_blocks=1, rsabs=1, drbs=1,
+    groups=2,
+)  # fmt: skip
+
 
 def pair(height: int = 16, width: int = 24) -> tuple[torch.Tensor, torch.Tensor]:
     torch.manual_seed(0)
@@ -84,10 +89,11 @@ def test_initial_state() -> None:
             assert not module.offset_conv.bias.any()  # type: ignore[union-attr]
         elif isinstance(module, ResidualBlock):
             want = 0.1 * (2 / (9 * 64)) ** 0.5
-            assert module.conv1.weight.std().item() == pytest.approx(want, rel=0.05)
-            assert not module.conv1.bias.any()  # type: ignore[union-attr]
+            for layer in (module.conv1, module.conv2):
+                assert layer.weight.std().item() == pytest.approx(want, rel=0.05)
+                assert not layer.bias.any()  # type: ignore[union-attr]
         elif isinstance(module, DeformConv2d):
-            assert module.weight.abs().max() <= (9 * 64) ** -0.5
+            assert 0.99 * (9 * 64) ** -0.5 < module.weight.abs().max() <= (9 * 64) ** -0.5
             assert not module.bias.any()  # type: ignore[union-attr]
     sampling = Sampling()
     TSAIN(SMALL)(*pair(), sampling)
@@ -167,25 +173,56 @@ def test_sizes_that_are_no_multiple(unshuffle: int, bad: tuple[int, int]) -> Non
         network(*pair(*bad))
 
 
-@pytest.mark.parametrize("unshuffle", [1, 2])
-def test_receptive_radius(unshuffle: int) -> None:
-    """A changed pixel is felt nowhere beyond the bound, and near to it."""
-    settings = NetworkSettings(
-        channels=4, image_channels=1, feature_blocks=1, reconstruction_blocks=1,
-        rsabs=1, drbs=1, groups=2, unshuffle=unshuffle,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    network = TSAIN(settings).double().eval()
+def reach_of(network: TSAIN, size: int) -> int:
+    """How far from a pixel, of any phase, the input that it depends on extends."""
+    a, b = torch.rand(2, 1, 1, size, size, dtype=torch.float64).requires_grad_()
+    out = network(a, b)
+    reach = 0
+    for phase in range(network.settings.multiple):
+        at = size // 2 + phase
+        for grad in torch.autograd.grad(out[0, 0, at, at], (a, b), retain_graph=True):
+            reach = max(reach, int((grad[0, 0].nonzero() - at).abs().max()))
+    return reach
+
+
+@pytest.mark.parametrize("settings", [SLIM, replace(SLIM, unshuffle=2), replace(SLIM, rsabs=3)])
+def test_receptive_radius(settings: NetworkSettings) -> None:
+    """Nothing beyond the bound is felt, and the bound is not loose."""
     radius = receptive_radius(settings)
-    size = 2 * (radius + 8 * unshuffle) // 8 * 8
-    a, b = torch.rand(2, 1, 1, size, size, dtype=torch.float64)
-    changed = a.clone()
-    centre = size // 2
-    changed[..., centre, centre] += 100
+    size = 2 * (radius + 16) // 8 * 8
+    torch.manual_seed(0)
+    plain = reach_of(TSAIN(settings).double(), size)  # the offsets depend on nothing yet
+    assert 0.5 * radius <= plain <= radius
+    guided = reach_of(stirred(settings, 1e-4).double(), size)  # nor are they far from zero here
+    assert plain < guided <= radius
+    assert guided >= 0.9 * radius
+
+
+def test_receptive_radius_of_the_papers_depth() -> None:
+    """86 pixels were derived from the paper's layers by hand."""
+    settings = replace(PRESETS["tsain"], channels=4, image_channels=1, groups=2)
+    radius = receptive_radius(settings)
+    assert radius == receptive_radius(PRESETS["tsain"])
+    assert reach_of(stirred(settings, 1e-4).double(), 2 * radius // 4 * 4 + 16) == 86 <= radius
+
+
+def test_every_parameter_is_used() -> None:
+    """No dead weights: each tensor changes the result."""
+    network = stirred(SMALL)
+    network(*pair()).square().sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.any(), name
+
+
+def test_a_batch_is_its_images() -> None:
+    network = stirred(replace(SMALL, unshuffle=2, residual=True))
+    torch.manual_seed(0)
+    a, b = torch.rand(2, 3, 1, 16, 24)
     with torch.no_grad():
-        felt = (network(a, b) != network(changed, b))[0, 0].nonzero() - centre
-    reach = int(felt.abs().max())
-    assert 0.5 * radius <= reach <= radius
+        batch = network(a, b)
+        for i in range(3):
+            torch.testing.assert_close(batch[i : i + 1], network(a[i : i + 1], b[i : i + 1]))
 
 
 def test_offsets_are_not_rounded_under_autocast() -> None:
