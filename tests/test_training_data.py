@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
 import torch
-from skimage.metrics import structural_similarity
 
 from tsain_core.errors import TsainError
 from tsain_core.intensity import IntensityRange
 from tsain_core.training import Augmentation, TripletSampler, TripletSource
 from tsain_core.training.augment import augment
-from tsain_core.training.losses import LossSettings, ssim, total_loss
-from tsain_core.training.recipe import read_recipe
 
 UNIT = IntensityRange(0, 255)
 PLAIN = Augmentation(0, 0, 0, 0)
@@ -118,76 +113,3 @@ def test_drift_moves_outer_slices_apart() -> None:
         np.testing.assert_allclose(a + c, 2 * b, atol=1e-4)
         shifts.add(float(np.abs(a - b).max()))
     assert max(shifts) == 5
-
-
-def test_ssim_is_that_of_skimage() -> None:
-    a = RNG.random((40, 50)).astype(np.float32)
-    b = np.clip(a + RNG.normal(0, 0.2, a.shape), 0, 1).astype(np.float32)
-    _, full = structural_similarity(
-        a, b, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1, full=True
-    )
-    ours = ssim(*(torch.from_numpy(i)[None, None] for i in (a, b)))
-    assert ours.item() == pytest.approx(full[5:-5, 5:-5].mean(), abs=1e-5)
-
-
-def test_loss_terms() -> None:
-    a, b = torch.rand(2, 1, 1, 20, 20)
-    d = a - b
-    nothing = LossSettings(mse=0, charbonnier=0, ssim=0)
-    assert total_loss(a, b, nothing) == 0
-    mse = total_loss(a, b, replace(nothing, mse=2.0))
-    torch.testing.assert_close(mse, 2 * d.square().mean())
-    robust = total_loss(a, b, replace(nothing, charbonnier=1.0, eps=1e-6))
-    torch.testing.assert_close(robust, d.abs().mean(), atol=1e-5, rtol=0)
-    torch.testing.assert_close(total_loss(a, b, replace(nothing, ssim=0.5)), (1 - ssim(a, b)) / 2)
-    assert total_loss(a, a, LossSettings()).abs() < 1e-6
-
-
-RECIPE = """
-name = "mine"
-preset = "tsain-lite"
-licence = "CC BY"
-[training]
-steps = 7
-lr = 2e-4
-[loss]
-ssim = 0.3
-[[volume]]
-path = "a.tif"
-licence = "CC BY"
-axes = [0, 1, 2]
-spacings = [1, 2]
-augmentation = { noise = [0.0, 0.1], shift = 1 }
-"""
-
-
-def test_recipe(tmp_path: Path) -> None:
-    (tmp_path / "r.toml").write_text(RECIPE)
-    tifffile.imwrite(tmp_path / "a.tif", RNG.integers(0, 255, (20, 24, 24), np.uint8))
-    recipe = read_recipe(tmp_path / "r.toml")
-    assert (recipe.settings.steps, recipe.settings.lr, recipe.settings.loss.ssim) == (7, 2e-4, 0.3)
-    ((training, held),) = recipe.load_sources(tmp_path)
-    assert len(training.array) + len(held.array) == 20
-    assert training.axes == (0, 1, 2)
-    assert training.augmentation == Augmentation(noise=(0.0, 0.1), shift=1)
-    assert recipe.provenance()["volumes"][0]["file"] == "a.tif"
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ('name = "mine"', "", "wrong or missing entry.*name"),
-        ("steps = 7", "stps = 7", "stps"),
-        ("axes", "axis", "unknown entry 'axis'"),
-        ('"tsain-lite"', '"tsain-huge"', "tsain-huge"),
-        ("shift = 1", "shft = 1", "shft"),
-        ("[loss]", "[los]", "unknown entry.*los"),
-        ("[training]", "[training", "no TOML file"),
-    ],
-)
-def test_wrong_recipes(tmp_path: Path, old: str, new: str, message: str) -> None:
-    (tmp_path / "r.toml").write_text(RECIPE.replace(old, new))
-    with pytest.raises(TsainError, match=message):
-        read_recipe(tmp_path / "r.toml")
-    with pytest.raises(TsainError, match="No training recipe"):
-        read_recipe(tmp_path / "none.toml")

@@ -71,6 +71,54 @@ def test_states_of_other_runs_are_refused(tmp_path: Path) -> None:
         other.load_state(tmp_path / "state.pt")
 
 
+@pytest.mark.parametrize("content", [None, b"", b"text\n", b"whole"])
+def test_files_that_are_no_state(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "state.pt"
+    t = trainer()
+    if content == b"whole":
+        t.save_state(path)
+        content = path.read_bytes()[:-500]
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(TsainError, match="cannot be read as the state of a run") as caught:
+        t.load_state(path)
+    assert "\n" not in str(caught.value)
+    torch.save([1, 2], path)
+    with pytest.raises(TsainError, match="another run"):
+        t.load_state(path)
+
+
+def test_a_state_is_replaced_when_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state.pt"
+    t = trainer()
+    t.save_state(path)
+    before = path.read_bytes()
+
+    def fail(state: dict, partial: Path) -> None:
+        partial.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(OSError, match="No space"):
+        t.save_state(path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["state.pt"]
+
+
+def test_validation_is_the_psnr_of_the_averaged_network() -> None:
+    t = trainer()
+    list(t.run())
+    with torch.no_grad():
+        squared = []
+        for triplet in t.held_out:
+            before, truth, after = (torch.from_numpy(i)[None, None] for i in triplet)
+            squared.append((t.averaged(before, after).clamp(0, 1) - truth).square().numpy())
+    want = -10 * np.log10(np.mean(squared))
+    assert t.validate() == pytest.approx(want, abs=1e-4)
+
+
 def test_one_triplet_is_learnt() -> None:
     """From one clean triplet the squared error falls to a part of that of the mean."""
     stack = em_phantom((3, 32, 32), seed=1, noise=2.0)
@@ -161,6 +209,29 @@ def test_exploding_offsets_send_it_back() -> None:
     assert not any(r.note for r in rest)
     assert all(r.offsets is not None and r.offsets.mean < 25 for r in rest)
     assert t.recoveries == 1
+
+
+def test_it_goes_back_to_weights_that_were_checked() -> None:
+    """Not to those that a step left behind whose offsets nobody has seen yet."""
+    t = trainer(replace(SETTINGS, steps=10, check_every=2))
+    run = t.run()
+    next(run)
+    next(run)
+    checked = weights(t.network).clone()
+    step = t.optimizer.step
+
+    def harmful(*args: object) -> None:
+        step()
+        explode(t)
+        t.optimizer.step = step  # type: ignore[method-assign]
+
+    t.optimizer.step = harmful  # type: ignore[method-assign, assignment]
+    next(run)  # its offsets are those from before
+    next(run)
+    report = next(run)
+    assert "back to the weights of step 2" in report.note
+    assert torch.equal(weights(t.network), checked)
+    assert not any(r.note for r in run)
 
 
 def test_large_offsets_are_reported() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import TsainError
+from ..errors import TsainError, first_line
 from ..network import TSAIN, AdaptiveSampling, Sampling
 from .data import Triplet, TripletSampler
 from .guards import OffsetStatistics, offset_statistics, worst
@@ -112,6 +112,8 @@ class Trainer:
             s = self.settings
             check = self.step % s.check_every == 0
             sampling = Sampling() if check else None
+            # the offsets that are checked are those of the weights before the step
+            checked = self._snapshot() if check else self._healthy
             loss, note = self._optimise(sampling), ""
             offsets = worst(offset_statistics(sampling)) if sampling is not None else None
             if not math.isfinite(loss):
@@ -129,7 +131,7 @@ class Trainer:
                     note = f"offsets of {offsets.where} have a mean of {offsets.mean:.3g} px"
                     logger.warning(note)
                 if math.isfinite(loss):
-                    self._healthy = self._snapshot()
+                    self._healthy = checked
             self.step += 1
             due = self.step % s.validate_every == 0 or self.step == s.steps
             validation = self.validate() if due and self.held_out else None
@@ -215,8 +217,11 @@ class Trainer:
             "recoveries": self.recoveries,
             "seed": self.sampler.seed,
         }
-        torch.save(state, partial)
-        partial.replace(path)
+        try:
+            torch.save(state, partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def load_state(self, path: Path) -> None:
         """Go on where `save_state` was called.
@@ -224,10 +229,19 @@ class Trainer:
         Raises
         ------
         TsainError
-            If the state belongs to another network, seed or version.
+            If the file cannot be read, or the state belongs to another network, seed or version.
         """
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        if state.get("version") != _STATE_VERSION or state["seed"] != self.sampler.seed:
+        try:
+            with path.open("rb") as file:
+                state = torch.load(file, map_location=self.device, weights_only=True)
+        except Exception as error:  # whatever the bytes of a damaged file lead the unpickler to
+            raise TsainError(
+                f"{path} cannot be read as the state of a run ({first_line(error)}); resume from "
+                "another one, or start again."
+            ) from error
+        if not isinstance(state, dict):
+            state = {}
+        if state.get("version") != _STATE_VERSION or state.get("seed") != self.sampler.seed:
             raise TsainError(
                 f"{path} is the state of another run (version {state.get('version')}, seed "
                 f"{state.get('seed')}); resume with the settings it was started with."

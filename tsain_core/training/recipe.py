@@ -113,10 +113,10 @@ def read_recipe(path: Path) -> Recipe:
         If the file is missing, no TOML, or has an unknown or missing entry.
     """
     try:
-        values = tomllib.loads(path.read_text())
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise TsainError(f"No training recipe can be read at {path}: {error.strerror}.") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TsainError(f"{path.name} is no TOML file: {error}.") from error
     try:
         recipe = Recipe(
@@ -127,11 +127,13 @@ def read_recipe(path: Path) -> Recipe:
             settings=_settings(values.pop("training", {}), values.pop("loss", {})),
             volumes=tuple(_volume(v) for v in values.pop("volume")),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TsainError(
             f"{path.name} has a wrong or missing entry ({error}); compare it with a recipe that "
             "comes with napari-tsain."
         ) from error
+    if not recipe.volumes:
+        raise TsainError(f"{path.name} names no volume; needed is a [[volume]] table for each.")
     if values or recipe.preset not in PRESETS:
         wrong = next(iter(values), recipe.preset)
         raise TsainError(f"{path.name} has the unknown entry or preset {wrong!r}.")
@@ -139,7 +141,19 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def _settings(training: dict[str, Any], loss: dict[str, Any]) -> TrainingSettings:
-    return replace(TrainingSettings(**training), loss=LossSettings(**loss))
+    settings: TrainingSettings = _checked(TrainingSettings(**training))
+    return replace(settings, loss=_checked(LossSettings(**loss)))
+
+
+def _checked(settings: Any) -> Any:
+    """Settings read from a file, whose values are of the kinds of the defaults."""
+    default = type(settings)()
+    for name in (f.name for f in fields(settings)):
+        value, usual = getattr(settings, name), getattr(default, name)
+        kinds = int | float if isinstance(usual, float) else type(usual)
+        if not isinstance(value, kinds) or isinstance(value, bool) != isinstance(usual, bool):
+            raise TypeError(f"{name} is {value!r}, needed is a value like {usual!r}")
+    return settings
 
 
 def _volume(values: dict[str, Any]) -> VolumeEntry:
@@ -157,10 +171,14 @@ def _volume(values: dict[str, Any]) -> VolumeEntry:
         axes=take("axes", (0,), _ints),
         spacings=take("spacings", (1,), _ints),
         weight=take("weight", 1.0, float),
-        augmentation=Augmentation(**augmentation),
+        augmentation=_checked(Augmentation(**augmentation)),
     )
     if values:
         raise TypeError(f"unknown entry {next(iter(values))!r} of volume {entry.path}")
+    if not {0, 1, 2} >= {*entry.axes} > set() or min(entry.spacings) < 1 or entry.weight < 0:
+        raise ValueError(
+            f"volume {entry.path} needs axes of 0, 1, 2, spacings from 1 and a weight from 0"
+        )
     return entry
 
 

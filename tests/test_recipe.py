@@ -1,0 +1,96 @@
+"""Training recipes: a good one, and what is wrong with the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from tsain_core.errors import TsainError
+from tsain_core.training import Augmentation
+from tsain_core.training.recipe import read_recipe
+
+RNG = np.random.default_rng(0)
+
+RECIPE = """
+name = "mine"
+preset = "tsain-lite"
+licence = "CC BY"
+[training]
+steps = 7
+lr = 2e-4
+[loss]
+ssim = 0.3
+[[volume]]
+path = "a.tif"
+licence = "CC BY"
+axes = [0, 1, 2]
+spacings = [1, 2]
+augmentation = { noise = [0.0, 0.1], shift = 1 }
+"""
+
+
+def test_recipe(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text(RECIPE)
+    tifffile.imwrite(tmp_path / "a.tif", RNG.integers(0, 255, (20, 24, 24), np.uint8))
+    recipe = read_recipe(tmp_path / "r.toml")
+    assert (recipe.settings.steps, recipe.settings.lr, recipe.settings.loss.ssim) == (7, 2e-4, 0.3)
+    ((training, held),) = recipe.load_sources(tmp_path)
+    assert len(training.array) + len(held.array) == 20
+    assert training.axes == (0, 1, 2)
+    assert training.augmentation == Augmentation(noise=(0.0, 0.1), shift=1)
+    assert recipe.provenance()["volumes"][0]["file"] == "a.tif"
+
+
+def test_names_in_any_language(tmp_path: Path) -> None:
+    """TOML is UTF-8, whatever the locale."""
+    text = RECIPE.replace('name = "mine"', 'name = "Gewebe-ä"')
+    (tmp_path / "r.toml").write_bytes(text.encode())
+    assert read_recipe(tmp_path / "r.toml").name == "Gewebe-ä"
+    (tmp_path / "r.toml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(TsainError, match="no TOML file"):
+        read_recipe(tmp_path / "r.toml")
+
+
+def test_volumes_that_cannot_serve(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text(RECIPE)
+    recipe = read_recipe(tmp_path / "r.toml")
+    with pytest.raises(TsainError, match="a.tif"):
+        recipe.load_sources(tmp_path)
+    tifffile.imwrite(tmp_path / "a.tif", RNG.integers(0, 255, (9, 24, 24), np.uint8))
+    with pytest.raises(TsainError, match="9 slices.*at least 10"):
+        recipe.load_sources(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "mine"', "", "wrong or missing entry.*name"),
+        ("steps = 7", "stps = 7", "stps"),
+        ("axes", "axis", "unknown entry 'axis'"),
+        ('"tsain-lite"', '"tsain-huge"', "tsain-huge"),
+        ("shift = 1", "shft = 1", "shft"),
+        ("[loss]", "[los]", "unknown entry.*los"),
+        ("[training]", "[training", "no TOML file"),
+        ("[[volume]]", "[volume]", "wrong or missing entry"),
+        (RECIPE, "volume = []" + RECIPE.partition("[[volume]]")[0], "names no volume"),
+        ("steps = 7", 'steps = "7"', "steps is '7'"),
+        ("lr = 2e-4", "lr = true", "lr is True"),
+        ("ssim = 0.3", 'ssim = "much"', "ssim is 'much'"),
+        ("shift = 1", "shift = 1.5", "shift is 1.5"),
+        ("axes = [0, 1, 2]", "axes = [3]", "axes of 0, 1, 2"),
+        ("axes = [0, 1, 2]", "axes = []", "axes of 0, 1, 2"),
+        ("axes = [0, 1, 2]", "axes = 0", "wrong or missing entry"),
+        ("spacings = [1, 2]", "spacings = [0]", "spacings from 1"),
+        ('path = "a.tif"', 'path = "a.tif"\nweight = -1', "weight from 0"),
+    ],
+)
+def test_wrong_recipes(tmp_path: Path, old: str, new: str, message: str) -> None:
+    (tmp_path / "r.toml").write_text(RECIPE.replace(old, new))
+    with pytest.raises(TsainError, match=message) as caught:
+        read_recipe(tmp_path / "r.toml")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(TsainError, match="No training recipe"):
+        read_recipe(tmp_path / "none.toml")
