@@ -1,4 +1,4 @@
-"""The network: size, initial state, what it records, how far it looks, what it costs."""
+"""The network: size, initial state, what it records, and what it computes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from tsain_core.cost import multiply_adds, offset_reach, peak_bytes, receptive_radius
 from tsain_core.network import (
     PRESETS,
     TSAIN,
@@ -23,11 +22,6 @@ from tsain_core.ops import DeformConv2d
 SMALL = NetworkSettings(
     channels=8, feature_blocks=1, reconstruction_blocks=1, rsabs=3, drbs=2, groups=2
 )
-
-SLIM = NetworkSettings(
-    channels=4, image_channels=1, feature_blocks=1, reconstruction_blocks=1, rsabs=1, drbs=1,
-    groups=2,
-)  # fmt: skip
 
 
 def pair(height: int = 16, width: int = 24) -> tuple[torch.Tensor, torch.Tensor]:
@@ -69,16 +63,6 @@ def test_parameters_of_each_part() -> None:
         assert parameter_count(part) == total
     pyramid = parameter_count(network.encoder.down) + parameter_count(network.encoder.after)
     assert pyramid == 147_712
-
-
-def test_cost() -> None:
-    """Within 1 % of the published 315.8 and 1263.3 G; the small preset at most an eighth."""
-    full = multiply_adds(PRESETS["tsain"], 512, 512)
-    assert full == pytest.approx(1263.3e9, rel=0.01)
-    assert multiply_adds(PRESETS["tsain"], 256, 256) * 4 == full
-    assert multiply_adds(PRESETS["tsain-40"], 512, 512) == pytest.approx(1843.1e9, rel=0.01)
-    assert multiply_adds(PRESETS["tsain-lite"], 512, 512) <= full / 8
-    assert peak_bytes(SMALL, 64, 64, half=True) * 2 == peak_bytes(SMALL, 64, 64, half=False)
 
 
 def test_initial_state() -> None:
@@ -124,8 +108,6 @@ def test_recorded_sampling_points(unshuffle: int) -> None:
         assert points.offset.any()
         assert points.mask.min() > 0
         assert points.mask.max() < 1
-    assert offset_reach(sampling) > 0
-    assert offset_reach(Sampling()) == 0
 
 
 def test_sampling_points_are_where_the_network_samples() -> None:
@@ -171,39 +153,6 @@ def test_sizes_that_are_no_multiple(unshuffle: int, bad: tuple[int, int]) -> Non
     network = TSAIN(replace(SMALL, unshuffle=unshuffle))
     with pytest.raises(ValueError, match=f"multiples of {4 * unshuffle}: pad it"):
         network(*pair(*bad))
-
-
-def reach_of(network: TSAIN, size: int) -> int:
-    """How far from a pixel, of any phase, the input that it depends on extends."""
-    a, b = torch.rand(2, 1, 1, size, size, dtype=torch.float64).requires_grad_()
-    out = network(a, b)
-    reach = 0
-    for phase in range(network.settings.multiple):
-        at = size // 2 + phase
-        for grad in torch.autograd.grad(out[0, 0, at, at], (a, b), retain_graph=True):
-            reach = max(reach, int((grad[0, 0].nonzero() - at).abs().max()))
-    return reach
-
-
-@pytest.mark.parametrize("settings", [SLIM, replace(SLIM, unshuffle=2), replace(SLIM, rsabs=3)])
-def test_receptive_radius(settings: NetworkSettings) -> None:
-    """Nothing beyond the bound is felt, and the bound is not loose."""
-    radius = receptive_radius(settings)
-    size = 2 * (radius + 16) // 8 * 8
-    torch.manual_seed(0)
-    plain = reach_of(TSAIN(settings).double(), size)  # the offsets depend on nothing yet
-    assert 0.5 * radius <= plain <= radius
-    guided = reach_of(stirred(settings, 1e-4).double(), size)  # nor are they far from zero here
-    assert plain < guided <= radius
-    assert guided >= 0.9 * radius
-
-
-def test_receptive_radius_of_the_papers_depth() -> None:
-    """86 pixels were derived from the paper's layers by hand."""
-    settings = replace(PRESETS["tsain"], channels=4, image_channels=1, groups=2)
-    radius = receptive_radius(settings)
-    assert radius == receptive_radius(PRESETS["tsain"])
-    assert reach_of(stirred(settings, 1e-4).double(), 2 * radius // 4 * 4 + 16) == 86 <= radius
 
 
 def test_every_parameter_is_used() -> None:
