@@ -63,9 +63,9 @@ def test_on_pixels_and_on_the_border(kind: str, backend: Backend) -> None:
 @pytest.mark.parametrize("n", [1, 3])
 def test_threads_and_bands(n: int) -> None:
     """Several bands shared by several threads, and several callers at once, give the same."""
-    tensors = operands(90, 80, n)
+    tensors = operands(100, 90, n)  # a band holds 7281 of the 9000 pixels
     tensors[1] = (torch.randn_like(tensors[1]) * 3).requires_grad_()
-    grad = torch.randn(n, 8, 90, 80, dtype=torch.float64)
+    grad = torch.randn(n, 8, 100, 90, dtype=torch.float64)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
@@ -79,6 +79,23 @@ def test_threads_and_bands(n: int) -> None:
     finally:
         torch.set_num_threads(before)
     assert_same(one, torchvision_gradients(tensors, grad))
+
+
+def test_threads_that_meet_in_one_pixel() -> None:
+    """All points in the same cell: no thread's share of its gradient may get lost."""
+    tensors = operands(80, 80)
+    rows = torch.arange(80, dtype=torch.float64)[:, None].expand(80, 80)
+    inward = torch.stack([40.3 - rows, 40.6 - rows.T]).repeat(18, 1, 1)[None]
+    tensors[1] = inward.clone().requires_grad_()
+    grad = torch.ones(1, 8, 80, 80, dtype=torch.float64)
+    want = torchvision_gradients(tensors, grad)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        for _ in range(5):
+            assert_same(gradients(tensors, grad, backend="cpu"), want)
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
