@@ -102,7 +102,22 @@ def test_tiff_pages_of_different_sizes(tmp_path: Path) -> None:
     with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
         writer.write(STACK[0], metadata=None)
         writer.write(STACK[0, :10], metadata=None)
-    refused(tmp_path / "a.tif", "24 x 32 and 10 x 32", "one size")
+    refused(tmp_path / "a.tif", "24 x 32 uint8 and 10 x 32 uint8", "one size")
+
+
+def test_tiff_pages_of_different_dtypes(tmp_path: Path) -> None:
+    """Pages 0 to 2 alone look like a stack."""
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for z, image in enumerate(STACK):
+            writer.write(image.astype(np.uint16) if z == 3 else image, metadata=None)
+    refused(tmp_path / "a.tif", "uint8 and", "uint16", "one size and dtype")
+
+
+def test_tiff_of_several_stacks(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as writer:
+        for _ in range(2):
+            writer.write(STACK, metadata={"axes": "ZYX"})
+    refused(tmp_path / "a.ome.tif", "2 images of 6 x 24 x 32", "a file of its own")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.3, 0.6, 0.95])
@@ -183,7 +198,7 @@ def test_ome_zarr_channels_and_planes(tmp_path: Path, shape: tuple[int, ...]) ->
     group.create_array("0", shape=shape, dtype="uint8", chunks=shape)
     axes = [{"name": a} for a in "czyx"[-len(shape) :]]
     group.attrs["ome"] = {"multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}]}
-    refused(tmp_path / "a.zarr", "one channel" if len(shape) == 4 else "zyx")
+    refused(tmp_path / "a.zarr", "one channel" if len(shape) == 4 else "needed are z, y and x")
 
 
 def test_ambiguous_and_missing_datasets(tmp_path: Path) -> None:
@@ -197,6 +212,28 @@ def test_ambiguous_and_missing_datasets(tmp_path: Path) -> None:
     refused(tmp_path / "b.h5", "no dataset")
     tifffile.imwrite(tmp_path / "a.tif", STACK)
     refused(tmp_path / "a.tif", "no datasets", dataset="one")
+
+
+def test_hdf5_datasets_that_are_no_arrays_of_numbers(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["colours"] = np.zeros((3, 4, 5), [("red", "u1"), ("green", "u1")])
+        file["text"] = "hello"
+        file["nothing"] = h5py.Empty("u1")
+        file["hollow"] = h5py.SoftLink("/removed")
+        file.create_dataset("unwritten", (6, 24, 32), "u1")
+    path = tmp_path / "a.h5"
+    refused(path, "convert it", dataset="colours")
+    refused(path, "needed is a stack", dataset="text")
+    refused(path, "needed is a stack", dataset="nothing")
+    refused(path, "'hollow'", "one of", dataset="hollow")
+    refused(path, "no values", dataset="unwritten")
+
+
+def test_damaged_marks_do_not_pass_as_none(tmp_path: Path) -> None:
+    path = save(tmp_path, "h5", STACK)
+    with h5py.File(path, "a") as file:
+        file["raw"].attrs["tsain"] = '{"synthetic_sl'
+    refused(path, "damaged marks", "copy the file again")
 
 
 @needs_zarr_3
@@ -214,6 +251,22 @@ def _gap(folder: Path) -> None:
 def _two_gaps(folder: Path) -> None:
     (folder / "s3.png").unlink()
     (folder / "s4.png").unlink()
+
+
+def _gap_further_on(folder: Path) -> None:
+    (folder / "s1.png").unlink()
+    (folder / "s4.png").unlink()
+
+
+def _stack_among_slices(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+    for z in range(2):
+        tifffile.imwrite(folder / f"s{z}.tif", STACK)
+
+
+def _bad_description(folder: Path) -> None:
+    (folder / "sample.json").write_text("{")
 
 
 def _other_size(folder: Path) -> None:
@@ -248,6 +301,9 @@ def _emptied(folder: Path) -> None:
     [
         (_gap, ("slice 3 and then 5", "4 missing", "--replace")),
         (_two_gaps, ("slice 2 and then 5", "3 to 4 missing")),
+        (_gap_further_on, ("slice 0 and then 2", "1, 4 missing")),
+        (_stack_among_slices, ("s0.tif is 6 x 24 x 32, a stack itself", "give that file")),
+        (_bad_description, ("sample.json", "voxel_size", "remove it")),
         (_other_size, ("s4.png is 12 x 32", "one size")),
         (_other_dtype, ("s4.png", "uint16")),
         (_other_kind, ("both TIFF and PNG",)),

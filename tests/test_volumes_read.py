@@ -6,7 +6,6 @@ from pathlib import Path
 
 import h5py
 import imageio.v3 as iio
-import mrcfile
 import numpy as np
 import pytest
 import tifffile
@@ -49,6 +48,15 @@ def test_plain_pages_without_metadata(tmp_path: Path) -> None:
     same(tmp_path / "a.tif", STACK)
 
 
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"ome": True}])
+def test_pages_written_one_by_one(tmp_path: Path, options: dict) -> None:
+    """A series for each page: what a loop over TiffWriter.write makes."""
+    with tifffile.TiffWriter(tmp_path / "a.tif", ome=options.pop("ome", False)) as writer:
+        for image in STACK:
+            writer.write(image, **options)
+    same(tmp_path / "a.tif", STACK)
+
+
 @pytest.mark.parametrize("unit", ["nm", "nanometer"])
 def test_imagej_spacing_and_unit(tmp_path: Path, unit: str) -> None:
     tifffile.imwrite(
@@ -85,13 +93,31 @@ def test_ome_tiff_axes_and_size(tmp_path: Path) -> None:
     same(tmp_path / "a.ome.tif", STACK)
 
 
-@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_ome_tiff_with_a_unit_for_each_axis(tmp_path: Path) -> None:
+    sizes = {"Z": (0.05, "µm"), "Y": (4.0, "nm"), "X": (4.0, "nm")}
+    metadata: dict[str, object] = {"axes": "ZYX"}
+    for axis, (size, unit) in sizes.items():
+        metadata |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": unit}
+    tifffile.imwrite(tmp_path / "a.ome.tif", STACK, metadata=metadata)
+    volume = open_volume(tmp_path / "a.ome.tif")
+    assert volume.voxel_size == pytest.approx((50.0, 4.0, 4.0))
+    assert volume.unit == "nanometer"
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "PNG", "TIFF"])
 def test_folder_in_natural_order(tmp_path: Path, suffix: str) -> None:
     stack = np.concatenate([STACK] * 3)
     for z, image in enumerate(stack):
         iio.imwrite(tmp_path / f"slice{z + 1}.{suffix}", image)  # slice9 comes before slice10
     (tmp_path / "notes.txt").write_text("not a slice")
     same(tmp_path, stack)
+
+
+@pytest.mark.parametrize("name", ["s{}_8nm.png", "cell2_z{}.png", "2012-03-{:02}_x4096.png"])
+def test_folder_whose_names_hold_other_numbers(tmp_path: Path, name: str) -> None:
+    for z, image in enumerate(STACK):
+        iio.imwrite(tmp_path / name.format(z + 8), image)
+    same(tmp_path, STACK)
 
 
 def test_folder_of_16_bit_png(tmp_path: Path) -> None:
@@ -123,6 +149,18 @@ def test_cremi_hdf5(tmp_path: Path) -> None:
     same(path, STACK)
     same(path, STACK[:, ::-1], dataset="/other")
     assert list(list_datasets(path)) == ["other", "volumes/labels/neuron_ids", "volumes/raw"]
+
+
+def test_hdf5_links_and_units(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["one"], file["two"] = STACK, STACK[:, ::-1]
+        file["link"] = h5py.SoftLink("/two")
+        file["two"].attrs["resolution"] = (0.04, 0.004, 0.004)
+        file["two"].attrs["units"] = np.array([b"um", b"um", b"um"])
+    same(path, STACK[:, ::-1], dataset="/link")
+    volume = open_volume(path, dataset="link")
+    assert (volume.voxel_size, volume.unit) == ((0.04, 0.004, 0.004), "micrometer")
 
 
 @needs_zarr_3
@@ -168,19 +206,6 @@ def test_ome_zarr_of_others(tmp_path: Path, version: str) -> None:
     assert volume.voxel_size == (40.0, 4.0, 4.0)
     assert volume.unit == "nanometer"
     same(tmp_path / "a.zarr", STACK)
-
-
-@pytest.mark.parametrize("dtype", ["uint16", "int16", "float32"])
-def test_mrc(tmp_path: Path, dtype: str) -> None:
-    data = STACK.astype(dtype)
-    with mrcfile.new(tmp_path / "a.mrc") as mrc:
-        mrc.set_data(data)
-        mrc.voxel_size = (40.0, 40.0, 500.0)  # x, y, z in angstroms
-        mrc.header.origin = (10, 20, 30)
-    volume = open_volume(tmp_path / "a.mrc")
-    assert volume.voxel_size == pytest.approx((50.0, 4.0, 4.0))
-    assert (volume.unit, volume.offset) == ("nanometer", pytest.approx((3.0, 2.0, 1.0)))
-    same(tmp_path / "a.mrc", data)
 
 
 def test_reading_is_lazy(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Reading and writing EM stacks: `open_volume`, `create_volume`, `Volume`."""
 
+from ._units import normal_unit
 from .files import create_volume, list_datasets, open_volume
-from .volume import DTYPES, Volume, normal_unit
+from .volume import DTYPES, Volume
 from .writer import VolumeWriter
 
 __all__ = [

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ..errors import TsainError, first_line
 from ._slices import SliceStack
-from .volume import Triple, Volume, check_stack, normal_unit
+from ._units import normal_unit
+from .volume import Triple, Volume, check_stack
 
 SUFFIXES = (".tif", ".tiff", ".png")
 
@@ -33,7 +34,7 @@ class SliceFiles(SliceStack):
         """The image of a file."""
         path = self.paths[z]
         try:
-            image = tifffile.imread(path) if path.suffix != ".png" else iio.imread(path)
+            image = iio.imread(path) if path.suffix.lower() == ".png" else tifffile.imread(path)
         except Exception as error:  # the plugins raise errors of many kinds
             raise TsainError(
                 f"{path.name} cannot be read ({first_line(error)}); needed is a complete image: "
@@ -61,6 +62,11 @@ def read_folder(folder: Path) -> Volume:
                 f"{path.name} is {_size(other[0])} {other[1]}, but {paths[0].name} is "
                 f"{_size(shape)} {dtype}; needed is one size and dtype: crop or convert it."
             )
+    if len(shape) == 3 and shape[-1] > 4:
+        raise TsainError(
+            f"{folder.name}/{paths[0].name} is {_size(shape)}, a stack itself; needed is one image "
+            "a file: give that file instead of the folder."
+        )
     if len(shape) != 2:
         check_stack((len(paths), *shape), dtype, f"{folder.name}/{paths[0].name}")
     stack = SliceFiles(paths, (shape[0], shape[1]), dtype)
@@ -82,7 +88,9 @@ def has_slices(folder: Path) -> bool:
 
 def _slices(folder: Path) -> list[Path]:
     found = [
-        p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
+        p
+        for p in folder.iterdir()
+        if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
     ]
     kinds = {p.suffix.lower().replace("tiff", "tif") for p in found}
     if len(kinds) > 1:
@@ -92,7 +100,8 @@ def _slices(folder: Path) -> list[Path]:
         )
     if len(found) < 2:
         raise TsainError(
-            f"{folder.name} holds {len(found)} TIFF or PNG files; needed are at least 2 slices."
+            f"{folder.name} holds {len(found)} TIFF or PNG files; needed are at least 2 slices: "
+            "check the folder."
         )
     return sorted(found, key=_natural)
 
@@ -103,26 +112,37 @@ def _natural(path: Path) -> list[tuple[int, int, str]]:
 
 
 def _check_numbers(paths: list[Path], folder: Path) -> None:
-    """The last number of the names must go up by one."""
-    numbers = []
-    for path in paths:
-        digits = re.findall(r"\d+", path.stem)
-        if not digits:
-            return  # names without numbers: alphabetical order is all there is
-        numbers.append(int(digits[-1]))
+    """The slice number must go up by one."""
+    numbers = _slice_numbers(paths)
+    if not numbers:
+        return  # names without numbers: alphabetical order is all there is
+    gaps = []
     for a, b, path in zip(numbers, numbers[1:], paths[1:], strict=False):
         if b == a:
             raise TsainError(
                 f"{folder.name} holds two slices numbered {b} (one is {path.name}); needed is one "
-                "stack a folder."
+                "stack a folder: move the others elsewhere."
             )
         if b != a + 1:
-            missing = f"{a + 1}" if b == a + 2 else f"{a + 1} to {b - 1}"
-            raise TsainError(
-                f"{folder.name} has slice {a} and then {b}: {missing} missing; needed is every "
-                f"slice: add it, or put a copy of slice {a} in each gap and compute these anew "
-                "with --replace."
-            )
+            gaps.append((a, b))
+    if gaps:
+        a, b = gaps[0]
+        missing = ", ".join(f"{a + 1}" if b == a + 2 else f"{a + 1} to {b - 1}" for a, b in gaps)
+        raise TsainError(
+            f"{folder.name} has slice {a} and then {b}: {missing} missing; needed is every "
+            f"slice: add it, or put a copy of slice {a} in each gap and compute these anew "
+            "with --replace; if nothing is missing, number the files without gaps."
+        )
+
+
+def _slice_numbers(paths: list[Path]) -> list[int]:
+    """The number in each name that counts the slices: the last one that is not always the same."""
+    fields = [[int(n) for n in re.findall(r"\d+", path.stem)] for path in paths]
+    if len({len(row) for row in fields}) > 1 or not fields[0]:
+        return [row[-1] for row in fields] if all(fields) else []
+    columns = list(zip(*fields, strict=True))
+    counting = [column for column in columns if len(set(column)) > 1]
+    return list((counting or columns)[-1])
 
 
 def _header(path: Path) -> tuple[tuple[int, ...], Any]:
@@ -145,9 +165,15 @@ def _description(folder: Path) -> tuple[Triple | None, str | None]:
     path = folder / DESCRIPTION
     if not path.is_file():
         return None, None
-    values = json.loads(path.read_text())
-    z, y, x = (float(v) for v in values["voxel_size"])
-    return (z, y, x), normal_unit(values["unit"])
+    try:
+        values = json.loads(path.read_text())
+        z, y, x = (float(v) for v in values["voxel_size"])
+        return (z, y, x), normal_unit(values["unit"])
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise TsainError(
+            f"{folder.name}/{DESCRIPTION} cannot be read ({first_line(error)}); needed are "
+            "voxel_size (z, y, x) and unit in JSON: mend or remove it."
+        ) from error
 
 
 def _size(shape: tuple[int, ...]) -> str:

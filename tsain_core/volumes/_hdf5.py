@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TsainError
-from ._marks import MARKS_KEY, marks_from_json
-from .volume import Triple, Volume, check_stack, normal_unit
+from ._marks import MARKS_KEY, read_marks
+from ._units import normal_unit
+from .volume import Triple, Volume, check_stack
 
 #: Where CREMI keeps the grey values.
 RAW = "volumes/raw"
@@ -42,7 +42,7 @@ def _unreadable(path: Path, error: Exception) -> TsainError:
 
 
 def hdf5_datasets(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Path inside the file -> (shape, dtype) of every dataset."""
+    """Path inside the file -> (shape, dtype) of every dataset, links aside."""
     found: dict[str, tuple[tuple[int, ...], str]] = {}
 
     def visit(name: str, item: Any) -> None:
@@ -65,33 +65,44 @@ def read_hdf5(path: Path, dataset: str | None = None) -> Volume:
     TsainError
         If the file is damaged, it is not clear which dataset is meant, or it is no grey stack.
     """
-    found = hdf5_datasets(path)
-    name = choose_dataset(path.name, found, dataset, RAW)
-    shape, dtype = found[name]
-    check_stack(shape, dtype, f"{path.name}/{name}")
+    name = _linked(path, dataset) or choose_dataset(path.name, hdf5_datasets(path), dataset, RAW)
+    title = f"{path.name}/{name}"
     with h5py.File(path, "r") as file:
         item = file[name]
-        attributes = dict(item.attrs)
-        chunks = item.chunks or (1, *shape[1:])
-        if item.id.get_storage_size() == 0 and item.chunks is None:
-            raise TsainError(f"{path.name}/{name} holds no values; needed is a written dataset.")
-    marks = attributes.get(MARKS_KEY)
-    restored = marks_from_json(json.loads(marks) if isinstance(marks, str) else None)
+        shape, attributes = tuple(item.shape or ()), dict(item.attrs)
+        check_stack(shape, item.dtype, title)
+        if item.id.get_storage_size() == 0 and item.chunks is None and not item.is_virtual:
+            raise TsainError(
+                f"{title} holds no values; needed is a written dataset: choose another with "
+                "--dataset, or write it again."
+            )
+        stack, chunks = Hdf5Stack(path, name, shape, item.dtype), item.chunks or (1, *shape[1:])
+    marks = read_marks(attributes.get(MARKS_KEY), title)
     size = _triple(attributes.get("resolution"))
-    unit = attributes.get("unit", attributes.get("units"))
-    stack = Hdf5Stack(path, name, shape, dtype)
+    unit = _text(attributes.get("unit", attributes.get("units")))
     return Volume(
         da.from_array(stack, chunks=chunks, name=False, meta=np.empty((0, 0, 0), stack.dtype)),
         voxel_size=size,
         # CREMI writes no unit: its numbers are nanometres
-        unit=normal_unit(str(unit)) if unit is not None else ("nanometer" if size else None),
+        unit=normal_unit(unit) if unit is not None else ("nanometer" if size else None),
         offset=_triple(attributes.get("offset")) or (0.0, 0.0, 0.0),
-        synthetic=restored.synthetic,
-        provenance=restored.provenance,
+        synthetic=marks.synthetic,
+        provenance=marks.provenance,
         source=str(path),
         format="HDF5",
         dataset=name,
     )
+
+
+def _linked(path: Path, dataset: str | None) -> str | None:
+    """A dataset named through a link, which a walk over the file does not meet."""
+    if not dataset:
+        return None
+    try:
+        with h5py.File(path, "r") as file:
+            return dataset.strip("/") if isinstance(file.get(dataset), h5py.Dataset) else None
+    except (OSError, KeyError) as error:
+        raise _unreadable(path, error) from error
 
 
 def choose_dataset(
@@ -136,3 +147,11 @@ def _triple(values: Any) -> Triple | None:
         return None
     z, y, x = (float(v) for v in np.ravel(values))
     return z, y, x
+
+
+def _text(value: Any) -> str | None:
+    """An attribute as text; the first one of several (some programs store a unit per axis)."""
+    if value is None or np.size(value) == 0:
+        return None
+    first = np.ravel(value)[0]
+    return first.decode(errors="replace") if isinstance(first, bytes) else str(first)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import TsainError
 from .volume import Triple
 
 #: Name of the attribute, annotation or namespace that holds the marks.
@@ -28,13 +30,26 @@ class Marks:
         return values | ({"offset": list(self.offset)} if self.offset else {})
 
 
-def marks_from_json(values: Any) -> Marks:
-    """Inverse of `Marks.to_json`; no marks for anything that is not ours."""
-    if not isinstance(values, dict):
+def read_marks(values: Any, name: str) -> Marks:
+    """Inverse of `Marks.to_json`, from the object or its text; no marks for None.
+
+    Raises
+    ------
+    TsainError
+        If there is something that is not ours: slices must not pass as acquired by mistake.
+    """
+    if values is None:
         return Marks()
-    offset = values.get("offset")
-    return Marks(
-        tuple(int(z) for z in values.get("synthetic_slices", ())),
-        dict(values.get("provenance", {})),
-        (float(offset[0]), float(offset[1]), float(offset[2])) if offset else None,
-    )
+    try:
+        values = json.loads(values) if isinstance(values, (str, bytes)) else values
+        offset = values.get("offset")
+        return Marks(
+            tuple(int(z) for z in values.get("synthetic_slices", ())),
+            dict(values.get("provenance", {})),
+            (float(offset[0]), float(offset[1]), float(offset[2])) if offset else None,
+        )
+    except (ValueError, TypeError, AttributeError, IndexError) as error:
+        raise TsainError(
+            f"{name} has damaged marks of computed slices under {MARKS_KEY!r}; needed is what "
+            "this program wrote there: copy the file again, or remove that entry."
+        ) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +13,37 @@ from numpy.typing import NDArray
 
 from ..errors import TsainError, first_line
 from ._hdf5 import choose_dataset
-from ._marks import MARKS_KEY, marks_from_json
-from .volume import Triple, Volume, check_stack, normal_unit
+from ._marks import MARKS_KEY, read_marks
+from ._ome_zarr import axis_order, level_paths, multiscales, read_level
+from ._units import normal_unit
+from .volume import Triple, Volume, check_stack
 
 _METADATA_FILES = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 
 
 class ZarrStack:
-    """A Zarr array as (z, y, x), leading axes of length 1 left out."""
+    """A Zarr array as (z, y, x), whatever its order; other axes have length 1 and are left out."""
 
     ndim = 3
 
-    def __init__(self, array: Any, path: Path) -> None:
-        self.array, self.path = array, path
-        self.shape = tuple(int(n) for n in array.shape[-3:])
+    def __init__(self, array: Any, order: tuple[int, int, int], path: Path) -> None:
+        self.array, self.order, self.path = array, order, path
+        self.shape = tuple(int(array.shape[axis]) for axis in order)
         self.dtype = np.dtype(array.dtype).newbyteorder("=")
-        self._lead = (0,) * (len(array.shape) - 3)
 
-    def __getitem__(self, index: tuple[slice, ...]) -> NDArray[Any]:
+    def __getitem__(self, index: tuple[Any, Any, Any]) -> NDArray[Any]:
+        where: list[Any] = [0] * len(self.array.shape)
+        for axis, part in zip(self.order, index, strict=True):
+            where[axis] = part
         try:
-            return np.asarray(self.array[self._lead + tuple(index)], self.dtype)
+            block = np.asarray(self.array[tuple(where)], self.dtype)
         except Exception as error:  # codecs raise errors of many kinds
             raise TsainError(
-                f"A chunk of {self.path.name} cannot be read ({error}); needed is a complete "
-                "volume: copy it again."
+                f"A chunk of {self.path.name} cannot be read ({first_line(error)}); needed is a "
+                "complete volume: copy it again."
             ) from error
+        kept = [a for a, part in zip(self.order, index, strict=True) if isinstance(part, slice)]
+        return block.transpose([sorted(kept).index(axis) for axis in kept])
 
 
 def is_zarr(path: Path) -> bool:
@@ -70,14 +76,15 @@ def read_zarr(path: Path, dataset: str | None = None) -> Volume:
         stack.
     """
     node = _open(path)
-    if isinstance(node, zarr.Group):
-        name, scales = _choose(node, path, dataset)
-        if scales is not None:
-            return _read_multiscale(node, name, scales, path)
-        return _read_array(node[name], path, name)
-    if dataset:
-        raise TsainError(f"{path.name} is a single array; leave out --dataset {dataset}.")
-    return _read_array(node, path, None)
+    if not isinstance(node, zarr.Group):
+        if dataset:
+            raise TsainError(f"{path.name} is a single array; leave out --dataset {dataset}.")
+        return _read_array(node, path, None)
+    name = (dataset or "").strip("/")
+    if image := _image(node, name):
+        return _read_image(node, *image, path)
+    name = choose_dataset(path.name, zarr_datasets(path), dataset)
+    return _read_array(node[name], path, name)
 
 
 def _open(path: Path) -> Any:
@@ -90,69 +97,57 @@ def _open(path: Path) -> Any:
         ) from error
 
 
-def _multiscales(node: Any) -> Mapping[str, Any] | None:
-    attributes = dict(node.attrs)
-    scales = dict(attributes.get("ome", {})).get("multiscales", attributes.get("multiscales"))
-    return scales[0] if scales else None
+def _image(node: Any, name: str) -> tuple[str, str | None] | None:
+    """(group of the multiscale image that is meant, level if one is named)."""
+    # without a name: the image, or the first of several as bioformats2raw lays them out
+    for group in (name,) if name else ("", "0"):
+        if _scales(node, group):
+            return group, None
+    above, _, level = name.rpartition("/")
+    scales = _scales(node, above) if name else None
+    return (above, level) if scales and level in level_paths(scales) else None
 
 
-def _choose(node: Any, path: Path, dataset: str | None) -> tuple[str, Mapping[str, Any] | None]:
-    """(name of group or array, its multiscales if it has them)."""
-    name = (dataset or "").strip("/")
-    if not name:
-        if scales := _multiscales(node):
-            return "", scales
-        if "0" in node and isinstance(node["0"], zarr.Group) and _multiscales(node["0"]):
-            return "0", _multiscales(node["0"])  # as bioformats2raw lays images out
-    elif (
-        name in node
-        and isinstance(node[name], zarr.Group)
-        and (scales := _multiscales(node[name])) is not None
-    ):
-        return name, scales
-    return choose_dataset(path.name, zarr_datasets(path), dataset), None
+def _scales(node: Any, group: str) -> Mapping[str, Any] | None:
+    if not group:
+        return multiscales(node)
+    found = node.get(group)
+    return multiscales(found) if isinstance(found, zarr.Group) else None
 
 
-def _read_multiscale(node: Any, name: str, scales: Mapping[str, Any], path: Path) -> Volume:
-    try:
-        level = scales["datasets"][0]
-        inner = f"{name}/{level['path']}".strip("/")
-        array = node[inner]
-        axes = [a if isinstance(a, dict) else {"name": a} for a in scales["axes"]]
-        names = "".join(str(a["name"]) for a in axes)
-        transforms = level.get("coordinateTransformations", [])
-    except (KeyError, TypeError, IndexError, ValueError) as error:
+def _read_image(node: Any, group: str, level_name: str | None, path: Path) -> Volume:
+    owner = node[group] if group else node
+    level = read_level(multiscales(owner) or {}, path.name, level_name)
+    array = _member(owner, level.path, path)
+    if len(array.shape) != len(level.axes):
         raise TsainError(
-            f"The OME-Zarr metadata of {path.name} are incomplete ({error!r}); needed are axes, "
-            "datasets and the arrays they name: write it again."
-        ) from error
-    lead = len(names) - 3
-    if not names.endswith("zyx") or len(array.shape) != len(names):
-        raise TsainError(
-            f"{path.name} has axes {names or '(none)'} and shape {array.shape}; needed are axes "
-            "that end in zyx."
+            f"{path.name} names {len(level.axes)} axes for an array of {len(array.shape)} "
+            f"({', '.join(level.axes)}); needed is a name for each: write it again."
         )
-    if any(n != 1 for n in array.shape[:lead]):
-        raise TsainError(
-            f"{path.name} has {array.shape[:lead]} along {names[:lead]}; needed is one channel "
-            "and time point: save that one."
-        )
-    parts = {t["type"]: tuple(float(v) for v in t.get(t["type"], ())[-3:]) for t in transforms}
-    size, offset = parts.get("scale"), parts.get("translation", (0.0, 0.0, 0.0))
-    owner = node[name] if name else node
-    marks = marks_from_json(dict(owner.attrs).get(MARKS_KEY))
-    units = {normal_unit(a.get("unit")) for a in axes[-3:]}
+    marks = read_marks(dict(owner.attrs).get(MARKS_KEY), path.name)
     return _volume(
         array,
+        axis_order(level.axes, path.name),
         path,
-        voxel_size=size if size and len(size) == 3 else None,  # type: ignore[arg-type]
-        unit=units.pop() if len(units) == 1 else None,
-        offset=offset,  # type: ignore[arg-type]
+        level.axes,
+        voxel_size=level.voxel_size,
+        unit=level.unit,
+        offset=level.offset,
         synthetic=marks.synthetic,
         provenance=marks.provenance,
         format=f"OME-Zarr {'0.5' if _version(node) == 3 else '0.4'}",
-        dataset=name or None,
+        dataset="/".join(part for part in (group, level_name) if part) or None,
     )
+
+
+def _member(group: Any, name: str, path: Path) -> Any:
+    try:
+        return group[name]
+    except Exception as error:  # missing and damaged metadata raise errors of many kinds
+        raise TsainError(
+            f"The array {name!r} of {path.name} cannot be opened ({first_line(error)}); needed is "
+            "each array that the metadata name: copy it again."
+        ) from error
 
 
 def _version(node: Any) -> int:
@@ -162,17 +157,27 @@ def _version(node: Any) -> int:
 
 def _read_array(array: Any, path: Path, name: str | None) -> Volume:
     attributes = dict(array.attrs)
-    size = _triple(attributes.get("voxel_size", attributes.get("resolution")))
     unit = attributes.get("unit", attributes.get("units"))
     unit = unit[0] if isinstance(unit, list) and unit else unit
-    marks = marks_from_json(attributes.get(MARKS_KEY))
+    marks = read_marks(attributes.get(MARKS_KEY), path.name)
+    axes = getattr(getattr(array, "metadata", None), "dimension_names", None)
+    axes = tuple(str(axis) for axis in axes or ())
+    # names are free in Zarr v3: only those that name all three axes are believed
+    named = set("zyx") <= set(axes) and len(axes) == len(array.shape)
+    last = tuple(range(len(array.shape) - 3, len(array.shape)))
+    order = axis_order(axes, path.name) if named else last
+    # lists of three are in the order of the array's own axes
+    turn = order if len(order) == len(array.shape) == 3 else (0, 1, 2)
+    size = _triple(attributes.get("voxel_size", attributes.get("resolution")), turn)
     return _volume(
         array,
+        order,
         path,
+        axes if named else (),
         voxel_size=size,
         # written by programs of the CREMI family, whose numbers are nanometres
         unit=normal_unit(unit) if unit else ("nanometer" if size else None),
-        offset=_triple(attributes.get("offset")) or (0.0, 0.0, 0.0),
+        offset=_triple(attributes.get("offset"), turn) or (0.0, 0.0, 0.0),
         synthetic=marks.synthetic,
         provenance=marks.provenance,
         format=f"Zarr v{_version(array)}",
@@ -180,20 +185,28 @@ def _read_array(array: Any, path: Path, name: str | None) -> Volume:
     )
 
 
-def _volume(array: Any, path: Path, **known: Any) -> Volume:
+def _volume(
+    array: Any, order: tuple[int, ...], path: Path, axes: tuple[str, ...], **known: Any
+) -> Volume:
     shape = tuple(array.shape)
-    while len(shape) > 3 and shape[0] == 1:
-        shape = shape[1:]
-    check_stack(shape, array.dtype, path.name)
-    stack = ZarrStack(array, path)
-    data = da.from_array(
-        stack, chunks=tuple(array.chunks[-3:]), name=False, meta=np.empty((0, 0, 0), stack.dtype)
-    )
+    others = [axis for axis in range(len(shape)) if axis not in order]
+    if min(order) < 0 or (not axes and any(shape[axis] != 1 for axis in others)):
+        check_stack(shape, array.dtype, path.name)
+    if many := [axis for axis in others if shape[axis] != 1]:
+        found = ", ".join(f"{shape[axis]} along {axes[axis]}" for axis in many)
+        raise TsainError(
+            f"{path.name} has {found}; needed is one channel and time point: save that one."
+        )
+    z, y, x = order
+    check_stack(tuple(shape[axis] for axis in order), array.dtype, path.name)
+    stack = ZarrStack(array, (z, y, x), path)
+    chunks = tuple(int(array.chunks[axis]) for axis in order)
+    data = da.from_array(stack, chunks=chunks, name=False, meta=np.empty((0, 0, 0), stack.dtype))
     return Volume(data, source=str(path), **known)
 
 
-def _triple(values: Any) -> Triple | None:
+def _triple(values: Any, order: Sequence[int]) -> Triple | None:
     if values is None or np.size(values) != 3:
         return None
-    z, y, x = (float(v) for v in values)
+    z, y, x = (float(values[axis]) for axis in order)
     return z, y, x

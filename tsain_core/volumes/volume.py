@@ -16,26 +16,8 @@ Triple = tuple[float, float, float]
 #: dtypes that are read and written.
 DTYPES = ("uint8", "uint16", "int16", "float32")
 
-_UNITS = {
-    "nm": "nanometer",
-    "nanometers": "nanometer",
-    "nanometre": "nanometer",
-    "um": "micrometer",
-    "µm": "micrometer",  # micro sign
-    "μm": "micrometer",  # Greek mu
-    "\\u00b5m": "micrometer",  # as ImageJ writes it
-    "micron": "micrometer",
-    "microns": "micrometer",
-    "micrometre": "micrometer",
-    "mm": "millimeter",
-    "a": "angstrom",
-    "å": "angstrom",
-    "pixel": "",
-    "px": "",
-}
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Volume:
     """A stack, read when it is asked for.
 
@@ -89,13 +71,6 @@ class Volume:
         return image
 
 
-def normal_unit(unit: str | None) -> str | None:
-    """A unit as OME spells it; None for none, and for pixels."""
-    if unit is None or not unit.strip():
-        return None
-    return _UNITS.get(unit.strip().lower(), unit.strip().lower()) or None
-
-
 def check_stack(shape: tuple[int, ...], dtype: Any, name: str) -> None:
     """Refuse what is no grey stack of a dtype we keep.
 
@@ -104,7 +79,7 @@ def check_stack(shape: tuple[int, ...], dtype: Any, name: str) -> None:
     TsainError
         In one line: what was found, what is needed, the remedy.
     """
-    size = " x ".join(str(n) for n in shape)
+    size = " x ".join(str(n) for n in shape) or "single"
     found = f"{name} holds {size} values of {np.dtype(dtype).name}"
     if len(shape) in (3, 4) and shape[-1] in (3, 4) and np.dtype(dtype).itemsize <= 2:
         raise TsainError(
@@ -120,7 +95,7 @@ def check_stack(shape: tuple[int, ...], dtype: Any, name: str) -> None:
             f"{found}; needed is a stack (z, y, x): choose one channel and time point and save it."
         )
     if 0 in shape:
-        raise TsainError(f"{found}: it is empty; needed are at least 2 slices.")
+        raise TsainError(f"{found}: it is empty; needed are at least 2 slices: write it again.")
     if np.dtype(dtype).newbyteorder("=").name not in DTYPES:
         hint = {"c": "take its magnitude", "b": "it looks like a mask; give the grey image"}
         remedy = hint.get(np.dtype(dtype).kind, "convert it to one of these")
