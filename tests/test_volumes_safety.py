@@ -98,7 +98,59 @@ def test_full_disk(small_disk: Path, name: str) -> None:
     assert list(small_disk.iterdir()) == []
 
 
-def test_folder_that_may_not_be_written(tmp_path: Path) -> None:
+WRITE_TOO_MUCH = """
+import resource, signal, sys
+import numpy as np
+from tsain_core.errors import TsainError
+from tsain_core.volumes import create_volume
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+limit = int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+noise = np.random.default_rng(0).integers(0, 255, (20, 512, 512), np.uint8)
+try:
+    with create_volume(sys.argv[1], noise.shape, noise.dtype) as writer:
+        for z, image in enumerate(noise):
+            writer.write(z, image)
+except TsainError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("limit", [10, 100_000])
+def test_file_size_limit(tmp_path: Path, name: str, limit: int) -> None:
+    """As a quota: there is room on the disk, and the write fails. The process must live."""
+    process = subprocess.run(
+        [sys.executable, "-c", WRITE_TOO_MUCH, str(tmp_path / name), str(limit)],
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+    assert "File too large" in process.stdout
+    assert "free some" in process.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises((TsainError, NotADirectoryError, FileExistsError)):
+    with pytest.raises(TsainError, match="cannot be written"):
         create_volume(tmp_path / "file" / "v.tif", (2, 8, 8), "uint8")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_provenance_that_is_not_json(tmp_path: Path, name: str) -> None:
+    with pytest.raises(TypeError, match="JSON"):
+        create_volume(tmp_path / name, (2, 8, 8), "uint8", provenance={"a": {1, 2}})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_thousands_of_marks(tmp_path: Path, name: str) -> None:
+    """More than the 64 KiB that some formats allow for an attribute."""
+    synthetic = tuple(range(100_001, 130_001, 2))
+    data = np.zeros((2, 8, 8), np.uint8)
+    with create_volume(tmp_path / name, data.shape, data.dtype, synthetic=synthetic) as writer:
+        for z, image in enumerate(data):
+            writer.write(z, image)
+    assert open_volume(tmp_path / name).synthetic == synthetic

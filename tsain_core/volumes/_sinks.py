@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
+import io
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +14,8 @@ from numpy.typing import NDArray
 
 from ._hdf5 import RAW
 from ._marks import MARKS_KEY, Marks
+from ._units import OME_SYMBOLS
 from .writer import Target
-
-_HEADROOM = 1 << 18  # bytes for what HDF5 writes besides the slices
-
-_OME_UNITS = {
-    "angstrom": "Å",
-    "nanometer": "nm",
-    "micrometer": "µm",
-    "millimeter": "mm",
-    "meter": "m",
-}
 
 
 class TiffSink:
@@ -65,7 +54,7 @@ def _ome_xml(target: Target) -> str:
         "CommentAnnotation": {"Namespace": MARKS_KEY, "Value": json.dumps(marks.to_json())}
     }
     if target.voxel_size is not None:
-        unit = _OME_UNITS.get(target.unit or "", target.unit or "pixel")
+        unit = OME_SYMBOLS.get(target.unit or "", target.unit or "pixel")
         for axis, size in zip("ZYX", target.voxel_size, strict=True):
             metadata[f"PhysicalSize{axis}"] = size
             metadata[f"PhysicalSize{axis}Unit"] = unit
@@ -76,14 +65,44 @@ def _ome_xml(target: Target) -> str:
     return ome.tostring().encode("ascii", "xmlcharrefreplace").decode()
 
 
+class _RecordingFile(io.FileIO):
+    """A file that keeps the first error to itself: the HDF5 library crashes when a write fails."""
+
+    failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of it, or note why not."""
+        view = memoryview(data).cast("B")
+        done = 0
+        try:
+            while done < len(view) and self.failure is None:
+                done += super().write(view[done:])
+        except OSError as error:
+            self.failure = error
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the length, or note why not."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.failure = self.failure or error
+            return size or 0
+
+    def check(self) -> None:
+        """Raise the error that was noted."""
+        if self.failure is not None:
+            raise self.failure
+
+
 class Hdf5Sink:
-    """HDF5 in CREMI's layout, compressed a slice a chunk row."""
+    """HDF5 in CREMI's layout, compressed, a slice deep a chunk."""
 
     any_order = True
 
     def __init__(self, path: Path, target: Target) -> None:
-        self._folder = path.parent
-        self._file = h5py.File(path, "w")
+        self._raw = _RecordingFile(path, "w+")
+        self._file = h5py.File(self._raw, "w")
         _, height, width = target.shape
         self._data = self._file.create_dataset(
             RAW,
@@ -101,12 +120,13 @@ class Hdf5Sink:
         self._data.attrs[MARKS_KEY] = json.dumps(target.marks.to_json())
 
     def write(self, z: int, image: NDArray[Any]) -> None:
-        """Write a slice, if there is room: the HDF5 library crashes when a disk fills up."""
-        if shutil.disk_usage(self._folder).free < image.nbytes + _HEADROOM:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        """Write a slice, and see whether it went through."""
         self._data[z] = image
         self._file.flush()
+        self._raw.check()
 
     def close(self) -> None:
         """Finish the file."""
         self._file.close()
+        self._raw.close()
+        self._raw.check()

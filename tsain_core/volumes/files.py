@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -18,6 +19,7 @@ from ._marks import Marks
 from ._mrc import read_mrc
 from ._sinks import Hdf5Sink, TiffSink
 from ._tiff import read_tiff
+from ._units import normal_unit
 from ._zarr import is_zarr, read_zarr, zarr_datasets
 from ._zarr_sink import OmeVersion, ZarrSink, default_version
 from .volume import DTYPES, Triple, Volume
@@ -126,15 +128,15 @@ def create_volume(
     make_sink = _sink_for(path, ome_version)
     if np.dtype(dtype).name not in DTYPES:
         raise TsainError(f"dtype {np.dtype(dtype)} cannot be written; needed is one of {DTYPES}.")
-    check_target(path, source, overwrite)
+    if len(shape) != 3 or min(shape) < 1:
+        size = " x ".join(str(n) for n in shape)
+        raise TsainError(f"A stack of {size} cannot be written; needed is (z, y, x): give three.")
     depth, height, width = (int(n) for n in shape)
+    marks = Marks(tuple(int(z) for z in synthetic), dict(provenance or {}))
+    json.dumps(marks.to_json())  # what is not JSON shows before a file is begun
+    check_target(path, source, overwrite, writes_folder=path.suffix.lower() == ".zarr")
     target = Target(
-        (depth, height, width),
-        np.dtype(dtype),
-        voxel_size,
-        unit,
-        offset,
-        Marks(tuple(int(z) for z in synthetic), dict(provenance or {})),
+        (depth, height, width), np.dtype(dtype), voxel_size, normal_unit(unit), offset, marks
     )
     return VolumeWriter(path, target, make_sink, overwrite)
 
@@ -148,7 +150,8 @@ def _sink_for(path: Path, ome_version: OmeVersion | None) -> Callable[[Path, Tar
     if suffix == ".zarr":
         return partial(ZarrSink, version=ome_version or default_version())
     raise TsainError(
-        f"{path.name} has an ending that is not written; needed is .tif, .h5 or .zarr."
+        f"{path.name} has an ending that is not written; needed is .tif, .h5 or .zarr: change "
+        "the name."
     )
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import TsainError, first_line
 from ._marks import Marks
+from ._publish import clear_away, partial_path, publish, remove
 from .volume import Triple
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -57,11 +56,10 @@ class VolumeWriter:
 
     def __init__(self, path: Path, target: Target, make_sink: Any, overwrite: bool) -> None:
         self.path, self.target, self.overwrite = path, target, overwrite
-        self._partial = path.with_name(f".{path.name}.partial-{os.getpid()}{path.suffix}")
+        self._partial = partial_path(path)
         self._written: set[int] = set()
-        remove_stale_partials(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         with self._explained():
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._sink: Sink = make_sink(self._partial, target)
 
     def write(self, z: int, image: NDArray[Any]) -> None:
@@ -93,7 +91,7 @@ class VolumeWriter:
         # a file that could not be written cannot always be closed; it is removed anyway
         with suppress(OSError, ValueError, RuntimeError):
             self._sink.close()
-        _remove(self._partial)
+        remove(self._partial)
 
     def __enter__(self) -> VolumeWriter:
         return self
@@ -114,9 +112,9 @@ class VolumeWriter:
         try:
             with self._explained():
                 self._sink.close()
-                _publish(self._partial, self.path, self.overwrite)
+                publish(self._partial, self.path, self.overwrite)
         except BaseException:
-            _remove(self._partial)
+            remove(self._partial)
             raise
 
     @contextmanager
@@ -125,23 +123,27 @@ class VolumeWriter:
         try:
             yield
         except OSError as error:
-            _remove(self._partial)
-            if error.errno in _FULL or "No space left" in str(error) or "too large" in str(error):
+            remove(self._partial)
+            if error.errno in _FULL:
                 shape = self.target.shape
                 size = int(np.prod(shape, dtype=np.int64)) * self.target.dtype.itemsize
                 raise TsainError(
-                    f"The disk is full while writing {self.path}; needed are up to "
-                    f"{size / 2**20:.0f} MiB: free some, or write elsewhere."
+                    f"The disk is full while writing {self.path} ({first_line(error)}); needed are "
+                    f"up to {size / 2**20:.0f} MiB: free some, or write elsewhere."
                 ) from error
-            reason = first_line(error)
             raise TsainError(
-                f"{self.path} cannot be written ({reason}); needed is a folder that may be written "
-                "to."
+                f"{self.path} cannot be written ({first_line(error)}); needed is a folder that may "
+                "be written to: write elsewhere."
             ) from error
+        except BaseException:
+            remove(self._partial)
+            raise
 
 
-def check_target(path: Path, source: str | None, overwrite: bool) -> None:
+def check_target(path: Path, source: str | None, overwrite: bool, writes_folder: bool) -> None:
     """Refuse to write over, into or around the source, or over anything without leave.
+
+    What a killed process left of an earlier result is cleared away.
 
     Raises
     ------
@@ -155,50 +157,12 @@ def check_target(path: Path, source: str | None, overwrite: bool) -> None:
                 f"The result {path} would lie over or inside the source {source}; needed is a "
                 "name elsewhere: the source is never touched."
             )
+    clear_away(path)
     if path.exists() and not overwrite:
         raise TsainError(f"{path} exists; choose another name, or replace it with --overwrite.")
-
-
-def remove_stale_partials(path: Path) -> None:
-    """Remove what killed processes left beside `path`."""
-    for partial in path.parent.glob(f".{path.name}.partial-*"):
-        pid = partial.name.removeprefix(f".{path.name}.partial-").partition(".")[0]
-        if pid.isdigit() and not _alive(int(pid)):
-            _remove(partial)
-
-
-def _alive(pid: int) -> bool:
-    if pid == os.getpid():
-        return False  # this process writes to a name only once at a time
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _publish(partial: Path, path: Path, overwrite: bool) -> None:
-    if partial.is_file():
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-    if path.exists() and overwrite and (path.is_dir() or partial.is_dir()):
-        # a folder cannot be replaced in one step: the old one steps aside first
-        old = path.with_name(f".{path.name}.old-{os.getpid()}")
-        path.rename(old)
-        try:
-            partial.rename(path)
-        except OSError:
-            old.rename(path)
-            raise
-        _remove(old)
-    else:
-        os.replace(partial, path)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    if path.exists() and path.is_dir() != writes_folder:
+        kinds = ("a folder", "a file") if path.is_dir() else ("a file", "a folder")
+        raise TsainError(
+            f"{path} is {kinds[0]}, and the result is {kinds[1]}; needed is a name that is free: "
+            "choose another, or remove it yourself."
+        )
