@@ -49,6 +49,14 @@ def test_runs_of_damaged_slices_are_filled_at_their_own_positions() -> None:
     assert by_factor(6, 1, [3, 4]).largest_shift == pytest.approx(3 / 24)
 
 
+@pytest.mark.parametrize(("run", "factor"), [(9, 1), (20, 1), (9, 4)])
+def test_slices_of_long_runs_are_all_different(run: int, factor: int) -> None:
+    schedule = by_factor(run + 2, factor, range(1, run + 1))
+    fractions = [s.fraction for s in schedule.slices if s.synthetic]
+    assert fractions == sorted(set(fractions))
+    assert schedule.largest_shift <= (run + 1) / 16
+
+
 def test_damaged_and_finer() -> None:
     schedule = by_factor(4, 2, [1])
     assert rows(schedule)[:5] == [

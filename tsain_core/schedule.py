@@ -3,7 +3,8 @@
 Pure arithmetic on z indices. A synthetic slice lies in a *gap* between two real slices. The network
 computes the middle of two slices, so positions within a gap are reached by halving it again and
 again, to 1/8 of the gap, or to 1/16 beside a real slice: no slice is further than 1/16 of its gap
-from where it should be.
+from where it should be. Long runs of damaged slices are halved further, so that each has a place of
+its own.
 """
 
 from __future__ import annotations
@@ -231,9 +232,16 @@ def _schedule(
         above = good[at + 1]
         fraction = (position - below) / (above - below)
         if not exact:
-            fraction = Fraction(round(fraction * 2**DEPTH), 2**DEPTH)
-            # never an exact copy of a real slice under the name of another position
-            nearest = Fraction(1, 2 ** (DEPTH + 1))
-            fraction = min(max(fraction, nearest), 1 - nearest)
+            fraction = _by_halving(fraction, int((above - below) / step))
         slices.append(OutputSlice(position, below, above, fraction))
     return Schedule(tuple(slices), step)
+
+
+def _by_halving(fraction: Fraction, positions: int) -> Fraction:
+    """The nearest fraction that few halvings reach, in a gap with so many positions to tell apart.
+
+    Never 0 or 1: no exact copy of a real slice goes by the name of another position.
+    """
+    parts = 2 ** max(DEPTH, (positions - 1).bit_length())
+    nearest = Fraction(1, 2 * parts)
+    return min(max(Fraction(round(fraction * parts), parts), nearest), 1 - nearest)
