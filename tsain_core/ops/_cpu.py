@@ -6,9 +6,9 @@ a band the gather is shared among threads, then one matrix product uses torch's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import torch
@@ -34,16 +34,29 @@ def _workers(pixels: int) -> int:
     return max(1, min(torch.get_num_threads(), pixels // _SMALLEST_SHARE))
 
 
-def _share(work: Callable[[int, int, int], None], first: int, last: int) -> None:
-    """Run `work(worker, first, last)` on equal parts of the pixels, one part a thread."""
+def _share(
+    kernel: Kernel,
+    first: int,
+    last: int,
+    inputs: tuple[Array, ...],
+    columns: tuple[Array, ...],
+    outputs: Sequence[tuple[Array, ...]],
+    steps: tuple[tuple[int, ...], ...],
+) -> None:
+    """Run a kernel on the pixels of a band, an equal part a thread.
+
+    `columns` are buffers with a row a pixel of the band; each worker writes to its own `outputs`.
+    """
+
+    def work(worker: int) -> None:
+        a, b = edges[worker], edges[worker + 1]
+        parts = (buffer[a - first : b - first].reshape(-1) for buffer in columns)
+        kernel(*inputs, *parts, *outputs[worker], a, b, *steps)
+
     threads = _workers(last - first)
-    if threads == 1:
-        work(0, first, last)
-        return
     edges = [first + (last - first) * i // threads for i in range(threads + 1)]
-    pool = _pool(torch.get_num_threads())
-    jobs = [pool.submit(work, i, edges[i], edges[i + 1]) for i in range(1, threads)]
-    work(0, edges[0], edges[1])
+    jobs = [_pool(torch.get_num_threads()).submit(work, i) for i in range(1, threads)]
+    work(0)
     for job in jobs:
         job.result()
 
@@ -57,51 +70,6 @@ def _bands(pixels: int, row_bytes: int) -> Iterator[tuple[int, int]]:
 def _steps(geo: Geometry, h: int, w: int, c: int) -> tuple[tuple[int, ...], ...]:
     """What the kernels take of the geometry, and (height, width, channels, output width)."""
     return geo.kernel, geo.stride, geo.padding, geo.dilation, (h, w, c, geo.out[1])
-
-
-def _gather(
-    kernel: Kernel,
-    inputs: tuple[Array, Array, Array],
-    columns: Array,
-    row: int,
-    start: int,
-    steps: tuple[tuple[int, ...], ...],
-    worker: int,
-    first: int,
-    last: int,
-) -> None:
-    """A worker's part of a band that begins at pixel `start`."""
-    part = slice((first - start) * row, (last - start) * row)
-    kernel(*inputs, columns[part], first, last, *steps)
-
-
-def _scatter(
-    kernel: Kernel,
-    inputs: tuple[Array, Array, Array],
-    outputs: tuple[Array, Array, Array],
-    grad_columns: Array,
-    columns: Array,
-    row: int,
-    start: int,
-    steps: tuple[tuple[int, ...], ...],
-    worker: int,
-    first: int,
-    last: int,
-) -> None:
-    """A worker's part of a band in the backward pass; each adds to an input gradient of its own."""
-    part = slice((first - start) * row, (last - start) * row)
-    grad_x, grad_offset, grad_mask = outputs
-    kernel(
-        *inputs,
-        grad_columns[part],
-        columns[part],
-        grad_x[worker],
-        grad_offset,
-        grad_mask,
-        first,
-        last,
-        *steps,
-    )
 
 
 def _channels_last(tensor: Tensor, dtype: torch.dtype) -> Tensor:
@@ -127,14 +95,14 @@ def deform_conv2d_cpu(
     pixels, row = geo.out[0] * geo.out[1], geo.taps * c
     out = torch.empty(n, pixels, c_out, dtype=dtype)
     bands = list(_bands(pixels, row * x.element_size()))
-    columns = torch.empty(bands[0][1], row, dtype=dtype) if bands else out
-    kernel = gather_kernel(c // geo.groups)
-    flat, steps = columns.view(-1).numpy(), _steps(geo, h, w, c)
+    columns = torch.empty(bands[0][1], row, dtype=dtype)
+    buffers = (columns.numpy(),)
+    kernel, steps = gather_kernel(c // geo.groups), _steps(geo, h, w, c)
+    nothing = [()] * _workers(bands[0][1])  # besides the columns
     for i in range(n):
-        xi, oi, mi = x[i].view(-1).numpy(), o[i].numpy(), m[i].numpy()
+        inputs = x[i].view(-1).numpy(), o[i].numpy(), m[i].numpy()
         for first, last in bands:
-            gather = partial(_gather, kernel, (xi, oi, mi), flat, row, first, steps)
-            _share(gather, first, last)
+            _share(kernel, first, last, inputs, buffers, nothing, steps)
             torch.mm(columns[: last - first], matrix, out=out[i, first:last])
     return out.view(n, *geo.out, c_out).permute(0, 3, 1, 2).to(input.dtype)
 
@@ -158,17 +126,16 @@ def deform_conv2d_cpu_backward(
     # Threads add to the input's gradient where sampling points meet, so each has a copy of its own.
     copies = torch.empty(_workers(bands[0][1]), h * w * c, dtype=dtype)
     columns, grad_columns = torch.empty(2, bands[0][1], row, dtype=dtype)
-    kernel = scatter_kernel(c // geo.groups)
-    flat, grad_flat = columns.view(-1).numpy(), grad_columns.view(-1).numpy()
-    steps = _steps(geo, h, w, c)
+    buffers = grad_columns.numpy(), columns.numpy()
+    kernel, steps = scatter_kernel(c // geo.groups), _steps(geo, h, w, c)
     for i in range(n):
         inputs = x[i].view(-1).numpy(), o[i].numpy(), m[i].numpy()
-        outputs = copies.zero_().numpy(), grad_o[i].numpy(), grad_m[i].numpy()
+        copies.zero_()
+        outputs = [(own.numpy(), grad_o[i].numpy(), grad_m[i].numpy()) for own in copies]
         for first, last in bands:
             band = d[i, first:last]
             torch.mm(band, matrix.t(), out=grad_columns[: last - first])
-            scatter = partial(_scatter, kernel, inputs, outputs, grad_flat, flat, row, first, steps)
-            _share(scatter, first, last)
+            _share(kernel, first, last, inputs, buffers, outputs, steps)
             grad_matrix.addmm_(columns[: last - first].t(), band)
         torch.sum(copies, 0, out=grad_x[i])
     grad_w = grad_matrix.view(*geo.kernel, c, c_out).permute(3, 2, 0, 1)
