@@ -78,17 +78,18 @@ def interpolate(
     intensity = intensity or estimate_range(volume, model.percentiles)
     total = evaluations(schedule, model.any_position)
     done = 0
-    images: dict[int, Image] = {}  # scaled real slices at the ends of the latest gap
+    real: dict[int, NDArray[Any]] = {}  # at the ends of the latest gap, each read once
+    images: dict[int, Image] = {}  # the same, scaled
     ordered = enumerate(schedule.slices)
     for (before, after), gap in groupby(ordered, key=lambda item: (item[1].before, item[1].after)):
+        ends = (before, after)
+        real = {z: real[z] if z in real else np.asarray(volume[z]) for z in ends}
         if before == after:
             for index, _ in gap:
-                yield Finished(index, np.asarray(volume[before]), synthetic=False)
+                yield Finished(index, real[before], synthetic=False)
             continue
         # an array object stays the same from gap to gap: models know slices by it
-        images = {
-            z: images[z] if z in images else intensity.to_unit(volume[z]) for z in (before, after)
-        }
+        images = {z: images[z] if z in images else intensity.to_unit(real[z]) for z in ends}
         known = {Fraction(0): images[before], Fraction(1): images[after]}
         for index, wanted in gap:
             for low, middle, high in halvings(wanted.fraction, model.any_position):

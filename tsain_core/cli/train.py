@@ -6,6 +6,7 @@ import argparse
 import csv
 import logging
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,7 @@ def _trainer(recipe: Recipe, args: argparse.Namespace) -> Trainer:
     held_out = [
         triplet
         for _, held in parts
-        for triplet in list(held.fixed(_HELD_OUT_CROP))[:_HELD_OUT_TRIPLETS]
+        for triplet in islice(held.fixed(_HELD_OUT_CROP), _HELD_OUT_TRIPLETS)
     ]
     s = recipe.settings
     sampler = TripletSampler([training for training, _ in parts], s.crop, s.batch, s.seed)

@@ -109,13 +109,9 @@ class VolumeWriter:
         if missing:
             self.discard()
             raise ValueError(f"{missing} of {self.target.shape[0]} slices were never written.")
-        try:
-            with self._explained():
-                self._sink.close()
-                publish(self._partial, self.path, self.overwrite)
-        except BaseException:
-            remove(self._partial)
-            raise
+        with self._explained():
+            self._sink.close()
+            publish(self._partial, self.path, self.overwrite)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
