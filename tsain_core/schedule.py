@@ -167,6 +167,17 @@ def between(depth: int, first: int, last: int, factor: int, exact: bool = False)
     return Schedule(tuple(slices), inner.step * gap)
 
 
+def reachable_fraction(fraction: Fraction, positions: int) -> Fraction:
+    """The nearest fraction of a gap that few halvings reach.
+
+    `positions` is how many places of the gap are to be told apart. Never 0 or 1: no exact copy of a
+    real slice goes by the name of another position.
+    """
+    parts = 2 ** max(DEPTH, (positions - 1).bit_length())
+    nearest = Fraction(1, 2 * parts)
+    return min(max(Fraction(round(fraction * parts), parts), nearest), 1 - nearest)
+
+
 def halvings(
     fraction: Fraction, any_position: bool = False
 ) -> list[tuple[Fraction, Fraction, Fraction]]:
@@ -232,16 +243,6 @@ def _schedule(
         above = good[at + 1]
         fraction = (position - below) / (above - below)
         if not exact:
-            fraction = _by_halving(fraction, int((above - below) / step))
+            fraction = reachable_fraction(fraction, int((above - below) / step))
         slices.append(OutputSlice(position, below, above, fraction))
     return Schedule(tuple(slices), step)
-
-
-def _by_halving(fraction: Fraction, positions: int) -> Fraction:
-    """The nearest fraction that few halvings reach, in a gap with so many positions to tell apart.
-
-    Never 0 or 1: no exact copy of a real slice goes by the name of another position.
-    """
-    parts = 2 ** max(DEPTH, (positions - 1).bit_length())
-    nearest = Fraction(1, 2 * parts)
-    return min(max(Fraction(round(fraction * parts), parts), nearest), 1 - nearest)
