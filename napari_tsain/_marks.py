@@ -48,10 +48,14 @@ class LayerMarks:
         Axis of the layer that z is; None is the third from last.
     source_layer : str
         Name of the layer it was computed from.
+    source_index : tuple of int
+        Place along that layer's other axes.
     start, step : Fraction
         Slice z of this layer lies at ``start + z * step`` in slices of the source layer.
     parents : dict
         z of a computed slice -> what it was computed from.
+    computed : int or None
+        While a run goes on: how many slices, from the first, are there. None when all are.
     """
 
     synthetic: tuple[int, ...] = ()
@@ -61,12 +65,14 @@ class LayerMarks:
     format: str = ""
     z_axis: int | None = None
     source_layer: str = ""
+    source_index: tuple[int, ...] = ()
     start: Fraction = Fraction(0)
     step: Fraction = Fraction(1)
     parents: Mapping[int, Parents] = field(default_factory=dict)
+    computed: int | None = None
 
     def to_metadata(self) -> dict[str, Any]:
-        """``{"tsain": {...}}``, to be put into a layer's metadata; what says nothing is left out."""
+        """``{"tsain": {...}}`` for a layer's metadata; what says nothing is left out."""
         values: dict[str, Any] = {
             "synthetic_slices": list(self.synthetic),
             "provenance": dict(self.provenance),
@@ -75,14 +81,15 @@ class LayerMarks:
             "format": self.format,
             "source_layer": self.source_layer,
         }
-        if self.z_axis is not None:
-            values["z_axis"] = self.z_axis
         if self.parents:
             values |= {"start": str(self.start), "step": str(self.step)}
+            values["source_index"] = list(self.source_index)
             values["parents"] = {
                 str(z): [p.before, p.after, str(p.fraction)] for z, p in self.parents.items()
             }
-        return {METADATA_KEY: {k: v for k, v in values.items() if v or k == "z_axis"}}
+        said = {k: v for k, v in values.items() if v}
+        numbers = {"z_axis": self.z_axis, "computed": self.computed}  # of which 0 says something
+        return {METADATA_KEY: said | {k: v for k, v in numbers.items() if v is not None}}
 
 
 def layer_marks(layer: Any) -> LayerMarks:
@@ -98,12 +105,14 @@ def layer_marks(layer: Any) -> LayerMarks:
         format=str(values.get("format") or ""),
         z_axis=values.get("z_axis"),
         source_layer=str(values.get("source_layer") or ""),
+        source_index=tuple(int(i) for i in values.get("source_index", ())),
         start=Fraction(values.get("start", 0)),
         step=Fraction(values.get("step", 1)),
         parents={
             int(z): Parents(int(before), int(after), Fraction(fraction))
             for z, (before, after, fraction) in values.get("parents", {}).items()
         },
+        computed=values.get("computed"),
     )
 
 

@@ -70,7 +70,7 @@ def slice_origin(
     parents = marks.parents.get(z)
     source = _source_layer(marks, layers)
     if parents is not None and source is not None:
-        stack = stack_of(source, axis, index)
+        stack = stack_of(source, axis, marks.source_index)
         before_z, after_z = (
             float((real - marks.start) / marks.step) for real in (parents.before, parents.after)
         )

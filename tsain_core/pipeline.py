@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from . import __version__
 from .intensity import IntensityRange, estimate_range
@@ -21,6 +22,13 @@ class ResultGeometry:
     shape: tuple[int, int, int]
     voxel_size: tuple[float, float, float]
     offset: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The file is begun. It grows at `partial`, in which slices that are not there yet are 0."""
+
+    partial: Path
 
 
 def result_geometry(volume: Volume, schedule: Schedule) -> ResultGeometry:
@@ -61,7 +69,7 @@ def interpolate_to_file(
     intensity: IntensityRange | None = None,
     *,
     overwrite: bool = False,
-) -> Iterator[Step | Finished]:
+) -> Iterator[Begun | Step | Finished]:
     """Compute a schedule and write it, slice by slice.
 
     The result appears under `path` when it is complete. Closing the generator, an error, or a
@@ -81,8 +89,8 @@ def interpolate_to_file(
 
     Yields
     ------
-    Step or Finished
-        As `interpolate`.
+    Begun, Step or Finished
+        `Begun` first, the others as `interpolate`.
 
     Raises
     ------
@@ -103,6 +111,7 @@ def interpolate_to_file(
         overwrite=overwrite,
         source=volume.source,
     ) as writer:
+        yield Begun(writer.partial)
         for event in interpolate(volume, schedule, model, intensity):
             if isinstance(event, Finished):
                 writer.write(event.index, event.image)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from fractions import Fraction
 
 from ..errors import TsainError
 from ..models import InferenceSettings
-from ..schedule import Schedule, between, by_factor, by_step, parse_slices
+from ..request import Request
+from ..schedule import Schedule, parse_slices
 from ..volumes import Volume, normal_unit, open_volume
 
 
@@ -80,24 +80,9 @@ def make_schedule(args: argparse.Namespace, volume: Volume, any_position: bool) 
     TsainError
         If they contradict each other or the volume.
     """
-    depth = volume.shape[0]
-    if args.between:
-        if args.replace or args.z_size:
-            raise TsainError("--between goes with --factor only; leave out the other options.")
-        first, last = args.between
-        return between(depth, first, last, args.factor or 2, any_position)
-    if args.z_size is None:
-        factor = args.factor or (1 if args.replace else 2)
-        return by_factor(depth, factor, args.replace, any_position)
-    if args.factor:
-        raise TsainError("--factor and --z-size both say how many slices; give one of them.")
-    if volume.voxel_size is None:
-        raise TsainError(
-            "The stack has no voxel size, so --z-size means nothing; add --voxel-size Z Y X, "
-            "or use --factor."
-        )
-    step = Fraction(args.z_size / volume.voxel_size[0]).limit_denominator(1000)
-    return by_step(depth, step, args.replace, any_position)
+    request = Request(args.factor, args.z_size, args.replace, args.between and tuple(args.between))
+    voxel_z = volume.voxel_size[0] if volume.voxel_size else None
+    return request.schedule(volume.shape[0], voxel_z, any_position)
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:

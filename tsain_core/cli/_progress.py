@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from tqdm import tqdm
 
 from ..interpolate import Finished, Step
+from ..pipeline import Begun
 
 
 def progress_bar(total: int | None = None) -> tqdm:  # type: ignore[type-arg]
@@ -20,11 +21,11 @@ def progress_bar(total: int | None = None) -> tqdm:  # type: ignore[type-arg]
     )
 
 
-def with_progress(events: Iterator[Step | Finished], total: int) -> Iterator[Finished]:
+def with_progress(events: Iterator[Begun | Step | Finished], total: int) -> Iterator[Finished]:
     """Draw progress while passing on finished slices."""
     with progress_bar(total) as bar:
         for event in events:
             if isinstance(event, Step):
                 bar.update(event.done - bar.n)
-            else:
+            elif isinstance(event, Finished):
                 yield event

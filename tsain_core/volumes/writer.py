@@ -52,15 +52,20 @@ class VolumeWriter:
     Everything goes to a hidden sibling, `.NAME.partial-PID`, which takes the final name when the
     block ends without an error and all slices are there. After an error it is removed. A killed
     process leaves it behind; the next writer to the same name removes it.
+
+    Attributes
+    ----------
+    partial : Path
+        The hidden sibling.
     """
 
     def __init__(self, path: Path, target: Target, make_sink: Any, overwrite: bool) -> None:
         self.path, self.target, self.overwrite = path, target, overwrite
-        self._partial = partial_path(path)
+        self.partial = partial_path(path)
         self._written: set[int] = set()
         with self._explained():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._sink: Sink = make_sink(self._partial, target)
+            self._sink: Sink = make_sink(self.partial, target)
 
     def write(self, z: int, image: NDArray[Any]) -> None:
         """Write slice `z` (y, x).
@@ -91,7 +96,7 @@ class VolumeWriter:
         # a file that could not be written cannot always be closed; it is removed anyway
         with suppress(OSError, ValueError, RuntimeError):
             self._sink.close()
-        remove(self._partial)
+        remove(self.partial)
 
     def __enter__(self) -> VolumeWriter:
         return self
@@ -111,7 +116,7 @@ class VolumeWriter:
             raise ValueError(f"{missing} of {self.target.shape[0]} slices were never written.")
         with self._explained():
             self._sink.close()
-            publish(self._partial, self.path, self.overwrite)
+            publish(self.partial, self.path, self.overwrite)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -119,7 +124,7 @@ class VolumeWriter:
         try:
             yield
         except OSError as error:
-            remove(self._partial)
+            remove(self.partial)
             if error.errno in _FULL:
                 shape = self.target.shape
                 size = int(np.prod(shape, dtype=np.int64)) * self.target.dtype.itemsize
@@ -132,7 +137,7 @@ class VolumeWriter:
                 "be written to: write elsewhere."
             ) from error
         except BaseException:
-            remove(self._partial)
+            remove(self.partial)
             raise
 
 
