@@ -24,6 +24,13 @@ def describe_models() -> dict[str, ModelInfo | None]:
     return {**shipped, **dict.fromkeys(BASELINES)}
 
 
+def model_card(name: str) -> str | None:
+    """The card of a shipped model, as Markdown; None where there is none."""
+    path = shipped_models().get(name)
+    card = path.with_suffix(".md") if path else None
+    return card.read_text(encoding="utf-8") if card and card.is_file() else None
+
+
 def default_model(device: str = "auto") -> str:
     """Name of the best shipped model that is comfortable on the device."""
     shipped = shipped_models()

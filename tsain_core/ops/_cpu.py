@@ -81,12 +81,7 @@ def _compute_dtype(input: Tensor) -> torch.dtype:
     return torch.float64 if input.dtype == torch.float64 else torch.float32
 
 
-@torch.library.custom_op("tsain::deform_conv2d_cpu", mutates_args=(), device_types="cpu")
-def deform_conv2d_cpu(
-    input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, geometry: list[int]
-) -> Tensor:
-    """Deformable convolution without bias, (N, C_out, H_out, W_out), channels-last in memory."""
-    geo = Geometry.from_flat(geometry)
+def _forward(input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, geo: Geometry) -> Tensor:
     dtype = _compute_dtype(input)
     x, o, m = (_channels_last(t, dtype) for t in (input, offset, mask))
     n, h, w, c = x.shape
@@ -105,6 +100,14 @@ def deform_conv2d_cpu(
             _share(kernel, first, last, inputs, buffers, nothing, steps)
             torch.mm(columns[: last - first], matrix, out=out[i, first:last])
     return out.view(n, *geo.out, c_out).permute(0, 3, 1, 2).to(input.dtype)
+
+
+@torch.library.custom_op("tsain::deform_conv2d_cpu", mutates_args=(), device_types="cpu")
+def deform_conv2d_cpu(
+    input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, geometry: list[int]
+) -> Tensor:
+    """Deformable convolution without bias, (N, C_out, H_out, W_out), channels-last in memory."""
+    return _forward(input, offset, mask, weight, Geometry.from_flat(geometry))
 
 
 @torch.library.custom_op("tsain::deform_conv2d_cpu_backward", mutates_args=(), device_types="cpu")
@@ -180,6 +183,10 @@ deform_conv2d_cpu.register_autograd(_backward, setup_context=_keep)
 
 def run(input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, geo: Geometry) -> Tensor:
     """Backend entry point; see `tsain_core.ops.deform_conv2d`."""
+    # A custom operator imports torch's compiler, and with it Triton, when it is first called: two
+    # seconds, and beside Mesa's software OpenGL a crash (both bring an LLVM). Inference needs none.
+    if torch.is_inference_mode_enabled() and not torch.compiler.is_compiling():
+        return _forward(input, offset, mask, weight, geo)
     out: Tensor = deform_conv2d_cpu(input, offset, mask, weight, geo.flat())
     return out
 

@@ -1,5 +1,6 @@
 """Reading and writing EM stacks: `open_volume`, `create_volume`, `Volume`."""
 
+from ._growing import growing_levels
 from ._units import normal_unit
 from .files import create_volume, list_datasets, open_volume
 from .volume import DTYPES, Volume
@@ -10,6 +11,7 @@ __all__ = [
     "Volume",
     "VolumeWriter",
     "create_volume",
+    "growing_levels",
     "list_datasets",
     "normal_unit",
     "open_volume",
