@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .metrics import score
+from .volumes import unit_symbol
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +22,6 @@ _PANEL = 3.2  # inches
 _TITLE = 0.42  # inches above a panel
 _GAP = 0.1  # inches between panels
 _LARGEST = 512  # pixels of a slice that a panel shows, from the middle
-_SYMBOLS = {"nanometer": "nm", "micrometer": "µm", "angstrom": "Å", "millimeter": "mm"}
 
 
 def interpolation_figure(
@@ -163,7 +163,7 @@ def _scale_bar(ax: Axes, width: int, size: float, unit: str) -> None:
         solid_capstyle="butt", path_effects=[withStroke(linewidth=5, foreground="black")],
     )  # fmt: skip
     ax.annotate(
-        f"{length:g} {_SYMBOLS.get(unit, unit)}", (end - share / 2, 0.05), (0, 4), color="white",
+        f"{length:g} {unit_symbol(unit)}", (end - share / 2, 0.05), (0, 4), color="white",
         xycoords="axes fraction", textcoords="offset points", ha="center", fontsize=9,
         path_effects=edge,
     )  # fmt: skip

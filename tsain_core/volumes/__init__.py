@@ -1,7 +1,7 @@
 """Reading and writing EM stacks: `open_volume`, `create_volume`, `Volume`."""
 
 from ._growing import growing_levels
-from ._units import normal_unit
+from ._units import normal_unit, unit_symbol
 from .files import create_volume, list_datasets, open_volume
 from .volume import DTYPES, Volume
 from .writer import VolumeWriter
@@ -15,4 +15,5 @@ __all__ = [
     "list_datasets",
     "normal_unit",
     "open_volume",
+    "unit_symbol",
 ]

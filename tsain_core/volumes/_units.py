@@ -69,3 +69,8 @@ def in_one_unit(
         value if u == unit else value * _METRES[str(u)] / _METRES[unit]
         for value, u in zip(values, units, strict=True)
     ), unit
+
+
+def unit_symbol(unit: str | None) -> str:
+    """Short, for people: "nm"; the unit as it is where no symbol is known, empty for none."""
+    return OME_SYMBOLS.get(unit or "", unit or "")

@@ -1,0 +1,33 @@
+"""Doing something once when a dock goes, however it goes."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from qtpy.QtCore import QEvent, QObject
+from qtpy.QtWidgets import QWidget
+
+
+class Closing(QObject):
+    """Unwinds an ExitStack when a widget loses its dock or is destroyed.
+
+    napari takes a closed dock's widget out of the window and lets go of it, so no close event
+    comes; a window that closes destroys it.
+    """
+
+    def __init__(self, widget: QWidget) -> None:
+        super().__init__(widget)
+        self.stack = stack = ExitStack()
+        widget.installEventFilter(self)
+        # the stack alone: neither the widget nor this object is there any more by then
+        widget.destroyed.connect(lambda *_: stack.close())
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        """Unwind when the widget stands alone."""
+        if (
+            event.type() == QEvent.Type.ParentChange
+            and isinstance(watched, QWidget)
+            and watched.parent() is None
+        ):
+            self.stack.close()
+        return False

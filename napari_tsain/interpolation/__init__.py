@@ -1,0 +1,5 @@
+"""The dock that interpolates slices."""
+
+from ._widget import InterpolateSlices
+
+__all__ = ["InterpolateSlices"]

@@ -1,0 +1,119 @@
+"""The buttons that make things happen, and the line that says what happens."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from .._segments import Segments
+from ._run import Progress
+
+COMPARED = {
+    "Interpolated": "The computed slice",
+    "Mean": "The mean of the two slices, what costs nothing",
+    "Before": "The real slice before",
+    "After": "The real slice after",
+}
+
+
+class PreviewBar(QWidget):
+    """Preview on or off, and what of it is shown."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.button = QPushButton("Preview")
+        self.button.setCheckable(True)
+        self.compare = Segments(COMPARED)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.button)
+        layout.addWidget(self.compare)
+        self.allow("")
+
+    def allow(self, why_not: str) -> None:
+        """Enable the preview, or disable it and say why."""
+        self.button.setEnabled(not why_not)
+        self.button.setToolTip(
+            why_not or "Compute the slice between for what is on screen, and again when you move"
+        )
+        self.show_compare(self.button.isChecked() and not why_not)
+
+    def show_compare(self, on: bool) -> None:
+        """Enable the choice of what is shown."""
+        for label, button in self.compare.buttons.items():
+            button.setEnabled(on)
+            button.setToolTip(COMPARED[label] if on else "Switch the preview on first")
+
+
+class RunBar(QWidget):
+    """Run, cancel, progress, status."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.run = QPushButton("Run")
+        self.cancel = QPushButton("Cancel")
+        self.command = QPushButton("Copy as command")
+        self.command.setToolTip("Copy the tsain command line that does the same")
+        self.real_only = QCheckBox("Real slices only")
+        self.real_only.setToolTip("Step over computed slices while moving through z")
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 1000)
+        self.progress.setTextVisible(False)
+        self.estimate = QLabel()
+        self.status = QLabel()
+        for label in (self.estimate, self.status):
+            label.setWordWrap(True)
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            # room for two lines, so that the buttons below stay where they are
+            label.setMinimumHeight(2 * label.fontMetrics().lineSpacing() + 2)
+            label.setAlignment(Qt.AlignmentFlag.AlignTop)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.estimate)
+        row = QHBoxLayout()
+        row.addWidget(self.run, 2)
+        row.addWidget(self.cancel, 1)
+        layout.addLayout(row)
+        layout.addWidget(self.progress)
+        layout.addWidget(self.status)
+        row = QHBoxLayout()
+        row.addWidget(self.real_only, 1)
+        row.addWidget(self.command)
+        layout.addLayout(row)
+        self.set_running(False, "")
+
+    def set_running(self, running: bool, why_not: str) -> None:
+        """Enable what can be pressed; `why_not` says why a run cannot begin."""
+        self.run.setEnabled(not running and not why_not)
+        self.run.setToolTip(
+            "A run is going on" if running else why_not or "Compute all slices that are wanted"
+        )
+        self.cancel.setEnabled(running)
+        self.cancel.setToolTip(
+            "Stop within a tile and leave everything as it was" if running else "Nothing is running"
+        )
+        self.progress.setVisible(running)
+
+    def show_progress(self, progress: Progress) -> None:
+        """Fill the bar and say how fast it goes."""
+        self.progress.setValue(round(1000 * progress.done / max(progress.total, 1)))
+        left = f", {duration(progress.left)} left" if progress.done else ""
+        self.status.setText(
+            f"{progress.done:.1f} of {progress.total} slices, {progress.rate:.2f} slices/s{left}"
+        )
+
+
+def duration(seconds: float) -> str:
+    """A time for people: "40 s", "3 min", "2.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

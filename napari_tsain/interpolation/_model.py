@@ -1,0 +1,216 @@
+"""Which model computes, and how: picker, card, device, tiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from magicgui.widgets import ComboBox, Container, FileEdit, SpinBox
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QDialog,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QTextBrowser,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible
+
+from tsain_core.checkpoint import ModelInfo
+from tsain_core.errors import TsainError
+from tsain_core.models import (
+    BASELINES,
+    InferenceSettings,
+    choose_device,
+    default_model,
+    describe_models,
+    model_card,
+)
+
+from .._settings import remember, remembered
+
+_FROM_FILE = "from file ..."
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model by name or file, and how it is run."""
+
+    name: str
+    settings: InferenceSettings
+
+    @property
+    def any_position(self) -> bool:
+        """See `SliceModel.any_position`; known without opening it."""
+        return self.name in BASELINES
+
+    @property
+    def label(self) -> str:
+        """Short, for names of layers."""
+        return Path(self.name).stem if self.name not in BASELINES else self.name
+
+
+class ModelForm(QWidget):
+    """Model picker with its card; device, precision and tiles folded away."""
+
+    changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._known = describe_models()
+        self.model_box = ComboBox(
+            label="model",
+            choices=[*self._known, _FROM_FILE],
+            tooltip="Networks first, then what to compare them with",
+        )
+        self.file_box = FileEdit(
+            label="file", filter="*.safetensors", tooltip="A model file (.safetensors)"
+        )
+        self._form = Container(widgets=[self.model_box, self.file_box], labels=True)
+        self._form.margins = (0, 0, 0, 0)
+        self.summary = QLabel()
+        self.summary.setWordWrap(True)
+        self.card_button = QPushButton("Card")
+        self.card_button.clicked.connect(self._show_card)
+        self.advanced = self._advanced()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._form.native)
+        row = QHBoxLayout()
+        row.addWidget(self.summary, 1)
+        row.addWidget(self.card_button)
+        layout.addLayout(row)
+        layout.addWidget(self.advanced)
+        self._recall()
+        self.model_box.changed.connect(self._chosen)
+        self.file_box.changed.connect(self._chosen)
+        self._form_advanced.changed.connect(self._chosen)
+        self._show_summary()
+
+    @property
+    def choice(self) -> ModelChoice:
+        """The chosen model.
+
+        Raises
+        ------
+        TsainError
+            If it is to come from a file, and none is named.
+        """
+        name = str(self.model_box.value)
+        if name == _FROM_FILE:
+            path = Path(self.file_box.value)
+            if not str(self.file_box.line_edit.value).strip():
+                raise TsainError("No model file is named; needed is a .safetensors file.")
+            name = str(path)
+        settings = InferenceSettings(
+            str(self.device_box.value),
+            self.precision_box.value,
+            int(self.tile_box.value) or None,
+        )
+        return ModelChoice(name, settings)
+
+    @property
+    def is_network(self) -> bool:
+        """Whether the choice is a network, not a baseline."""
+        return self.model_box.value not in BASELINES
+
+    def refresh(self) -> None:
+        """Look again which models there are."""
+        self._known = describe_models()
+        self.model_box.choices = [*self._known, _FROM_FILE]
+
+    def _advanced(self) -> QCollapsible:
+        self.device_box = ComboBox(
+            label="device", choices=_devices(), tooltip="Where to compute; auto takes a GPU if any"
+        )
+        self.precision_box = ComboBox(
+            label="precision",
+            choices=["auto", "fp32", "bf16"],
+            tooltip="Of the convolutions; auto is bf16 on GPUs that multiply it, fp32 elsewhere",
+        )
+        self.tile_box = SpinBox(
+            label="tile",
+            min=0,
+            max=8192,
+            step=64,
+            tooltip="Side of the tiles in pixels; 0 chooses by free memory",
+        )
+        self._form_advanced = Container(
+            widgets=[self.device_box, self.precision_box, self.tile_box], labels=True
+        )
+        self._form_advanced.margins = (0, 0, 0, 0)
+        fold = QCollapsible("Advanced")
+        fold.setToolTip("Device, precision, tiles")
+        fold.setDuration(0)
+        fold.addWidget(self._form_advanced.native)
+        return fold
+
+    def _recall(self) -> None:
+        model = remembered("model") or default_model()
+        self.model_box.value = model if model in self._known else default_model()
+        if (device := remembered("device")) in self.device_box.choices:
+            self.device_box.value = device
+        if (tile := remembered("tile")).isdigit():
+            self.tile_box.value = min(int(tile), self.tile_box.max)
+
+    def _chosen(self) -> None:
+        remember("model", str(self.model_box.value))
+        remember("device", str(self.device_box.value))
+        remember("tile", str(self.tile_box.value))
+        self._show_summary()
+        self.changed.emit()
+
+    def _show_summary(self) -> None:
+        name = str(self.model_box.value)
+        self.file_box.visible = name == _FROM_FILE
+        info = self._known.get(name)
+        self.summary.setText(_summary(name, info))
+        card = model_card(name)
+        self.card_button.setEnabled(card is not None)
+        self.card_button.setToolTip(
+            "What it was trained on, licence, scores, limits"
+            if card
+            else "Only models that come with napari-tsain have a card"
+        )
+        auto = self.device_box.value == "auto"
+        for box in (self.device_box, self.precision_box, self.tile_box):
+            box.enabled = self.is_network
+        device = choose_device("auto").type if auto else str(self.device_box.value)
+        self.advanced.setText(f"Advanced (device: {device if self.is_network else 'cpu'})")
+
+    def _show_card(self) -> None:
+        card = model_card(str(self.model_box.value))
+        if card is None:
+            return
+        dialog = QDialog(self)
+        dialog.setWindowTitle(f"Card of {self.model_box.value}")
+        text = QTextBrowser(dialog)
+        text.setMarkdown(card)
+        QVBoxLayout(dialog).addWidget(text)
+        dialog.resize(760, 640)
+        dialog.show()
+
+
+def _devices() -> list[str]:
+    """auto, and every device that can be used here."""
+    import torch
+
+    found = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    return ["auto", "cpu", *found, *(["mps"] if torch.backends.mps.is_available() else [])]
+
+
+def _summary(name: str, info: ModelInfo | None) -> str:
+    """One or two lines on a model."""
+    if name == _FROM_FILE:
+        return "Weights of your own, or from a colleague."
+    if info is None:
+        return "No network: for comparison."
+    lines = [f"Licence: {info.licence.partition(':')[0]}."]
+    for stack, values in list(info.scores.items())[:1]:
+        if {"psnr", "ssim"} <= set(values):
+            lines.append(f"{stack}: PSNR {values['psnr']:.1f} dB, SSIM {values['ssim']:.2f}.")
+    if choose_device("auto").type == "cpu":
+        lines.append("No GPU here: the model made for CPUs is the default.")
+    return " ".join(lines)

@@ -1,0 +1,248 @@
+"""A run and the layer that its result becomes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils import progress
+
+from tsain_core.errors import TsainError
+from tsain_core.estimate import format_bytes
+from tsain_core.interpolate import Finished, Step
+from tsain_core.models import free_memory
+from tsain_core.pipeline import Begun
+from tsain_core.schedule import evaluations
+from tsain_core.volumes import growing_levels
+
+from .._marks import LayerMarks
+from .._result import expand_axes, placed_like, result_marks
+from .._worker import JobQueue
+from ._jobs import ModelCache, Opened, RunPlan, run
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image
+
+_REFRESH = 0.5  # seconds between drawings of a view that shows many slices at once
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: slices computed, of how many, a second, and seconds left."""
+
+    done: float
+    total: int
+    rate: float
+    left: float
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a result belongs: its source layer, the z axis, the place along other axes."""
+
+    layer: Image
+    z_axis: int
+    index: tuple[int, ...]
+
+
+class LayerRun:
+    """Runs a plan; the result grows in a layer, which goes again if the run does not end well.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    place : Place
+    plan : RunPlan
+    models : ModelCache
+    queue : JobQueue
+    on_progress : callable (Progress)
+    on_end : callable (Image or None, Exception or None)
+        The result layer; neither of both when the run was cancelled.
+    """
+
+    def __init__(
+        self,
+        viewer: napari.Viewer,
+        place: Place,
+        plan: RunPlan,
+        models: ModelCache,
+        queue: JobQueue,
+        on_progress: Callable[[Progress], None],
+        on_end: Callable[[Image | None, Exception | None], None],
+    ) -> None:
+        self._viewer, self._place, self._plan, self._queue = viewer, place, plan, queue
+        self._on_progress, self._on_end = on_progress, on_end
+        self.layer: Image | None = None
+        self._stack: Any = None
+        self._marks = LayerMarks()
+        # taken now: the source layer may be gone when the first slice comes
+        schedule = plan.schedule
+        self._attributes = placed_like(
+            place.layer,
+            place.z_axis,
+            place.index,
+            float(schedule.slices[0].position),
+            float(schedule.step),
+        )
+        self._name = f"{place.layer.name} {_what(plan)}"
+        if plan.output is None:
+            check_memory(plan)
+        total = evaluations(schedule, plan.choice.any_position)
+        self._bar = progress(total=total, desc=f"Interpolating {place.layer.name}", unit="slice")
+        self._total, self._began, self._drawn = total, time.perf_counter(), 0.0
+        viewer.layers.events.removed.connect(self._layer_removed)
+        queue.start(lambda: run(plan, models), self._event, self._done, self._failed, self._stopped)
+
+    def cancel(self) -> None:
+        """Stop within a tile; the viewer is left as it was."""
+        self._queue.cancel()
+
+    def abandon(self) -> None:
+        """Stop; the dock or the viewer is gone."""
+        self._queue.abandon()
+        self._bar.close()
+
+    def _event(self, event: Any) -> None:
+        if isinstance(event, Opened):
+            self._opened(event)
+        elif isinstance(event, Begun):
+            self._begun(event)
+        elif isinstance(event, Step):
+            self._step(event)
+        elif isinstance(event, Finished):
+            self._finished(event)
+
+    def _opened(self, event: Opened) -> None:
+        place, plan = self._place, self._plan
+        self._marks = result_marks(
+            place.layer, place.z_axis, place.index, plan.schedule, event.synthetic, event.provenance
+        )
+        self._began = time.perf_counter()
+        if plan.output is None:
+            shape = (len(plan.schedule.slices), *plan.volume.shape[1:])
+            self._stack = np.zeros(shape, plan.volume.dtype)
+            self._add(expand_axes(self._stack, place.layer.ndim, place.z_axis))
+
+    def _begun(self, event: Begun) -> None:
+        # arrays with more axes cannot be looked into while they grow
+        if self._place.layer.ndim == 3 and (levels := growing_levels(event.partial)):
+            self._add(levels, multiscale=True)
+
+    def _add(self, data: Any, **more: Any) -> None:
+        marks = replace(self._marks, computed=0)
+        self.layer = self._viewer.add_image(
+            data, name=self._name, metadata=marks.to_metadata(), **self._attributes, **more
+        )
+
+    def _step(self, event: Step) -> None:
+        seconds = time.perf_counter() - self._began
+        rate = event.done / seconds if seconds else 0.0
+        left = (event.total - event.done) / rate if rate else float("inf")
+        self._on_progress(Progress(event.done, event.total, rate, left))
+        # Last, since napari's bars let Qt handle what waits, this run's end perhaps. They count in
+        # whole numbers.
+        if (whole := int(event.done)) > self._bar.n:
+            self._bar.update(whole - self._bar.n)
+
+    def _finished(self, event: Finished) -> None:
+        if self._stack is not None:
+            self._stack[event.index] = event.image
+        if self.layer is None:
+            return
+        self._mark(replace(self._marks, computed=event.index + 1))
+        if event.index == 0 or time.perf_counter() - self._drawn > _REFRESH:
+            self.layer.refresh()
+            self._drawn = time.perf_counter()
+
+    def _mark(self, marks: LayerMarks) -> None:
+        assert self.layer is not None
+        self.layer.metadata = {**self.layer.metadata, **marks.to_metadata()}
+
+    def _done(self, _: None) -> None:
+        if self._plan.output is not None:
+            self._open_result()
+        assert self.layer is not None
+        self._mark(self._marks)
+        self.layer.refresh()
+        self._end(self.layer, None)
+
+    def _open_result(self) -> None:
+        """Show the file, which has its name now, with its pyramid."""
+        from ..io import layer_data
+
+        assert self._plan.output is not None
+        data, attributes, _ = layer_data(self._plan.output)
+        levels = data if attributes.get("multiscale") else [data]
+        ndim, axis = self._place.layer.ndim, self._place.z_axis
+        levels = [expand_axes(level, ndim, axis) for level in levels]
+        self._marks = replace(
+            self._marks, source=str(self._plan.output), format=attributes_format(attributes)
+        )
+        if self.layer is None:
+            self._add(levels if len(levels) > 1 else levels[0], multiscale=len(levels) > 1)
+        else:
+            self.layer.data = levels
+
+    def _failed(self, error: Exception) -> None:
+        self._take_back()
+        self._end(None, error)
+
+    def _stopped(self) -> None:
+        self._take_back()
+        self._end(None, None)
+
+    def _take_back(self) -> None:
+        layer, self.layer = self.layer, None
+        if layer is not None and layer in self._viewer.layers:
+            self._viewer.layers.remove(layer)
+
+    def _layer_removed(self, event: Any) -> None:
+        if self.layer is not None and event.value is self.layer:
+            self.layer = None
+            self._queue.cancel()
+
+    def _end(self, layer: Image | None, error: Exception | None) -> None:
+        self._viewer.layers.events.removed.disconnect(self._layer_removed)
+        self._bar.close()
+        self._stack = None
+        self._on_end(layer, error)
+
+
+def attributes_format(attributes: dict[str, Any]) -> str:
+    """Name of the file format, from what a reader says of a layer."""
+    return str(attributes.get("metadata", {}).get("tsain", {}).get("format", ""))
+
+
+def check_memory(plan: RunPlan) -> None:
+    """Refuse a result that memory cannot hold.
+
+    Raises
+    ------
+    TsainError
+    """
+    import torch
+
+    _, height, width = plan.volume.shape
+    needed = len(plan.schedule.slices) * height * width * plan.volume.dtype.itemsize
+    free = free_memory(torch.device("cpu"))
+    if needed > 0.8 * free:
+        raise TsainError(
+            f"The result takes {format_bytes(needed)}, and {format_bytes(free)} of memory are "
+            "free; needed is a file to write to: choose Output: OME-Zarr."
+        )
+
+
+def _what(plan: RunPlan) -> str:
+    """What a result is, for its layer's name."""
+    step = plan.schedule.step
+    slices = plan.schedule.slices
+    if slices[0].before != 0 or slices[-1].after != plan.volume.shape[0] - 1:
+        return f"{slices[0].before} to {slices[-1].after} ({plan.choice.label})"
+    if step == 1:
+        return f"repaired ({plan.choice.label})"
+    factor = f"x{1 / step}" if (1 / step).denominator == 1 else f"z step {float(step):.3g}"
+    return f"{factor} ({plan.choice.label})"

@@ -1,0 +1,372 @@
+"""The dock "Interpolate slices"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication, QFrame, QLabel, QVBoxLayout, QWidget
+
+from tsain_core.errors import TsainError
+from tsain_core.estimate import SliceCost, format_bytes
+from tsain_core.models import BASELINES
+from tsain_core.request import as_command
+from tsain_core.schedule import Schedule, between, by_factor, evaluations
+from tsain_core.volumes import Volume, unit_symbol
+
+from .._closing import Closing
+from .._marks import layer_marks
+from .._notify import notify_error
+from .._synthetic_notice import watch
+from .._view import current_index, go_to_slice
+from .._worker import JobQueue
+from ._bar import PreviewBar, RunBar, duration
+from ._jobs import ModelCache, RunPlan, cost
+from ._model import ModelForm
+from ._output import OutputForm
+from ._preview import PreviewLayer, PreviewWish
+from ._run import LayerRun, Place, Progress
+from ._skip import RealSlicesOnly
+from ._source import SourceForm
+from ._wish import MARK_KEY, WishForm
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image
+
+_SETTLED = 400  # milliseconds without a change before the cost is looked at
+
+
+class InterpolateSlices(QWidget):
+    """Interpolate slices of an Image layer: preview, run, compare.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    """
+
+    def __init__(self, viewer: napari.Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._queue, self._models = JobQueue(), ModelCache()
+        self._run: LayerRun | None = None
+        self._costs: dict[Any, SliceCost] = {}
+        self.source, self.wish, self.model = SourceForm(viewer), WishForm(), ModelForm()
+        self.output, self.preview_bar, self.bar = OutputForm(), PreviewBar(), RunBar()
+        self.effect = QLabel()
+        self.effect.setWordWrap(True)
+        self._preview = PreviewLayer(
+            viewer, self._queue, self._models, self._preview_wish, self._say, self._show_error, self
+        )
+        self._skip = RealSlicesOnly(viewer)
+        self._settling = QTimer(self)
+        self._settling.setSingleShot(True)
+        self._settling.setInterval(_SETTLED)
+        self._settling.timeout.connect(self._estimate)
+        self._lay_out()
+        self._connect()
+        self._stack_changed()
+
+    def _lay_out(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setSpacing(6)
+        parts = (
+            (self.source, self.wish, self.effect),
+            (self.model,),
+            (self.output,),
+            (self.preview_bar,),
+            (self.bar,),
+        )
+        for i, part in enumerate(parts):
+            if i:
+                line = QFrame()
+                line.setFrameShape(QFrame.Shape.HLine)
+                layout.addWidget(line)
+            for widget in part:
+                layout.addWidget(widget)
+        layout.addStretch(1)
+
+    def _connect(self) -> None:
+        viewer = self._viewer
+        self.source.changed.connect(self._stack_changed)
+        self.wish.changed.connect(self._changed)
+        self.wish.slice_chosen.connect(self._go_to)
+        self.wish.mark_asked.connect(self._mark_current)
+        self.wish.take_current.clicked.connect(lambda: self.wish.set_pair(self._here()))
+        self.model.changed.connect(self._changed)
+        self.output.changed.connect(self._changed)
+        self.preview_bar.button.toggled.connect(self._switch_preview)
+        self.preview_bar.compare.changed.connect(self._preview.compare)
+        self.bar.run.clicked.connect(self._start)
+        self.bar.cancel.clicked.connect(self._cancel)
+        self.bar.command.clicked.connect(self._copy_command)
+        self.bar.real_only.toggled.connect(self._skip.switch)
+        watch(viewer)
+        stack = Closing(self).stack
+        events = (
+            (viewer.layers.events.inserted, self._layers_changed),
+            (viewer.layers.events.removed, self._layers_changed),
+            (viewer.dims.events.point, self._moved),
+            (viewer.dims.events.order, self._moved),
+            (viewer.dims.events.ndisplay, self._moved),
+            (viewer.camera.events.zoom, self._moved),
+            (viewer.camera.events.center, self._moved),
+        )
+        for event, slot in events:
+            event.connect(slot)
+            stack.callback(event.disconnect, slot)
+        viewer.bind_key(MARK_KEY, lambda _: self._mark_current(), overwrite=True)
+        stack.callback(viewer.bind_key, MARK_KEY, None)
+        stack.callback(self._queue.abandon)
+        stack.callback(self._leave)
+
+    # What is wanted now
+
+    def _plan(self) -> RunPlan:
+        volume = self.source.stack()
+        choice = self.model.choice
+        return RunPlan(
+            volume,
+            self._schedule(volume, choice.any_position),
+            choice,
+            self.output.path,
+            self.output.overwrite,
+        )
+
+    def _schedule(self, volume: Volume, any_position: bool) -> Schedule:
+        voxel_z = volume.voxel_size[0] if volume.voxel_size else None
+        return self.wish.request.schedule(volume.shape[0], voxel_z, any_position)
+
+    def _preview_wish(self) -> PreviewWish:
+        volume, choice = self.source.stack(), self.model.choice
+        layer = self.source.layer
+        assert layer is not None
+        depth, here = volume.shape[0], self._here()
+        if self.wish.mode == "Replace":
+            damaged = {*self._damaged_or_none(), here}
+            chosen = by_factor(depth, 1, damaged, choice.any_position).slices[here]
+        else:
+            if self.wish.mode == "Between two":
+                pair = self.wish.first.value(), self.wish.last.value()
+            else:
+                pair = min(here, depth - 2), min(here, depth - 2) + 1
+            chosen = between(depth, *pair, 2, choice.any_position).slices[1]
+        return PreviewWish(layer, volume, chosen, choice)
+
+    def _damaged_or_none(self) -> tuple[int, ...]:
+        try:
+            return self.wish.damaged_slices()
+        except TsainError:
+            return ()
+
+    def _here(self) -> int:
+        """The slice of the source on screen."""
+        layer = self.source.layer
+        if layer is None or layer.ndim < 3:
+            return 0
+        return current_index(self._viewer, layer)[self.source.z_axis]
+
+    # What changed
+
+    def _layers_changed(self, event: Any) -> None:
+        if event.type == "removed" and self._preview.layer_removed(event.value):
+            self.preview_bar.button.setChecked(False)
+        self.source.refresh()
+        self._changed()
+
+    def _stack_changed(self) -> None:
+        self._preview.forget_ranges()
+        try:
+            volume = self.source.stack()
+        except TsainError:
+            self._changed()
+            return
+        voxel_z = volume.voxel_size[0] if volume.voxel_size else 1.0
+        self.wish.set_stack(volume.shape[0], voxel_z, volume.unit, self._here())
+        self._changed()
+
+    def _changed(self) -> None:
+        why_not = ""
+        try:
+            plan = self._plan()
+            self.effect.setText(_effect(plan))
+        except TsainError as error:
+            why_not = str(error)
+            self.effect.setText(why_not)
+        running = self._run is not None
+        self.bar.set_running(running, why_not)
+        source = self._source_fault()
+        self.preview_bar.allow("A run is going on" if running else source)
+        if source:
+            self.preview_bar.button.setChecked(False)
+        self._preview.moved()
+        self.bar.estimate.setText("")
+        self._settling.start()
+
+    def _source_fault(self) -> str:
+        try:
+            self.source.stack()
+        except TsainError as error:
+            return str(error)
+        return ""
+
+    def _moved(self, _: Any = None) -> None:
+        self._skip.moved()
+        self.source.refresh_place()
+        self._preview.moved()
+
+    def _go_to(self, z: int) -> None:
+        layer = self.source.layer
+        if layer is not None and layer.ndim > 2:
+            go_to_slice(self._viewer, layer, self.source.z_axis, z)
+
+    def _mark_current(self) -> None:
+        if self.source.layer is None:
+            return
+        self.wish.mode_box.choose("Replace")
+        self.wish.toggle_damaged(self._here())
+
+    # What it would take
+
+    def _estimate(self) -> None:
+        if self._queue.busy or self._run is not None or self._preview.on:
+            return
+        try:
+            plan = self._plan()
+        except TsainError:
+            return
+        key = (plan.volume.shape[1:], plan.volume.dtype, plan.choice)
+        if key in self._costs:
+            self._show_cost(plan, self._costs[key])
+            return
+
+        def arrived(one: SliceCost) -> None:
+            self._costs[key] = one
+            self._estimate()
+
+        self._queue.start(
+            lambda: cost(plan.volume, plan.choice, self._models),
+            on_done=arrived,
+            on_error=self._show_error,
+        )
+
+    def _show_cost(self, plan: RunPlan, one: SliceCost) -> None:
+        seconds = one.seconds * evaluations(plan.schedule, plan.choice.any_position)
+        size = len(plan.schedule.slices) * plan.volume.dtype.itemsize
+        size *= plan.volume.shape[1] * plan.volume.shape[2]
+        memory = one.memory + (0 if plan.output else size)
+        where = "on disk before compression" if plan.output else "of result"
+        tiles = f", {one.tiles} tiles a slice" if one.tiles > 1 else ""
+        self.bar.estimate.setText(
+            f"Takes about {duration(seconds)} and {format_bytes(memory)} of memory; "
+            f"{format_bytes(size)} {where}{tiles}."
+        )
+
+    # Preview and run
+
+    def _switch_preview(self, on: bool) -> None:
+        self.preview_bar.show_compare(on)
+        self._preview.switch(on)
+        if not on:
+            self._queue.cancel()
+            self._say("")
+            self._settling.start()
+
+    def _start(self) -> None:
+        try:
+            plan = self._plan()
+            assert self.source.layer is not None
+            place = Place(self.source.layer, self.source.z_axis, self.source.index)
+            self.preview_bar.button.setChecked(False)
+            self._run = LayerRun(
+                self._viewer, place, plan, self._models, self._queue, self._progress, self._ended
+            )
+        except TsainError as error:
+            self._show_error(error)
+            return
+        self.bar.progress.setValue(0)
+        self._say("Starting ...")
+        self._changed()
+
+    def _progress(self, progress: Progress) -> None:
+        self.bar.show_progress(progress)
+        watch(self._viewer).update()
+
+    def _cancel(self) -> None:
+        if self._run is not None:
+            self._say("Stopping ...")
+            self._run.cancel()
+
+    def _ended(self, layer: Image | None, error: Exception | None) -> None:
+        self._run = None
+        if error is not None:
+            self._show_error(error)
+        elif layer is None:
+            self._say("Cancelled; nothing was kept.")
+        else:
+            count = len(layer_marks(layer).synthetic)
+            self._say(f"Done: {layer.name}, {count} synthetic slices.")
+        self._changed()
+        watch(self._viewer).update()
+
+    def _leave(self) -> None:
+        if self._run is not None:
+            self._run.abandon()
+
+    def _copy_command(self) -> None:
+        try:
+            command = self.command_line()
+        except TsainError as error:
+            self._show_error(error)
+            return
+        QApplication.clipboard().setText(command)
+        self._say(f"Copied: {command}")
+
+    def command_line(self) -> str:
+        """The `tsain` command that does what the dock is set to.
+
+        Raises
+        ------
+        TsainError
+            If the dock's settings do not fit together, or the layer was not read from a file.
+        """
+        volume, choice = self.source.stack(), self.model.choice
+        self._schedule(volume, choice.any_position)
+        if not volume.source:
+            raise TsainError(
+                "The layer was not read from a file, so no command can read it; save it first "
+                "(File > Save Selected Layers), and open the file."
+            )
+        output = self.output.path or "result.zarr"
+        said = volume.voxel_size != (1.0, 1.0, 1.0)
+        return as_command(
+            volume.source,
+            str(output),
+            self.wish.request,
+            choice.name,
+            choice.settings,
+            dataset=volume.dataset,
+            voxel_size=volume.voxel_size if said else None,
+            unit=volume.unit if said else None,
+            overwrite=self.output.overwrite,
+        )
+
+    def _say(self, text: str) -> None:
+        self.bar.status.setText(text)
+
+    def _show_error(self, error: Exception) -> None:
+        self._say(notify_error(error))
+
+
+def _effect(plan: RunPlan) -> str:
+    """What a plan comes to, in a line."""
+    made, depth = plan.schedule, plan.volume.shape[0]
+    whole = made.slices[0].before == 0 and made.slices[-1].after == depth - 1
+    text = f"{depth} slices → " if whole else ""
+    text += f"{len(made.slices)} slices, {len(made.synthetic)} of them computed"
+    if plan.volume.voxel_size and made.step != 1:
+        z, unit = plan.volume.voxel_size[0], unit_symbol(plan.volume.unit)
+        text += f"; z {z:g} → {z * float(made.step):g} {unit}".rstrip()
+    if made.largest_shift and plan.choice.name not in BASELINES:
+        text += f"; up to {made.largest_shift:.3f} slices from their exact place"
+    return text + "."
