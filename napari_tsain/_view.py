@@ -88,6 +88,12 @@ def visible_rectangle(layer: Any) -> Rectangle:
     return seen
 
 
+def camera_of(viewer: Any) -> Any:
+    """The camera; napari 0.9 moved it into the scene."""
+    scene = getattr(viewer, "scene", None)
+    return viewer.camera if scene is None else scene.camera
+
+
 def central(rectangle: Rectangle, most: int) -> Rectangle:
     """The middle of a rectangle, with sides of at most `most`."""
     height, width = (min(n, most) for n in rectangle.shape)

@@ -151,7 +151,7 @@ class ResidualBlock(nn.Module):
         self.conv1 = conv(channels, channels)
         self.conv2 = conv(channels, channels)
         for layer in (self.conv1, self.conv2):
-            if layer.weight.is_meta:  # nothing to fill, and filling it would import torch's compiler
+            if layer.weight.is_meta:  # nothing to fill, and trying would import torch's compiler
                 continue
             nn.init.kaiming_normal_(layer.weight, a=0, mode="fan_in")
             layer.weight.data.mul_(0.1)

@@ -66,9 +66,9 @@ class OutputForm(QWidget):
         if not self.on_disk:
             return None
         text = str(self.path_box.line_edit.value).strip()
-        if not text or text == ".":
-            raise TsainError("No output file is named; needed is a name ending in .zarr.")
         path = Path(text).expanduser()
+        if not path.name:
+            raise TsainError("No output file is named; needed is a name ending in .zarr.")
         if path.suffix != ".zarr":
             path = path.with_name(f"{path.name}.zarr")
         if path.exists() and not self.overwrite:

@@ -113,7 +113,7 @@ class PreviewLayer(QObject):
 
     def layer_removed(self, layer: Any) -> bool:
         """Whether the layer that was removed was this one's."""
-        if self.layer is None or layer is not self.layer:
+        if self.layer is None or layer != self.layer:  # one of them is a proxy
             return False
         self.layer = None
         return True

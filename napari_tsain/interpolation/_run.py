@@ -89,8 +89,6 @@ class LayerRun:
             float(schedule.step),
         )
         self._name = f"{place.layer.name} {_what(plan)}"
-        if plan.output is None:
-            check_memory(plan)
         total = evaluations(schedule, plan.choice.any_position)
         self._bar = progress(total=total, desc=f"Interpolating {place.layer.name}", unit="slice")
         self._total, self._began, self._drawn = total, time.perf_counter(), 0.0
@@ -196,12 +194,15 @@ class LayerRun:
         self._end(None, None)
 
     def _take_back(self) -> None:
+        # Before the layer goes: the status bar changes its height with it, and a canvas that is
+        # resized right after a layer went has crashed in Mesa's software OpenGL.
+        self._bar.close()
         layer, self.layer = self.layer, None
         if layer is not None and layer in self._viewer.layers:
             self._viewer.layers.remove(layer)
 
     def _layer_removed(self, event: Any) -> None:
-        if self.layer is not None and event.value is self.layer:
+        if self.layer is not None and event.value == self.layer:  # one of them is a proxy
             self.layer = None
             self._queue.cancel()
 

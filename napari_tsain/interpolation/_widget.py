@@ -18,14 +18,14 @@ from .._closing import Closing
 from .._marks import layer_marks
 from .._notify import notify_error
 from .._synthetic_notice import watch
-from .._view import current_index, go_to_slice
+from .._view import camera_of, current_index, go_to_slice
 from .._worker import JobQueue
 from ._bar import PreviewBar, RunBar, duration
 from ._jobs import ModelCache, RunPlan, cost
 from ._model import ModelForm
 from ._output import OutputForm
 from ._preview import PreviewLayer, PreviewWish
-from ._run import LayerRun, Place, Progress
+from ._run import LayerRun, Place, Progress, check_memory
 from ._skip import RealSlicesOnly
 from ._source import SourceForm
 from ._wish import MARK_KEY, WishForm
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 _SETTLED = 400  # milliseconds without a change before the cost is looked at
+_DRAWN = 50  # milliseconds in which the canvas is drawn anew
 
 
 class InterpolateSlices(QWidget):
@@ -42,12 +43,13 @@ class InterpolateSlices(QWidget):
 
     Parameters
     ----------
-    viewer : napari.Viewer
+    napari_viewer : napari.Viewer
+        napari gives it to a parameter of this name.
     """
 
-    def __init__(self, viewer: napari.Viewer, parent: QWidget | None = None) -> None:
+    def __init__(self, napari_viewer: napari.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._viewer = viewer
+        self._viewer = viewer = napari_viewer
         self._queue, self._models = JobQueue(), ModelCache()
         self._run: LayerRun | None = None
         self._costs: dict[Any, SliceCost] = {}
@@ -59,10 +61,13 @@ class InterpolateSlices(QWidget):
             viewer, self._queue, self._models, self._preview_wish, self._say, self._show_error, self
         )
         self._skip = RealSlicesOnly(viewer)
-        self._settling = QTimer(self)
-        self._settling.setSingleShot(True)
-        self._settling.setInterval(_SETTLED)
+        self._waiting: tuple[Place, RunPlan] | None = None
+        self._settling, self._starting = (QTimer(self) for _ in range(2))
         self._settling.timeout.connect(self._estimate)
+        self._starting.timeout.connect(self._begin)
+        for timer, interval in ((self._settling, _SETTLED), (self._starting, _DRAWN)):
+            timer.setSingleShot(True)
+            timer.setInterval(interval)
         self._lay_out()
         self._connect()
         self._stack_changed()
@@ -87,7 +92,7 @@ class InterpolateSlices(QWidget):
         layout.addStretch(1)
 
     def _connect(self) -> None:
-        viewer = self._viewer
+        viewer, camera = self._viewer, camera_of(self._viewer)
         self.source.changed.connect(self._stack_changed)
         self.wish.changed.connect(self._changed)
         self.wish.slice_chosen.connect(self._go_to)
@@ -109,8 +114,8 @@ class InterpolateSlices(QWidget):
             (viewer.dims.events.point, self._moved),
             (viewer.dims.events.order, self._moved),
             (viewer.dims.events.ndisplay, self._moved),
-            (viewer.camera.events.zoom, self._moved),
-            (viewer.camera.events.center, self._moved),
+            (camera.events.zoom, self._moved),
+            (camera.events.center, self._moved),
         )
         for event, slot in events:
             event.connect(slot)
@@ -193,7 +198,7 @@ class InterpolateSlices(QWidget):
         except TsainError as error:
             why_not = str(error)
             self.effect.setText(why_not)
-        running = self._run is not None
+        running = self._run is not None or self._waiting is not None
         self.bar.set_running(running, why_not)
         source = self._source_fault()
         self.preview_bar.allow("A run is going on" if running else source)
@@ -229,7 +234,7 @@ class InterpolateSlices(QWidget):
     # What it would take
 
     def _estimate(self) -> None:
-        if self._queue.busy or self._run is not None or self._preview.on:
+        if self._queue.busy or self._waiting or self._run is not None or self._preview.on:
             return
         try:
             plan = self._plan()
@@ -277,15 +282,25 @@ class InterpolateSlices(QWidget):
             plan = self._plan()
             assert self.source.layer is not None
             place = Place(self.source.layer, self.source.z_axis, self.source.index)
-            self.preview_bar.button.setChecked(False)
-            self._run = LayerRun(
-                self._viewer, place, plan, self._models, self._queue, self._progress, self._ended
-            )
+            if plan.output is None:
+                check_memory(plan)
         except TsainError as error:
             self._show_error(error)
             return
+        self.bar.set_running(True, "")
         self.bar.progress.setValue(0)
         self._say("Starting ...")
+        self.preview_bar.button.setChecked(False)
+        # when the canvas is drawn without the preview: see LayerRun._take_back
+        self._waiting = place, plan
+        self._starting.start()
+
+    def _begin(self) -> None:
+        assert self._waiting is not None
+        (place, plan), self._waiting = self._waiting, None
+        self._run = LayerRun(
+            self._viewer, place, plan, self._models, self._queue, self._progress, self._ended
+        )
         self._changed()
 
     def _progress(self, progress: Progress) -> None:
@@ -293,7 +308,11 @@ class InterpolateSlices(QWidget):
         watch(self._viewer).update()
 
     def _cancel(self) -> None:
-        if self._run is not None:
+        if self._waiting is not None:
+            self._starting.stop()
+            self._waiting = None
+            self._ended(None, None)
+        elif self._run is not None:
             self._say("Stopping ...")
             self._run.cancel()
 

@@ -1,0 +1,106 @@
+"""What tests of the plugin's docks share: real windows, real clicks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from npe2 import PluginManager, PluginManifest
+from numpy.typing import NDArray
+from qtpy.QtCore import QSettings, Qt
+from qtpy.QtWidgets import QWidget
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PLUGIN = "napari-tsain"
+
+
+@pytest.fixture(autouse=True)
+def plugin_known() -> None:
+    """The plugin is registered, also where it is not installed."""
+    manager = PluginManager.instance()
+    if PLUGIN not in manager:
+        manager.register(PluginManifest.from_file(REPOSITORY / "napari_tsain" / "napari.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def own_settings(tmp_path: Path) -> Iterator[None]:
+    """What docks remember stays within a test."""
+    path = tmp_path / "settings"
+    QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(path))
+    yield
+
+
+@pytest.fixture(autouse=True)
+def layers_go_safely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Removing a layer deletes OpenGL objects in the canvas's own context.
+
+    napari 0.9 flushes OpenGL commands when a layer goes without making the canvas's context
+    current. In Mesa's software OpenGL, the next resize of the window then crashes.
+    """
+    from napari._vispy.canvas import VispyCanvas
+
+    name = "_clean_and_update_scenegraph"
+    original = getattr(VispyCanvas, name, None)
+    if original is None:
+        return
+
+    def clean(self: Any, *args: Any, **kwargs: Any) -> Any:
+        self._scene_canvas.set_current()
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(VispyCanvas, name, clean)
+
+
+@pytest.fixture
+def viewer(make_napari_viewer: Callable[..., Any]) -> Any:
+    """A viewer with a window on screen, which must leave no widget behind."""
+    shown = make_napari_viewer(show=True, strict_qt="raise")
+    shown.window.resize(1300, 900)
+    return shown
+
+
+def add_dock(viewer: Any, name: str) -> Any:
+    """Open a dock of the plugin as the menu does; returns its widget."""
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name)
+    return widget
+
+
+def click(qtbot: Any, widget: QWidget) -> None:
+    """Press a button with the mouse; it must be on screen and enabled."""
+    assert widget.isVisible(), f"{widget} is not visible"
+    assert widget.isEnabled(), f"{widget} is disabled: {widget.toolTip()}"
+    qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)
+
+
+def type_into(qtbot: Any, widget: QWidget, text: str) -> None:
+    """Replace the text of a line edit by typing."""
+    widget.setFocus()
+    qtbot.keyClick(widget, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    qtbot.keyClicks(widget, text)
+    qtbot.keyClick(widget, Qt.Key.Key_Return)
+
+
+def canvas(viewer: Any) -> QWidget:
+    """The widget that takes mouse and keys over the image."""
+    native: QWidget = viewer.window._qt_viewer.canvas.native
+    return native
+
+
+def overlay_text(viewer: Any) -> str:
+    """What stands on the canvas; empty if nothing does."""
+    overlay = viewer.canvas.overlays.text if hasattr(viewer, "canvas") else viewer.text_overlay
+    return str(overlay.text) if overlay.visible else ""
+
+
+def tissue(depth: int, side: int, dtype: Any = np.uint8) -> NDArray[Any]:
+    """Grey blobs that drift with z (depth, side, side)."""
+    from scipy.ndimage import gaussian_filter
+
+    noise = np.random.default_rng(0).normal(size=(depth, side, side))
+    smooth = gaussian_filter(noise, (1.0, 3, 3), mode="wrap")
+    smooth = (smooth - smooth.min()) / np.ptp(smooth)
+    scale = 255 if np.dtype(dtype).kind in "ui" else 1
+    return np.asarray(smooth * scale).astype(dtype)

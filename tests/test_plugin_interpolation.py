@@ -1,0 +1,460 @@
+"""The dock "Interpolate slices", clicked through in a real window."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+from gui import (  # noqa: F401
+    add_dock,
+    canvas,
+    click,
+    layers_go_safely,
+    overlay_text,
+    own_settings,
+    plugin_known,
+    tissue,
+    type_into,
+    viewer,
+)
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication, QSlider
+
+from napari_tsain._marks import layer_marks
+from napari_tsain._view import camera_of
+from tsain_core.cli import main
+from tsain_core.volumes import create_volume, open_volume
+
+TIMEOUT = 60_000
+PLACED = {
+    "scale": (40, 4, 4),
+    "translate": (100, 20, 30),
+    "units": "nanometer",
+    "axis_labels": ("z", "y", "x"),
+    "contrast_limits": (20, 200),
+    "colormap": "magma",
+    "gamma": 0.8,
+}
+
+
+def open_dock(viewer: Any) -> Any:  # noqa: F811
+    dock = add_dock(viewer, "Interpolate slices")
+    QApplication.processEvents()
+    return dock
+
+
+def run_and_wait(qtbot: Any, viewer: Any, dock: Any) -> Any:  # noqa: F811
+    """Click Run; returns the layer that came."""
+    before = set(viewer.layers)
+    click(qtbot, dock.bar.run)
+    qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Done"), timeout=TIMEOUT)
+    (layer,) = set(viewer.layers) - before
+    return layer
+
+
+def begin_long_run(qtbot: Any, viewer: Any) -> Any:  # noqa: F811
+    """A run of many seconds, of which the first computed slice has come."""
+    viewer.add_image(tissue(12, 384), name="stack", **PLACED)
+    dock = open_dock(viewer)
+    click(qtbot, dock.bar.run)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=TIMEOUT)
+    layer = viewer.layers[1]
+    qtbot.waitUntil(lambda: (layer_marks(layer).computed or 0) > 1, timeout=TIMEOUT)
+    assert layer_marks(layer).computed < 12
+    return dock
+
+
+def test_whole_stack(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    data = tissue(4, 64)
+    source = viewer.add_image(data, name="stack", **PLACED)
+    dock = open_dock(viewer)
+    assert "4 slices → 7" in dock.effect.text() and "z 40 → 20 nm" in dock.effect.text()
+    layer = run_and_wait(qtbot, viewer, dock)
+
+    assert layer.data.shape == (7, 64, 64) and layer.data.dtype == np.uint8
+    np.testing.assert_array_equal(layer.data[::2], data)
+    assert not np.array_equal(layer.data[1], data[0]) and layer.data[1].std() > 1
+    np.testing.assert_array_equal(layer.scale, (20, 4, 4))
+    np.testing.assert_array_equal(layer.translate, source.translate)
+    assert layer.units == source.units and layer.axis_labels == source.axis_labels
+    assert tuple(layer.contrast_limits) == (20, 200) and layer.gamma == source.gamma
+    assert layer.colormap.name == "magma"
+    marks = layer_marks(layer)
+    assert marks.synthetic == (1, 3, 5) and marks.computed is None
+    assert marks.provenance["model"] == "tsain-lite"
+
+
+def test_z_size(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    viewer.add_image(tissue(4, 64), name="stack", **PLACED)
+    dock = open_dock(viewer)
+    assert not dock.wish.z_size.isEnabled() and "factor" in dock.wish.z_size.toolTip()
+    qtbot.keyClicks(dock.wish.factor, "z")
+    type_into(qtbot, dock.wish.z_size, "16")
+    layer = run_and_wait(qtbot, viewer, dock)
+    assert layer.scale[0] == pytest.approx(16) and len(layer.data) == 8
+
+
+def test_between_two_slices(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    data = tissue(6, 64)
+    source = viewer.add_image(data, name="stack", **PLACED)
+    dock = open_dock(viewer)
+    viewer.dims.set_point(0, source.data_to_world((2, 0, 0))[0])
+    click(qtbot, dock.wish.mode_box.buttons["Between two"])
+    click(qtbot, dock.wish.take_current)
+    assert (dock.wish.first.value(), dock.wish.last.value()) == (2, 3)
+    qtbot.keyClick(dock.wish.last.findChild(QSlider), Qt.Key.Key_Right)
+    assert viewer.dims.point[0] == source.data_to_world((4, 0, 0))[0]  # the viewer follows
+    layer = run_and_wait(qtbot, viewer, dock)
+    np.testing.assert_array_equal(layer.data[[0, 2]], data[[2, 4]])
+    for i, z in ((0, 2), (1, 3), (2, 4)):
+        np.testing.assert_allclose(layer.data_to_world((i, 5, 6)), source.data_to_world((z, 5, 6)))
+    assert layer_marks(layer).synthetic == (1,)
+
+
+def test_replace_slices_marked_with_the_key(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    data = tissue(6, 64)
+    data[2] = 0
+    source = viewer.add_image(data, name="stack", **PLACED)
+    dock = open_dock(viewer)
+    for z in (2, 4, 4):  # marked, marked, and the mark taken back
+        viewer.dims.set_point(0, source.data_to_world((z, 0, 0))[0])
+        shift = Qt.KeyboardModifier.ShiftModifier
+        qtbot.keyClick(canvas(viewer), Qt.Key.Key_D, shift)
+    assert dock.wish.damaged.text() == "2"
+    layer = run_and_wait(qtbot, viewer, dock)
+    np.testing.assert_array_equal(layer.data[[0, 1, 3, 4, 5]], data[[0, 1, 3, 4, 5]])
+    assert layer.data[2].mean() > 50
+    np.testing.assert_array_equal(layer.scale, source.scale)
+    assert layer_marks(layer).synthetic == (2,)
+
+
+def test_nothing_marked_says_what_to_do(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    viewer.add_image(tissue(4, 64), name="stack")
+    dock = open_dock(viewer)
+    click(qtbot, dock.wish.mode_box.buttons["Replace"])
+    assert not dock.bar.run.isEnabled()
+    assert "Shift-D" in dock.bar.run.toolTip() and "Shift-D" in dock.effect.text()
+    type_into(qtbot, dock.wish.damaged, "9")
+    assert not dock.bar.run.isEnabled() and "0 to 3" in dock.effect.text()
+
+
+def test_no_layer_and_colour_are_refused_with_the_reason(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    dock = open_dock(viewer)
+    assert not dock.bar.run.isEnabled() and "No image is open" in dock.bar.run.toolTip()
+    viewer.add_image(np.zeros((4, 32, 32, 3), np.uint8), name="photo", rgb=True)
+    assert not dock.bar.run.isEnabled() and "colour" in dock.effect.text()
+    assert not dock.preview_bar.button.isEnabled()
+
+
+def test_lies_where_its_source_lies_under_any_transform(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    affine = np.eye(4)
+    affine[:3, :3] = [[1, 0.1, 0], [0, 0.9, 0.2], [0, -0.2, 0.9]]
+    affine[:3, 3] = 3, 4, 5
+    source = viewer.add_image(
+        tissue(4, 64),
+        name="stack",
+        scale=(8, 2, 1),
+        translate=(7, 6, 5),
+        rotate=[[1, 0, 0], [0, 0.8, -0.6], [0, 0.6, 0.8]],
+        shear=[0.1, 0.2, 0.3],
+        affine=affine,
+    )
+    dock = open_dock(viewer)
+    click(qtbot, dock.wish.mode_box.buttons["Between two"])
+    viewer.dims.set_point(0, source.data_to_world((1, 0, 0))[0])
+    dock.wish.set_pair(1)
+    layer = run_and_wait(qtbot, viewer, dock)
+    for z, corner in ((0, (0, 0)), (1, (9, 50)), (2, (63, 1))):
+        np.testing.assert_allclose(
+            layer.data_to_world((z, *corner)), source.data_to_world((1 + z / 2, *corner)), atol=1e-9
+        )
+
+
+@pytest.mark.parametrize("z_axis", [0, 1])
+def test_stack_with_another_axis(qtbot: Any, viewer: Any, z_axis: int) -> None:  # noqa: F811
+    stacks = np.stack([tissue(4, 64), 255 - tissue(4, 64)])
+    data = stacks if z_axis == 1 else stacks.swapaxes(0, 1)
+    labels = ("t", "z", "y", "x") if z_axis == 1 else ("z", "c", "y", "x")
+    source = viewer.add_image(data, name="stack", scale=(3, 9, 1, 1), axis_labels=labels)
+    dock = open_dock(viewer)
+    assert dock.source.axis_box.visible and dock.source.z_axis == z_axis
+    other = 1 - z_axis
+    viewer.dims.set_point(other, source.scale[other])  # the second stack
+    assert "1" in dock.source.place.value
+    layer = run_and_wait(qtbot, viewer, dock)
+    assert layer.ndim == 4 and layer.data.shape[z_axis] == 7 and layer.data.shape[other] == 1
+    np.testing.assert_array_equal(np.squeeze(layer.data, other)[::2], stacks[1])
+    assert layer.scale[z_axis] == source.scale[z_axis] / 2
+    assert layer.translate[other] == source.scale[other]
+    assert layer_marks(layer).z_axis == z_axis
+
+
+def test_multiscale_takes_level_0(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    data = tissue(3, 96)
+    levels = [da.from_array(data), da.from_array(np.ascontiguousarray(data[:, ::2, ::2]))]
+    viewer.add_image(levels, name="pyramid", multiscale=True, contrast_limits=(0, 255))
+    layer = run_and_wait(qtbot, viewer, open_dock(viewer))
+    np.testing.assert_array_equal(np.asarray(layer.data)[::2], data)
+
+
+def test_result_on_disk(qtbot: Any, viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+    data = tissue(4, 64)
+    viewer.add_image(data, name="stack", **PLACED)
+    dock = open_dock(viewer)
+    click(qtbot, dock.output.where.buttons["OME-Zarr on disk"])
+    assert not dock.bar.run.isEnabled() and ".zarr" in dock.effect.text()
+    target = tmp_path / "result.zarr"
+    type_into(qtbot, dock.output.path_box.line_edit.native, str(target))
+    layer = run_and_wait(qtbot, viewer, dock)
+    written = open_volume(target)
+    assert written.synthetic == (1, 3, 5) and written.voxel_size == (20, 4, 4)
+    assert written.offset == (100, 20, 30)
+    np.testing.assert_array_equal(written.data[::2], data)
+    level = layer.data[0] if layer.multiscale else layer.data
+    np.testing.assert_array_equal(np.asarray(level), np.asarray(written.data))
+    np.testing.assert_array_equal(layer.scale, (20, 4, 4))
+    assert layer_marks(layer).synthetic == (1, 3, 5)
+    # there now: refused with the remedy, until it may be replaced
+    assert not dock.bar.run.isEnabled() and "exists" in dock.effect.text()
+    click(qtbot, dock.output.replace_box.native)
+    assert dock.bar.run.isEnabled()
+
+
+def test_result_too_large_for_memory(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    huge = da.zeros((100_000, 1000, 1000), dtype=np.uint8, chunks=(1, -1, -1))
+    viewer.add_image(huge, name="huge", contrast_limits=(0, 255), multiscale=False)
+    dock = open_dock(viewer)
+    dock.model.model_box.value = "mean"
+    click(qtbot, dock.bar.run)
+    assert "OME-Zarr" in dock.bar.status.text() and len(viewer.layers) == 1
+
+
+def test_preview_and_comparison(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    data = tissue(5, 96)
+    source = viewer.add_image(data, name="stack", **PLACED)
+    dock = open_dock(viewer)
+    viewer.dims.set_point(0, source.data_to_world((1, 0, 0))[0])
+    click(qtbot, dock.preview_bar.button)
+    qtbot.waitUntil(lambda: "Preview" in viewer.layers, timeout=TIMEOUT)
+    layer = viewer.layers["Preview"]
+    np.testing.assert_array_equal(layer.scale, source.scale[1:])
+    assert "between slices 1 and 2" in overlay_text(viewer)
+
+    computed = layer.data.copy()
+    seen = {}
+    for name in ("Mean", "Before", "After", "Interpolated"):
+        click(qtbot, dock.preview_bar.compare.buttons[name])
+        seen[name] = layer.data
+    y, x = (int(v) for v in layer.world_to_data(source.data_to_world((0, 0, 0))[1:]))
+    region = np.s_[-y : -y + computed.shape[0], -x : -x + computed.shape[1]]
+    np.testing.assert_array_equal(seen["Before"], data[1][region])
+    np.testing.assert_array_equal(seen["After"], data[2][region])
+    mean = (data[1][region].astype(float) + data[2][region]) / 2
+    assert np.abs(seen["Mean"] - mean).max() <= 1
+    np.testing.assert_array_equal(seen["Interpolated"], computed)
+    assert not np.array_equal(computed, seen["Mean"])
+
+    viewer.dims.set_point(0, source.data_to_world((3, 0, 0))[0])
+    qtbot.waitUntil(lambda: "between slices 3 and 4" in overlay_text(viewer), timeout=TIMEOUT)
+    qtbot.waitUntil(lambda: layer.visible, timeout=TIMEOUT)
+    shown = layer.data
+
+    click(qtbot, dock.preview_bar.button)
+    assert "Preview" not in viewer.layers and overlay_text(viewer) == ""
+    result = run_and_wait(qtbot, viewer, dock)
+    difference = np.abs(result.data[7][region].astype(int) - shown)
+    assert difference.max() <= 1
+
+
+def test_preview_computes_what_is_seen(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    viewer.add_image(tissue(3, 256), name="stack")
+    dock = open_dock(viewer)
+    camera_of(viewer).zoom *= 4
+    QApplication.processEvents()
+    click(qtbot, dock.preview_bar.button)
+    qtbot.waitUntil(lambda: "Preview" in viewer.layers, timeout=TIMEOUT)
+    assert max(viewer.layers["Preview"].data.shape) < 200
+
+
+def test_preview_of_a_removed_layer_ends(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    viewer.add_image(tissue(3, 64), name="stack")
+    dock = open_dock(viewer)
+    click(qtbot, dock.preview_bar.button)
+    qtbot.waitUntil(lambda: "Preview" in viewer.layers, timeout=TIMEOUT)
+    viewer.layers.remove(viewer.layers["Preview"])
+    assert not dock.preview_bar.button.isChecked()
+    viewer.layers.clear()
+    assert not dock.preview_bar.button.isEnabled()
+
+
+def test_cancel_leaves_the_viewer_as_it_was(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    dock = begin_long_run(qtbot, viewer)
+    assert not dock.bar.run.isEnabled() and not dock.preview_bar.button.isEnabled()
+    click(qtbot, dock.bar.cancel)
+    qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Cancelled"), timeout=5000)
+    assert [layer.name for layer in viewer.layers] == ["stack"]
+    assert overlay_text(viewer) == ""
+    assert dock.bar.run.isEnabled() and not dock.bar.cancel.isEnabled()
+
+
+def test_cancel_leaves_no_file(qtbot: Any, viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+    viewer.add_image(tissue(12, 384), name="stack")
+    dock = open_dock(viewer)
+    click(qtbot, dock.output.where.buttons["OME-Zarr on disk"])
+    type_into(qtbot, dock.output.path_box.line_edit.native, str(tmp_path / "result.zarr"))
+    click(qtbot, dock.bar.run)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=TIMEOUT)
+    assert list(tmp_path.glob(".result*"))
+    # slices are seen while the file grows
+    layer = viewer.layers[1]
+    qtbot.waitUntil(lambda: (layer_marks(layer).computed or 0) > 1, timeout=TIMEOUT)
+    assert np.asarray(layer.data[0][1]).std() > 1
+    click(qtbot, dock.bar.cancel)
+    qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Cancelled"), timeout=5000)
+    assert len(viewer.layers) == 1
+    assert not [path for path in tmp_path.iterdir() if "result" in path.name]
+
+
+def test_result_layer_deleted_in_mid_run(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    dock = begin_long_run(qtbot, viewer)
+    viewer.layers.remove(viewer.layers[1])
+    qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Cancelled"), timeout=5000)
+    assert len(viewer.layers) == 1 and dock.bar.run.isEnabled()
+
+
+def test_source_layer_deleted_in_mid_run(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    dock = begin_long_run(qtbot, viewer)
+    viewer.layers.remove("stack")
+    qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Done"), timeout=TIMEOUT)
+    (layer,) = viewer.layers
+    assert len(layer_marks(layer).synthetic) == 11 and layer.data[-2].std() > 1
+
+
+def test_dock_closed_in_mid_run(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    dock = begin_long_run(qtbot, viewer)
+    queue = dock._queue
+    viewer.window.remove_dock_widget(dock)
+    del dock
+    qtbot.waitUntil(lambda: not queue.busy, timeout=5000)
+
+
+def test_viewer_closed_in_mid_run(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    dock = begin_long_run(qtbot, viewer)
+    queue = dock._queue
+    del dock
+    viewer.close()
+    qtbot.waitUntil(lambda: not queue.busy, timeout=5000)
+
+
+@pytest.mark.parametrize("text", ["", "/nowhere/model.safetensors", "wrong"])
+def test_model_file_missing_or_wrong(
+    qtbot: Any,
+    viewer: Any,  # noqa: F811
+    tmp_path: Path,
+    text: str,
+) -> None:
+    viewer.add_image(tissue(3, 64), name="stack")
+    dock = open_dock(viewer)
+    dock.model.model_box.value = "from file ..."
+    if not text:
+        assert not dock.bar.run.isEnabled() and "safetensors" in dock.bar.run.toolTip()
+        return
+    wrong = tmp_path / "wrong.safetensors"
+    wrong.write_bytes(b"no model")
+    path = str(wrong) if text == "wrong" else text
+    type_into(qtbot, dock.model.file_box.line_edit.native, path)
+    click(qtbot, dock.bar.run)
+    qtbot.waitUntil(lambda: Path(path).name in dock.bar.status.text(), timeout=TIMEOUT)
+    assert len(viewer.layers) == 1 and dock.bar.run.isEnabled()
+
+
+def test_notice_and_real_slices_only(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    overlay = viewer.canvas.overlays.text if hasattr(viewer, "canvas") else viewer.text_overlay
+    overlay.text, overlay.visible = "mine", True
+    viewer.add_image(tissue(4, 64), name="stack", **PLACED)
+    dock = open_dock(viewer)
+    layer = run_and_wait(qtbot, viewer, dock)
+
+    def go(z: int) -> None:
+        viewer.dims.set_point(0, layer.data_to_world((z, 0, 0))[0])
+
+    go(2)
+    assert overlay_text(viewer) == "mine"
+    go(3)
+    assert "Slice 3 is SYNTHETIC" in overlay_text(viewer)
+    layer.visible = False
+    assert overlay_text(viewer) == "mine"
+    layer.visible = True
+    viewer.dims.ndisplay = 3
+    assert "3 of the slices are SYNTHETIC" in overlay_text(viewer)
+    viewer.dims.ndisplay = 2
+
+    go(2)
+    click(qtbot, dock.bar.real_only)
+    shown = []
+    for step in (1, 1, -1):
+        viewer.dims.set_current_step(0, viewer.dims.current_step[0] + step)
+        shown.append(round(layer.world_to_data(viewer.dims.point)[0]))
+    assert shown == [4, 6, 4]
+    assert overlay_text(viewer) == "mine"
+
+
+def test_copied_command_does_the_same(qtbot: Any, viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+    path = tmp_path / "my stack.tif"
+    data = tissue(4, 64)
+    with create_volume(
+        path, data.shape, data.dtype, voxel_size=(40, 4, 4), unit="nanometer"
+    ) as new:
+        for z, image in enumerate(data):
+            new.write(z, image)
+    (source,) = viewer.open(path, plugin="napari")
+    source.scale, source.units = (40, 4, 4), "nanometer"
+    dock = open_dock(viewer)
+    layer = run_and_wait(qtbot, viewer, dock)
+    click(qtbot, dock.bar.command)
+    command, *words = shlex.split(QApplication.clipboard().text())
+    assert command == "tsain"
+    words[words.index("result.zarr")] = str(tmp_path / "result.zarr")
+    assert main(words) == 0
+    made = open_volume(tmp_path / "result.zarr")
+    np.testing.assert_array_equal(np.asarray(made.data), layer.data)
+    assert made.voxel_size == (20, 4, 4) and made.unit == "nanometer"
+
+
+def test_command_of_a_layer_without_a_file(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    viewer.add_image(tissue(3, 64), name="stack")
+    dock = open_dock(viewer)
+    click(qtbot, dock.bar.command)
+    assert "save it first" in dock.bar.status.text()
+
+
+def test_estimate_comes_before_a_run(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    viewer.add_image(tissue(6, 128), name="stack")
+    dock = open_dock(viewer)
+    qtbot.waitUntil(lambda: "of memory" in dock.bar.estimate.text(), timeout=TIMEOUT)
+    assert "Takes about" in dock.bar.estimate.text()
+
+
+def test_settings_are_remembered(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    dock = open_dock(viewer)
+    dock.model.model_box.value = "optical-flow"
+    dock.model.tile_box.value = 128
+    viewer.window.remove_dock_widget(dock)
+    again = open_dock(viewer)
+    assert again.model.model_box.value == "optical-flow" and again.model.tile_box.value == 128
+    assert again.model.device_box.enabled is False  # a baseline runs nowhere else
+
+
+def test_fits_a_full_hd_screen(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    viewer.add_image(np.stack([tissue(4, 64)] * 2), name="stack")
+    dock = open_dock(viewer)
+    dock.model.advanced.expand(animate=False)
+    click(qtbot, dock.output.where.buttons["OME-Zarr on disk"])
+    for mode in dock.wish.mode_box.buttons.values():
+        click(qtbot, mode)
+        QApplication.processEvents()
+        assert dock.minimumSizeHint().height() < 940 and dock.minimumSizeHint().width() < 420
