@@ -20,6 +20,7 @@ from tsain_core.volumes import growing_levels
 
 from .._marks import LayerMarks
 from .._result import expand_axes, placed_like, result_marks
+from .._view import shows_slices, slice_on_screen
 from .._worker import JobQueue
 from ._jobs import ModelCache, Opened, RunPlan, run
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Image
 
-_REFRESH = 0.5  # seconds between drawings of a view that shows many slices at once
+_REFRESH = 1.0  # seconds between drawings of a view that shows many slices at once
 
 
 @dataclass(frozen=True)
@@ -152,9 +153,16 @@ class LayerRun:
         if self.layer is None:
             return
         self._mark(replace(self._marks, computed=event.index + 1))
-        if event.index == 0 or time.perf_counter() - self._drawn > _REFRESH:
+        if self._is_seen(event.index):
             self.layer.refresh()
             self._drawn = time.perf_counter()
+
+    def _is_seen(self, index: int) -> bool:
+        """Whether drawing is worth its time: the slice is on screen, or part of a cut or volume."""
+        layer, axis = self.layer, self._place.z_axis
+        if shows_slices(self._viewer, layer, axis):
+            return slice_on_screen(self._viewer, layer, axis) == index
+        return time.perf_counter() - self._drawn > _REFRESH
 
     def _mark(self, marks: LayerMarks) -> None:
         assert self.layer is not None
