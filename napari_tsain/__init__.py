@@ -6,4 +6,6 @@ when it discovers plugins.
 
 from tsain_core import __version__
 
-__all__ = ["__version__"]
+from ._api import interpolate_layer
+
+__all__ = ["__version__", "interpolate_layer"]

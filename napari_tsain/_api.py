@@ -1,0 +1,102 @@
+"""Interpolating layers from Python: the same as the dock does, without a window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+    from tsain_core.models import InferenceSettings
+
+
+def interpolate_layer(
+    layer: Image,
+    *,
+    factor: int | None = None,
+    z_size: float | None = None,
+    damaged: Sequence[int] = (),
+    between: tuple[int, int] | None = None,
+    model: str | Path = "auto",
+    settings: InferenceSettings | None = None,
+    z_axis: int | None = None,
+    index: Sequence[int] = (),
+    output: str | Path | None = None,
+    overwrite: bool = False,
+) -> Image:
+    """Interpolate an Image layer; returns the layer that the dock would add.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+        A grey stack; of a multiscale layer level 0 is taken.
+    factor, z_size, damaged, between
+        What is wanted, as in `tsain_core.request.Request`.
+    model : str or Path
+        Name from `tsain models`, or a model file.
+    settings : tsain_core.models.InferenceSettings, optional
+        Device, precision, tiles.
+    z_axis : int, optional
+        Axis of the layer that z is; the third from last by default.
+    index : sequence of int
+        Place along the layer's other axes, in order.
+    output : path, optional
+        OME-Zarr to write; the result is kept in memory without.
+    overwrite : bool
+        Replace an existing file.
+
+    Returns
+    -------
+    napari.layers.Image
+        Lies where the source lies, with its marks of synthetic slices; not yet in a viewer.
+
+    Raises
+    ------
+    TsainError
+        If the wishes do not fit the layer, or the result cannot be computed or written.
+    """
+    import numpy as np
+    from napari.layers import Image
+
+    from tsain_core.interpolate import Finished
+    from tsain_core.models import InferenceSettings
+    from tsain_core.request import Request
+
+    from ._marks import z_axis_of
+    from ._result import expand_axes, placed_like, result_marks
+    from ._stack import stack_of
+    from .interpolation._jobs import ModelCache, Opened, RunPlan, run
+    from .interpolation._model import ModelChoice
+
+    axis = z_axis_of(layer) if z_axis is None else z_axis
+    place = tuple(index)
+    volume = stack_of(layer, axis, place)
+    choice = ModelChoice(str(model), settings or InferenceSettings())
+    request = Request(factor, z_size, tuple(damaged), between)
+    voxel_z = volume.voxel_size[0] if volume.voxel_size else None
+    schedule = request.schedule(volume.shape[0], voxel_z, choice.any_position)
+    path = None if output is None else Path(output)
+    shape = (len(schedule.slices), *volume.shape[1:])
+    stack = np.empty(shape, volume.dtype) if path is None else None
+    attributes = placed_like(
+        layer, axis, place, float(schedule.slices[0].position), float(schedule.step)
+    )
+    for event in run(RunPlan(volume, schedule, choice, path, overwrite), ModelCache()):
+        if isinstance(event, Opened):
+            marks = result_marks(layer, axis, place, schedule, event.synthetic, event.provenance)
+            attributes["metadata"] = marks.to_metadata()
+        elif isinstance(event, Finished) and stack is not None:
+            stack[event.index] = event.image
+    if path is not None:
+        from .io import layer_data
+
+        data, read, _ = layer_data(path)
+        if read.get("multiscale"):
+            levels = [expand_axes(level, layer.ndim, axis) for level in data]
+            return Image(levels, multiscale=True, name=path.stem, **attributes)
+        return Image(expand_axes(data, layer.ndim, axis), name=path.stem, **attributes)
+    return Image(
+        expand_axes(stack, layer.ndim, axis), name=f"{layer.name} interpolated", **attributes
+    )
