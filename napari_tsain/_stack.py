@@ -58,7 +58,8 @@ def stack_of(layer: Any, z_axis: int | None = None, index: Sequence[int] = ()) -
     Returns
     -------
     tsain_core.volumes.Volume
-        Voxel size and offset are the layer's scale and translate.
+        Voxel size and offset are the layer's scale and translate, in one unit for all axes; none
+        where an axis is measured in pixels and another is not.
 
     Raises
     ------
@@ -67,7 +68,7 @@ def stack_of(layer: Any, z_axis: int | None = None, index: Sequence[int] = ()) -
     """
     import dask.array as da
 
-    from tsain_core.volumes import Volume, normal_unit
+    from tsain_core.volumes import Volume, in_one_unit, normal_unit
     from tsain_core.volumes.volume import check_stack
 
     from ._marks import z_axis_of
@@ -89,11 +90,13 @@ def stack_of(layer: Any, z_axis: int | None = None, index: Sequence[int] = ()) -
     check_stack(data.shape, data.dtype, repr(layer.name))
     marks = layer_marks(layer)
     axes = (z, layer.ndim - 2, layer.ndim - 1)
-    size, offset = (tuple(float(v[a]) for a in axes) for v in (layer.scale, layer.translate))
+    units = [normal_unit(str(layer.units[a])) for a in axes]
+    size, unit = in_one_unit([float(layer.scale[a]) for a in axes], units) or (None, None)
+    offset, _ = in_one_unit([float(layer.translate[a]) for a in axes], units) or ((0, 0, 0), None)
     return Volume(
         data,
-        voxel_size=(size[0], size[1], size[2]),
-        unit=normal_unit(str(layer.units[-1])),
+        voxel_size=size and (size[0], size[1], size[2]),
+        unit=unit,
         offset=(offset[0], offset[1], offset[2]),
         synthetic=marks.synthetic,
         provenance=dict(marks.provenance),

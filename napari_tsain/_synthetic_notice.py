@@ -24,6 +24,15 @@ def watch(viewer: napari.Viewer) -> SyntheticNotice:
     return _NOTICES[real]
 
 
+def watch_current_viewer() -> None:
+    """`watch` the viewer in front, if there is one."""
+    from napari import current_viewer
+
+    viewer = current_viewer()
+    if viewer is not None:
+        watch(viewer)
+
+
 class SyntheticNotice:
     """The line on the canvas; what the user had written there comes back when it goes."""
 

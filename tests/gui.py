@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from npe2 import PluginManager, PluginManifest
 from numpy.typing import NDArray
-from qtpy.QtCore import QSettings, Qt
-from qtpy.QtWidgets import QWidget
+from qtpy.QtCore import QPoint, QSettings, Qt
+from qtpy.QtWidgets import QCheckBox, QWidget
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PLUGIN = "napari-tsain"
@@ -72,7 +72,9 @@ def click(qtbot: Any, widget: QWidget) -> None:
     """Press a button with the mouse; it must be on screen and enabled."""
     assert widget.isVisible(), f"{widget} is not visible"
     assert widget.isEnabled(), f"{widget} is disabled: {widget.toolTip()}"
-    qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)
+    # a check box takes clicks on its box and text only
+    place = QPoint(8, widget.height() // 2) if isinstance(widget, QCheckBox) else QPoint()
+    qtbot.mouseClick(widget, Qt.MouseButton.LeftButton, pos=place)
 
 
 def type_into(qtbot: Any, widget: QWidget, text: str) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,12 +26,16 @@ STACK = np.random.default_rng(0).integers(0, 255, (3, 16, 16), np.uint8)
 
 @dataclass
 class Server:
-    """Serves slices; `broken` ones stop half-way, `requests` is what was asked for."""
+    """Serves slices; `broken` ones stop half-way, `requests` is what was asked for.
+
+    Each answer takes `delay` seconds.
+    """
 
     address: str = ""
     content: dict[str, bytes] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
     requests: list[str] = field(default_factory=list)
+    delay: float = 0.0
 
     def files(self) -> list[SampleFile]:
         return [
@@ -51,6 +56,7 @@ def server() -> Iterator[Server]:
         def do_GET(self) -> None:
             name = self.path.lstrip("/")
             state.requests.append(name)
+            time.sleep(state.delay)
             if name not in state.content:
                 self.send_error(404)
                 return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -82,14 +82,52 @@ def fetch_sample(
 
     Parameters
     ----------
+    name, folder, files
+        As `download`.
+    progress : callable (done, total), optional
+        Called with bytes after each slice; an exception in it stops the download.
+
+    Returns
+    -------
+    Path
+        A folder that `open_volume` reads, with voxel size and licence in `sample.json`.
+
+    Raises
+    ------
+    TsainError
+        As `download`.
+    """
+    work = download(name, folder, files)
+    while True:
+        try:
+            done, total = next(work)
+        except StopIteration as end:
+            target: Path = end.value
+            return target
+        if progress:
+            progress(done, total)
+
+
+def download(
+    name: str,
+    folder: str | os.PathLike[str] | None = None,
+    files: Sequence[SampleFile] | None = None,
+) -> Generator[tuple[int, int], None, Path]:
+    """Download a sample slice by slice; slices that are there already are checked and kept.
+
+    Parameters
+    ----------
     name : str
         One of `SAMPLES`.
     folder : path, optional
         The sample goes into a folder of its name in it; by default in the user's cache.
-    progress : callable (done, total), optional
-        Called with bytes after each slice; an exception in it stops the download.
     files : sequence of SampleFile, optional
         Instead of the table that comes with the package.
+
+    Yields
+    ------
+    (done, total) : (int, int)
+        Bytes, after each slice; closing the generator stops the download.
 
     Returns
     -------
@@ -114,8 +152,7 @@ def fetch_sample(
     for file in files:
         _fetch(file, target)
         done += file.bytes
-        if progress:
-            progress(done, total)
+        yield done, total
     (target / "sample.json").write_text(json.dumps(asdict(sample), indent=2) + "\n")
     return target
 

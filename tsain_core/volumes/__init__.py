@@ -1,8 +1,8 @@
 """Reading and writing EM stacks: `open_volume`, `create_volume`, `Volume`."""
 
 from ._growing import growing_levels
-from ._units import normal_unit, unit_symbol
-from .files import create_volume, list_datasets, open_volume
+from ._units import in_one_unit, normal_unit, unit_symbol
+from .files import create_volume, list_datasets, open_pyramid, open_volume
 from .volume import DTYPES, Volume
 from .writer import VolumeWriter
 
@@ -12,8 +12,10 @@ __all__ = [
     "VolumeWriter",
     "create_volume",
     "growing_levels",
+    "in_one_unit",
     "list_datasets",
     "normal_unit",
+    "open_pyramid",
     "open_volume",
     "unit_symbol",
 ]

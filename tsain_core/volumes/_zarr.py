@@ -87,6 +87,22 @@ def read_zarr(path: Path, dataset: str | None = None) -> Volume:
     return _read_array(node[name], path, name)
 
 
+def pyramid_levels(path: Path, dataset: str | None = None) -> list[str]:
+    """Paths of all levels of the multiscale image that is meant; empty for plain arrays.
+
+    Raises
+    ------
+    TsainError
+        If metadata are missing or damaged.
+    """
+    node = _open(path)
+    image = _image(node, (dataset or "").strip("/")) if isinstance(node, zarr.Group) else None
+    if image is None or image[1] is not None:
+        return []
+    group = image[0]
+    return [f"{group}/{name}".strip("/") for name in level_paths(_scales(node, group) or {})]
+
+
 def _open(path: Path) -> Any:
     try:
         return zarr.open(str(path), mode="r")

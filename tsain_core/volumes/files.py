@@ -20,7 +20,7 @@ from ._mrc import read_mrc
 from ._sinks import Hdf5Sink, TiffSink
 from ._tiff import read_tiff
 from ._units import normal_unit
-from ._zarr import is_zarr, read_zarr, zarr_datasets
+from ._zarr import is_zarr, pyramid_levels, read_zarr, zarr_datasets
 from ._zarr_sink import OmeVersion, ZarrSink, default_version
 from .volume import DTYPES, Triple, Volume
 from .writer import Sink, Target, VolumeWriter, check_target
@@ -69,6 +69,20 @@ def open_volume(path: str | os.PathLike[str], *, dataset: str | None = None) -> 
         f"{path.name} has an unknown ending; needed is TIFF, HDF5, MRC, Zarr or a folder of "
         f"slices ({', '.join((*_TIFF, *_HDF5, *_MRC, '.zarr'))})."
     )
+
+
+def open_pyramid(path: str | os.PathLike[str], *, dataset: str | None = None) -> list[Volume]:
+    """Open all levels of a stack, full resolution first; a single one where there are no others.
+
+    Raises
+    ------
+    TsainError
+        As `open_volume`.
+    """
+    full = open_volume(path, dataset=dataset)
+    path = Path(path)
+    levels = pyramid_levels(path, dataset) if path.is_dir() and is_zarr(path) else []
+    return [full, *(read_zarr(path, level) for level in levels[1:])]
 
 
 def list_datasets(path: str | os.PathLike[str]) -> Mapping[str, tuple[tuple[int, ...], str]]:

@@ -1,0 +1,97 @@
+"""The reader that napari asks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from .._marks import METADATA_KEY
+
+LayerDataTuple: TypeAlias = "tuple[Any, dict[str, Any], str]"
+ReadFunction: TypeAlias = "Callable[[str | Sequence[str]], list[Any]]"
+
+_PLUGIN = "napari-tsain"
+#: What tells napari that nothing was read, and that this is no error.
+_NOTHING = [(None,)]
+_FILES = (
+    (".h5", ".hdf", ".hdf5")
+    + (".mrc", ".mrcs", ".rec", ".st", ".map", ".ali")
+    + (".ome.tif", ".ome.tiff")
+)
+_SLICES = (".tif", ".tiff", ".png")
+
+
+def get_reader(path: str | Sequence[str]) -> ReadFunction | None:
+    """The function that reads a path, or None if it is not for us; imports nothing heavy."""
+    if not isinstance(path, str):
+        return None
+    where = Path(path)
+    if not where.is_dir():
+        return _read if where.name.lower().endswith(_FILES) else None
+    if _is_zarr(where):
+        return _read if _is_ours(where) or not _read_by_others(path) else None
+    return _read if any(p.suffix.lower() in _SLICES for p in where.iterdir()) else None
+
+
+def _is_zarr(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray"))
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a Zarr carries marks of computed slices, which other readers would lose."""
+    for name, inside in (("zarr.json", ("attributes",)), (".zattrs", ())):
+        try:
+            values = json.loads((folder / name).read_text())
+        except (OSError, ValueError):
+            continue  # not there, or not to be understood: then it is not ours
+        for key in inside:
+            values = values.get(key, {})
+        if METADATA_KEY in values:
+            return True
+    return False
+
+
+def _read_by_others(path: str) -> bool:
+    """Whether another plugin reads Zarr folders: one for OME-Zarr knows more of them than we."""
+    from npe2 import PluginManager
+
+    readers = PluginManager.instance().iter_compatible_readers(path)
+    others = {reader.plugin_name for reader in readers} - {_PLUGIN, "napari"}
+    return any("zarr" in name for name in others)
+
+
+def _read(path: str | Sequence[str]) -> list[Any]:
+    from tsain_core.errors import TsainError
+
+    from .._synthetic_notice import watch_current_viewer
+    from ._layer_data import layer_data
+
+    assert isinstance(path, str)
+    try:
+        data = layer_data(path)
+    except TsainError:
+        if not _can_ask(path):
+            raise
+        dataset = _ask(path)
+        if dataset is None:
+            return list(_NOTHING)
+        data = layer_data(path, dataset)
+    watch_current_viewer()
+    return [data]
+
+
+def _can_ask(path: str) -> bool:
+    """Whether the file holds several things, and there is a window to ask in."""
+    from qtpy.QtWidgets import QApplication
+
+    from tsain_core.volumes import list_datasets
+
+    return QApplication.instance() is not None and len(list_datasets(path)) > 1
+
+
+def _ask(path: str) -> str | None:
+    from ._dataset_dialog import choose_dataset
+
+    return choose_dataset(path)

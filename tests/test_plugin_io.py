@@ -1,0 +1,226 @@
+"""Opening and saving through napari: real files of each format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import h5py
+import imageio.v3 as imageio
+import mrcfile
+import numpy as np
+import pytest
+from gui import layers_go_safely, own_settings, plugin_known, tissue, viewer  # noqa: F401
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QApplication
+
+from napari_tsain._marks import layer_marks
+from napari_tsain.io import get_reader, layer_data
+from napari_tsain.io._dataset_dialog import DatasetDialog
+from tsain_core.errors import TsainError
+from tsain_core.volumes import create_volume, open_volume
+
+PLUGIN = "napari-tsain"
+SIZE, OFFSET = (40.0, 4.0, 4.0), (100.0, 20.0, 30.0)
+PROVENANCE = {"model": "mean", "z_step": "1/2"}
+
+
+def write(path: Path, data: Any) -> Path:
+    with create_volume(
+        path,
+        data.shape,
+        data.dtype,
+        voxel_size=SIZE,
+        unit="nanometer",
+        offset=OFFSET,
+        synthetic=(1, 3),
+        provenance=PROVENANCE,
+    ) as writer:
+        for z, image in enumerate(data):
+            writer.write(z, image)
+    return path
+
+
+def cremi(path: Path, data: Any) -> Path:
+    with h5py.File(path, "w") as file:
+        raw = file.create_dataset("volumes/raw", data=data)
+        raw.attrs["resolution"], raw.attrs["offset"] = SIZE, OFFSET
+        file.create_dataset("volumes/other", data=255 - data)
+        file.create_dataset("table", data=np.zeros((5, 2)))
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.zarr", "a.h5", "a.ome.tif"])
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_reads_what_was_written(viewer: Any, tmp_path: Path, name: str, dtype: str) -> None:  # noqa: F811
+    data = tissue(5, 40, dtype)
+    (layer,) = viewer.open(str(write(tmp_path / name, data)), plugin=PLUGIN)
+    assert isinstance(layer.data, da.Array)
+    np.testing.assert_array_equal(np.asarray(layer.data), data)
+    np.testing.assert_array_equal(layer.scale, SIZE)
+    np.testing.assert_array_equal(layer.translate, OFFSET)
+    assert [str(unit) for unit in layer.units] == ["nanometer"] * 3
+    assert layer.axis_labels == ("z", "y", "x") and layer.name == "a"
+    marks = layer_marks(layer)
+    assert marks.synthetic == (1, 3) and marks.provenance == PROVENANCE
+    assert marks.source == str(tmp_path / name)
+
+
+def test_reads_mrc_and_folders_of_slices(viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+    data = tissue(4, 40)
+    with mrcfile.new(tmp_path / "a.mrc") as file:
+        file.set_data(data.astype(np.int16))
+        file.set_volume()
+        file.voxel_size = (40, 40, 400)  # x, y, z in angstrom
+    folder = tmp_path / "slices"
+    folder.mkdir()
+    for z, image in enumerate(data):
+        imageio.imwrite(folder / f"slice_{z + 8}.png", image)
+    (mrc,) = viewer.open(str(tmp_path / "a.mrc"), plugin=PLUGIN)
+    np.testing.assert_array_equal(np.asarray(mrc.data), data)
+    assert mrc.scale[0] == 10 * mrc.scale[2] > 0
+    (stack,) = viewer.open(str(folder), plugin=PLUGIN)
+    np.testing.assert_array_equal(np.asarray(stack.data), data)
+    np.testing.assert_array_equal(stack.scale, (1, 1, 1))
+
+
+def test_large_ome_zarr_opens_as_a_lazy_pyramid(viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+    data = tissue(3, 600)
+    (layer,) = viewer.open(str(write(tmp_path / "a.zarr", data)), plugin=PLUGIN)
+    assert layer.multiscale and [level.shape[1] for level in layer.data] == [600, 300]
+    assert all(isinstance(level, da.Array) for level in layer.data)
+    np.testing.assert_array_equal(layer.scale, SIZE)
+    np.testing.assert_array_equal(np.asarray(layer.data[0]), data)
+
+
+def test_nothing_but_a_slice_is_read_on_opening(tmp_path: Path) -> None:
+    folder = tmp_path / "slices"
+    folder.mkdir()
+    for z, image in enumerate(tissue(4, 40)):
+        imageio.imwrite(folder / f"{z}.png", image)
+    (folder / "3.png").write_bytes((folder / "3.png").read_bytes()[:200])
+    data, _, _ = layer_data(folder)  # would fail if all were read
+    assert data.shape == (4, 40, 40)
+    with pytest.raises(TsainError):
+        data[3].compute()
+
+
+def test_ambiguous_file_asks_which_dataset(qtbot: Any, viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+    data = tissue(3, 40)
+    path = tmp_path / "two.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("first", data=data)
+        file.create_dataset("second", data=255 - data)
+        file.create_dataset("table", data=np.zeros((5, 2)))
+
+    def answer(dataset: str | None) -> None:
+        dialog = next(w for w in QApplication.topLevelWidgets() if isinstance(w, DatasetDialog))
+        (table,) = dialog.tree.findItems("table", Qt.MatchFlag.MatchExactly)
+        assert table.isDisabled() and "stack" in table.toolTip(0)
+        if dataset is None:
+            qtbot.mouseClick(dialog.cancel_button, Qt.MouseButton.LeftButton)
+            return
+        (item,) = dialog.tree.findItems(dataset, Qt.MatchFlag.MatchExactly)
+        place = dialog.tree.visualItemRect(item).center()
+        qtbot.mouseClick(dialog.tree.viewport(), Qt.MouseButton.LeftButton, pos=place)
+        qtbot.mouseClick(dialog.open_button, Qt.MouseButton.LeftButton)
+
+    QTimer.singleShot(300, lambda: answer("second"))
+    (layer,) = viewer.open(str(path), plugin=PLUGIN)
+    np.testing.assert_array_equal(np.asarray(layer.data), 255 - data)
+    assert layer_marks(layer).dataset == "second"
+    QTimer.singleShot(300, lambda: answer(None))
+    assert viewer.open(str(path), plugin=PLUGIN) == []
+    assert len(viewer.layers) == 1
+    qtbot.wait(50)  # the dialogs go
+
+
+def test_cremi_file_needs_no_question(viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+    data = tissue(3, 40)
+    (layer,) = viewer.open(str(cremi(tmp_path / "cremi.h5", data)), plugin=PLUGIN)
+    np.testing.assert_array_equal(np.asarray(layer.data), data)
+    np.testing.assert_array_equal(layer.scale, SIZE)
+
+
+def test_declines_what_is_not_for_it(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for name in ("photo.jpg", "stack.tif", "table.csv"):
+        (tmp_path / name).write_bytes(b"")
+        assert get_reader(str(tmp_path / name)) is None
+    assert get_reader(str(tmp_path / "empty")) is None
+    assert get_reader([str(tmp_path / "a.h5"), str(tmp_path / "b.h5")]) is None
+
+
+def test_a_file_that_cannot_be_read_says_so_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "broken.h5"
+    path.write_bytes(b"no HDF5")
+    read = get_reader(str(path))
+    assert read is not None
+    with pytest.raises(TsainError, match="broken.h5"):
+        read(str(path))
+
+
+@pytest.mark.parametrize("name", ["b.zarr", "b.h5", "b.ome.tif"])
+def test_saving_keeps_everything(viewer: Any, tmp_path: Path, name: str) -> None:  # noqa: F811
+    data = tissue(5, 40)
+    (layer,) = viewer.open(str(write(tmp_path / "a.zarr", data)), plugin=PLUGIN)
+    (written,) = layer.save(str(tmp_path / name), plugin=PLUGIN)
+    volume = open_volume(written)
+    np.testing.assert_array_equal(np.asarray(volume.data), data)
+    assert volume.voxel_size == SIZE and volume.unit == "nanometer" and volume.offset == OFFSET
+    assert volume.synthetic == (1, 3) and volume.provenance == PROVENANCE
+
+
+def test_saving_a_pyramid_writes_level_0(viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+    data = tissue(3, 600)
+    (layer,) = viewer.open(str(write(tmp_path / "a.zarr", data)), plugin=PLUGIN)
+    layer.save(str(tmp_path / "b.h5"), plugin=PLUGIN)
+    np.testing.assert_array_equal(np.asarray(open_volume(tmp_path / "b.h5").data), data)
+
+
+def test_saving_over_its_own_source_is_refused(viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+    data = tissue(3, 40)
+    path = write(tmp_path / "a.zarr", data)
+    (layer,) = viewer.open(str(path), plugin=PLUGIN)
+    with pytest.raises(Exception, match="source"):
+        layer.save(str(path), plugin=PLUGIN)
+    np.testing.assert_array_equal(np.asarray(open_volume(path).data), data)
+
+
+def test_saving_mixed_units_gives_one(viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+    units = ("micrometer", "nanometer", "nanometer")
+    layer = viewer.add_image(tissue(3, 40), scale=(0.04, 4, 4), units=units)
+    layer.save(str(tmp_path / "a.h5"), plugin=PLUGIN)
+    volume = open_volume(tmp_path / "a.h5")
+    assert volume.unit == "nanometer" and volume.voxel_size == pytest.approx((40, 4, 4))
+
+
+def test_saving_says_what_it_cannot_keep(viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+    rgb = viewer.add_image(np.zeros((3, 32, 32, 3), np.uint8), rgb=True, name="photo")
+    with pytest.raises(Exception, match="colour"):
+        rgb.save(str(tmp_path / "a.h5"), plugin=PLUGIN)
+    times = viewer.add_image(np.zeros((2, 3, 32, 32), np.uint8), name="times")
+    with pytest.raises(Exception, match="Split Stack"):
+        times.save(str(tmp_path / "b.h5"), plugin=PLUGIN)
+    turned = viewer.add_image(tissue(3, 32), rotate=(0, 0, 30), name="turned")
+    with _notified("rotate"):
+        turned.save(str(tmp_path / "c.h5"), plugin=PLUGIN)
+    assert not (tmp_path / "a.h5").exists() and not (tmp_path / "b.h5").exists()
+
+
+class _notified:
+    """Within it, a napari notification with that text must come."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __enter__(self) -> None:
+        from napari.utils.notifications import notification_manager
+
+        self.manager = notification_manager
+        self.before = len(notification_manager.records)
+
+    def __exit__(self, *_: Any) -> None:
+        new = [record.message for record in self.manager.records[self.before :]]
+        assert any(self.text in message for message in new), new
