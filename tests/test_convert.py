@@ -12,8 +12,9 @@ from torch import Tensor
 
 from tsain_core.checkpoint import load, save
 from tsain_core.convert import convert, rename
+from tsain_core.cost import parameter_count
 from tsain_core.errors import TsainError
-from tsain_core.network import PRESETS, parameter_count
+from tsain_core.network import PRESETS
 
 
 def conv(names: dict[str, tuple[int, ...]], name: str, c_in: int, c_out: int, k: int = 3) -> None:

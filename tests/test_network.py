@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from tsain_core.cost import parameter_count
 from tsain_core.network import (
     PRESETS,
     TSAIN,
@@ -15,7 +16,6 @@ from tsain_core.network import (
     NetworkSettings,
     ResidualBlock,
     Sampling,
-    parameter_count,
 )
 from tsain_core.ops import DeformConv2d
 

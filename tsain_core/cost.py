@@ -1,4 +1,4 @@
-"""What a network costs: multiply-adds, memory, and how far it looks."""
+"""What a network costs: parameters, multiply-adds, memory, and how far it looks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from .ops import DeformConv2d
 # Peak memory of a forward pass over that of one feature map: 19 to 27 were measured on CPU, for
 # tsain and tsain-lite on slices of 256 to 2048 pixels, and rounded up.
 _PEAK_MAPS = 30.0
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
 def multiply_adds(settings: NetworkSettings, height: int, width: int) -> int:
@@ -37,6 +42,12 @@ def multiply_adds(settings: NetworkSettings, height: int, width: int) -> int:
 
 def receptive_radius(settings: NetworkSettings) -> int:
     """Upper bound in pixels of how far the result at a pixel looks when all offsets are zero."""
+    reconstruction = 1 + 2 * settings.reconstruction_blocks + 1
+    return sampling_radius(settings) + settings.unshuffle * reconstruction
+
+
+def sampling_radius(settings: NetworkSettings) -> int:
+    """The same for what is sampled at a pixel: the network without its reconstruction."""
     s = settings
     encoder = 1 + 2 * s.feature_blocks
     # Pyramid down: convolutions of stride 2 at levels 1 and 2, ordinary ones at levels 2 and 3.
@@ -45,8 +56,7 @@ def receptive_radius(settings: NetworkSettings) -> int:
     # does level 1. All other paths through the tower are no longer.
     up = 4 * 4 + (4 + 2) + (2 + 1)
     blocks = 5 * s.rsabs + 4 * s.drbs
-    reconstruction = 1 + 2 * s.reconstruction_blocks + 1
-    return s.unshuffle * (encoder + down + up + blocks + reconstruction)
+    return s.unshuffle * (encoder + down + up + blocks)
 
 
 def offset_reach(sampling: Sampling) -> int:

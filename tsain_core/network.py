@@ -355,6 +355,13 @@ class TSAIN(nn.Module):
 
     def between(self, a: Features, b: Features, sampling: Sampling | None = None) -> Tensor:
         """Image, or residual, half-way between two slices, from their features (equation 1)."""
+        out = self.reconstruction(*self.sample(a, b, sampling))
+        return F.pixel_shuffle(out, self.settings.unshuffle).mean(1, keepdim=True)  # (N, 1, H, W)
+
+    def sample(
+        self, a: Features, b: Features, sampling: Sampling | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """F_0, F_1 and F_2 as reconstruction takes them: all of the sampling, and no image yet."""
 
         def put(store: dict, key: tuple[int, int]) -> Keep | None:  # type: ignore[type-arg]
             return None if sampling is None else lambda points: store.__setitem__(key, points)
@@ -368,8 +375,7 @@ class TSAIN(nn.Module):
             f1 = rsab(f1, record.rsab.append if sampling is not None else None)
         for i, drb in enumerate(self.drbs):  # equation 12
             f0, f2 = drb(f0, f1, f2, lambda side, i=i: put(record.drb, (i, side)))
-        out = F.pixel_shuffle(self.reconstruction(f0, f1, f2), self.settings.unshuffle)
-        return out.mean(1, keepdim=True)  # (N, 1, H, W)
+        return f0, f1, f2
 
     def forward(self, before: Tensor, after: Tensor, sampling: Sampling | None = None) -> Tensor:
         """Interpolate.
@@ -392,8 +398,3 @@ class TSAIN(nn.Module):
         """
         out = self.between(self.encode(before), self.encode(after), sampling)
         return out.float() + (before + after) / 2 if self.settings.residual else out
-
-
-def parameter_count(network: nn.Module) -> int:
-    """Number of trainable parameters."""
-    return sum(p.numel() for p in network.parameters() if p.requires_grad)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ..checkpoint import save
 from ..convert import convert
+from ..cost import parameter_count
 from ..errors import TsainError
-from ..network import parameter_count
 
 EXAMPLES = """\
   tsain convert checkpoint.pth mine.safetensors

@@ -166,14 +166,14 @@ class NetworkModel:
         if not h or not w:
             return radius
         sampling = Sampling()
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode(), self.autocast():
             a, b = (self._tensor(image[y : y + h, x : x + w]) for image in (before, after))
             self.network(a, b, sampling)
         return radius + offset_reach(sampling)
 
     def _run_tile(self, pair: Sequence[tuple[Image, Image]], read: Region) -> Image:
         """Result for a read region, from (image, padded image) of both slices."""
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode(), self.autocast():
             before, after = (self._encode(image, padded, read) for image, padded in pair)
             out: Image = self.network.between(before, after).float().cpu().numpy()[0, 0]
         if self.network.settings.residual:
@@ -193,7 +193,12 @@ class NetworkModel:
         contiguous = np.ascontiguousarray(image, dtype=np.float32)
         return torch.from_numpy(contiguous)[None, None].to(self.device)
 
-    def _autocast(self) -> torch.autocast:
+    def padded(self, image: Image) -> Image:
+        """A slice with its sides made multiples of what the network needs."""
+        return pad_to_multiple(image, self.network.settings.multiple)
+
+    def autocast(self) -> torch.autocast:
+        """Context of a forward pass in this model's precision."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def _halve_tile(self, shape: tuple[int, ...]) -> None:

@@ -1,0 +1,16 @@
+"""Where a network sampled: at a query point, traced through its steps, and as maps."""
+
+from ._maps import MapKind, sampling_map
+from ._points import QueryPoints, TapPoints
+from ._probe import SamplingProbe
+from ._trace import Reached, trace_steps
+
+__all__ = [
+    "MapKind",
+    "QueryPoints",
+    "Reached",
+    "SamplingProbe",
+    "TapPoints",
+    "sampling_map",
+    "trace_steps",
+]
