@@ -13,6 +13,8 @@ from typing import Any
 
 #: Key in a layer's metadata.
 METADATA_KEY = "tsain"
+#: Key of layers that are ours and no stacks: previews, points, maps.
+HELPER_KEY = "tsain_helper"
 
 
 @dataclass(frozen=True)

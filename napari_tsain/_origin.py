@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from tsain_core.errors import TsainError
@@ -16,6 +15,9 @@ from tsain_core.schedule import reachable_fraction
 from ._marks import LayerMarks, Parents, layer_marks, z_axis_of
 from ._stack import level_0, stack_of
 
+if TYPE_CHECKING:
+    from tsain_core.volumes import Volume
+
 
 @dataclass(frozen=True)
 class SliceOrigin:
@@ -23,25 +25,39 @@ class SliceOrigin:
 
     Attributes
     ----------
-    before, after : ndarray (y, x)
-        The real slices, in grey values of the layer.
+    stack : Volume
+        In which the real slices are, lazily.
+    parents : Parents
+        Which slices of it, and the place of the computed slice between them.
     before_z, after_z : float
         Where they lie, as z of this layer.
-    fraction : Fraction
-        Place of the computed slice between them, 0 to 1.
     z_axis : int
         Axis of the layer that z is.
     index : tuple of int
         Place along the layer's other axes.
     """
 
-    before: NDArray[Any]
-    after: NDArray[Any]
+    stack: Volume
+    parents: Parents
     before_z: float
     after_z: float
-    fraction: Fraction
     z_axis: int
     index: tuple[int, ...] = ()
+
+    @property
+    def before(self) -> NDArray[Any]:
+        """The real slice before (y, x), read anew."""
+        return self.stack[self.parents.before]
+
+    @property
+    def after(self) -> NDArray[Any]:
+        """The real slice after (y, x), read anew."""
+        return self.stack[self.parents.after]
+
+    @property
+    def fraction(self) -> Fraction:
+        """Place of the computed slice between them, 0 to 1."""
+        return self.parents.fraction
 
 
 def slice_origin(
@@ -78,15 +94,7 @@ def slice_origin(
         parents = _neighbours(layer, z, marks, level_0(layer).shape[axis])
         stack = stack_of(layer, axis, index)
         before_z, after_z = float(parents.before), float(parents.after)
-    return SliceOrigin(
-        np.asarray(stack[parents.before]),
-        np.asarray(stack[parents.after]),
-        before_z,
-        after_z,
-        parents.fraction,
-        axis,
-        index,
-    )
+    return SliceOrigin(stack, parents, before_z, after_z, axis, index)
 
 
 def _source_layer(marks: LayerMarks, layers: Iterable[Any]) -> Any:

@@ -14,12 +14,12 @@ from tsain_core.intensity import IntensityRange
 from tsain_core.schedule import OutputSlice
 from tsain_core.volumes import Volume
 
+from .._marks import HELPER_KEY
 from .._synthetic_notice import watch
 from .._view import Rectangle, central, shows_plane, visible_rectangle
 from .._worker import JobQueue
 from ._jobs import ModelCache, Preview, preview
 from ._model import ModelChoice
-from ._source import HELPER_KEY
 
 if TYPE_CHECKING:
     import napari

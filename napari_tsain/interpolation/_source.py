@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from tsain_core.errors import TsainError
 
-from .._marks import z_axis_of
+from .._marks import HELPER_KEY, z_axis_of
 from .._stack import check_layer, stack_axes, stack_of
 from .._view import current_index
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from tsain_core.volumes import Volume
-
-#: Layers with this key in their metadata are ours and no stacks: previews, maps.
-HELPER_KEY = "tsain_helper"
 
 
 class SourceForm(QWidget):

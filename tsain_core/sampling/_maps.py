@@ -13,7 +13,7 @@ from ._points import KERNEL, Field
 from ._probe import Fields, SamplingProbe
 
 MapKind = Literal["offset", "spread"]
-Part = Literal["rsab", "temporal", "drb"]
+MapPart = Literal["rsab", "temporal", "drb"]
 
 _TILE = 256
 #: Root mean square distance of the taps of a plain 3 x 3 kernel from their centre.
@@ -21,7 +21,7 @@ _PLAIN = float(np.sqrt((KERNEL**2).sum(1).mean()))
 
 
 def sampling_map(
-    probe: SamplingProbe, region: Region, kind: MapKind, part: Part = "rsab"
+    probe: SamplingProbe, region: Region, kind: MapKind, part: MapPart = "rsab"
 ) -> Generator[tuple[int, int], None, NDArray[np.float32]]:
     """A map over a region of the computed slice.
 
@@ -62,7 +62,7 @@ def sampling_map(
     return out
 
 
-def _chosen(fields: Fields, part: Part) -> list[Field]:
+def _chosen(fields: Fields, part: MapPart) -> list[Field]:
     if part == "rsab":
         return list(fields.rsab)
     if part == "drb":
