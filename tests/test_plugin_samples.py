@@ -27,6 +27,7 @@ def test_phantom_opens_from_the_menu_at_once(viewer: Any) -> None:  # noqa: F811
 
 
 def test_sample_is_downloaded_with_its_licence(
+    qtbot: Any,
     viewer: Any,  # noqa: F811
     tmp_path: Path,
     server: Server,  # noqa: F811
@@ -42,6 +43,7 @@ def test_sample_is_downloaded_with_its_licence(
     asked = len(server.requests)
     sample_layer("vnc1", tmp_path, server.files())
     assert len(server.requests) == asked  # it was there
+    qtbot.wait(50)
 
 
 def test_download_is_cancelled_with_the_button(

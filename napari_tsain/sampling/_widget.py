@@ -64,7 +64,7 @@ class SamplingOffsets(QWidget):
             layout.addWidget(widget)
         layout.addStretch(1)
         self._connect()
-        self.source.refresh()
+        self._source_changed()
 
     def _connect(self) -> None:
         viewer = self._viewer
@@ -123,10 +123,13 @@ class SamplingOffsets(QWidget):
         if z is None or not (0 <= round(y) < height and 0 <= round(x) < width):
             return
         self._at, self._z = (float(round(y)), float(round(x))), z
-        self._overlay.show_query(
-            layer, self._place(layer, z).at_yx(np.array([y]), np.array([x]))[0]
-        )
+        self._show_query(layer)
         self._look_again()
+
+    def _show_query(self, layer: Image) -> None:
+        assert self._at is not None and self._z is not None
+        y, x = (np.array([v]) for v in self._at)
+        self._overlay.show_query(layer, self._place(layer, self._z).at_yx(y, x)[0])
 
     def _look_again(self) -> None:
         """Show the points of the query: at once where nothing is computed for it."""
