@@ -122,6 +122,7 @@ def test_dragging_moves_the_same_layers(qtbot: Any, viewer: Any) -> None:  # noq
     native = canvas(viewer)
     qtbot.mousePress(native, Qt.MouseButton.LeftButton, pos=start)
     for share in (0.25, 0.5, 0.75, 1):
+        qtbot.wait(30)  # vispy drops moves that follow within 10 ms
         drag_to(native, start + (end - start) * share)
     qtbot.mouseRelease(native, Qt.MouseButton.LeftButton, pos=end)
     qtbot.waitUntil(lambda: abs(viewer.layers["Query"].data[0, 2] - 90) <= 2, timeout=5000)

@@ -92,7 +92,7 @@ class Overlay:
         data = place.at_yx(reached.y, reached.x)
         features = {"weight": reached.weight}
         # the square root: the outermost of many places would not be seen
-        self._put(image, TRACE, data, STEP_COLORS[2], np.sqrt(reached.weight), features)
+        self._put(image, TRACE, data, STEP_COLORS[2], np.sqrt(reached.weight), features, 0.6)
 
     def show_real(self, image: Image, sides: dict[int, tuple[TapPoints, Place]]) -> None:
         """Show points in the two real slices, coloured by group."""
