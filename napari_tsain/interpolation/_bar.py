@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 
 from .._segments import Segments
 from ._run import Progress
+from ._texts import duration
 
 COMPARED = {
     "Interpolated": "The computed slice",
@@ -113,10 +114,3 @@ class RunBar(QWidget):
         self.status.setText(
             f"{progress.done:.1f} of {progress.total} slices, {progress.rate:.2f} slices/s{left}"
         )
-
-
-def duration(seconds: float) -> str:
-    """A time for people: "40 s", "3 min", "2.5 h"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

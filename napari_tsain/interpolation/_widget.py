@@ -8,19 +8,18 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QFrame, QLabel, QVBoxLayout, QWidget
 
 from tsain_core.errors import TsainError
-from tsain_core.estimate import SliceCost, format_bytes
-from tsain_core.models import BASELINES
-from tsain_core.request import as_command
-from tsain_core.schedule import Schedule, between, by_factor, evaluations
-from tsain_core.volumes import Volume, unit_symbol
+from tsain_core.estimate import SliceCost
+from tsain_core.schedule import Schedule, between, by_factor
+from tsain_core.volumes import Volume
 
+from .._animation import animate
 from .._closing import Closing
 from .._marks import layer_marks
 from .._notify import notify_error
 from .._synthetic_notice import watch
 from .._view import camera_of, current_index, go_to_slice
 from .._worker import JobQueue
-from ._bar import PreviewBar, RunBar, duration
+from ._bar import PreviewBar, RunBar
 from ._jobs import ModelCache, RunPlan, cost
 from ._model import ModelForm
 from ._output import OutputForm
@@ -28,6 +27,7 @@ from ._preview import PreviewLayer, PreviewWish
 from ._run import LayerRun, Place, Progress, check_memory
 from ._skip import RealSlicesOnly
 from ._source import SourceForm
+from ._texts import command_of, cost_of, effect_of
 from ._wish import MARK_KEY, WishForm
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ class InterpolateSlices(QWidget):
         why_not = ""
         try:
             plan = self._plan()
-            self.effect.setText(_effect(plan))
+            self.effect.setText(effect_of(plan))
         except TsainError as error:
             why_not = str(error)
             self.effect.setText(why_not)
@@ -257,16 +257,7 @@ class InterpolateSlices(QWidget):
         )
 
     def _show_cost(self, plan: RunPlan, one: SliceCost) -> None:
-        seconds = one.seconds * evaluations(plan.schedule, plan.choice.any_position)
-        size = len(plan.schedule.slices) * plan.volume.dtype.itemsize
-        size *= plan.volume.shape[1] * plan.volume.shape[2]
-        memory = one.memory + (0 if plan.output else size)
-        where = "on disk before compression" if plan.output else "of result"
-        tiles = f", {one.tiles} tiles a slice" if one.tiles > 1 else ""
-        self.bar.estimate.setText(
-            f"Takes about {duration(seconds)} and {format_bytes(memory)} of memory; "
-            f"{format_bytes(size)} {where}{tiles}."
-        )
+        self.bar.estimate.setText(cost_of(plan, one))
 
     # Preview and run
 
@@ -302,7 +293,7 @@ class InterpolateSlices(QWidget):
         self._run = LayerRun(
             self._viewer, place, plan, self._models, self._queue, self._progress, self._ended
         )
-        _animate(self.window(), _CALM)
+        animate(self.window(), _CALM)
         self._changed()
 
     def _progress(self, progress: Progress) -> None:
@@ -320,7 +311,7 @@ class InterpolateSlices(QWidget):
 
     def _ended(self, layer: Image | None, error: Exception | None) -> None:
         self._run = None
-        _animate(self.window(), 100)
+        animate(self.window(), 100)
         if error is not None:
             self._show_error(error)
         elif layer is None:
@@ -354,23 +345,9 @@ class InterpolateSlices(QWidget):
         """
         volume, choice = self.source.stack(), self.model.choice
         self._schedule(volume, choice.any_position)
-        if not volume.source:
-            raise TsainError(
-                "The layer was not read from a file, so no command can read it; save it first "
-                "(File > Save Selected Layers), and open the file."
-            )
         output = self.output.path or "result.zarr"
-        said = volume.voxel_size != (1.0, 1.0, 1.0)
-        return as_command(
-            volume.source,
-            str(output),
-            self.wish.request,
-            choice.name,
-            choice.settings,
-            dataset=volume.dataset,
-            voxel_size=volume.voxel_size if said else None,
-            unit=volume.unit if said else None,
-            overwrite=self.output.overwrite,
+        return command_of(
+            volume, self.wish.request, choice, str(output), overwrite=self.output.overwrite
         )
 
     def _say(self, text: str) -> None:
@@ -378,28 +355,3 @@ class InterpolateSlices(QWidget):
 
     def _show_error(self, error: Exception) -> None:
         self._say(notify_error(error))
-
-
-def _animate(window: QWidget, percent: int) -> None:
-    """Set the speed of animations in a window.
-
-    Every frame of napari's "in progress" draws the whole window anew. Where no graphics card does
-    that, a fifth of the processor's time went into it.
-    """
-    for label in window.findChildren(QLabel):
-        if label.movie() is not None:
-            label.movie().setSpeed(percent)
-
-
-def _effect(plan: RunPlan) -> str:
-    """What a plan comes to, in a line."""
-    made, depth = plan.schedule, plan.volume.shape[0]
-    whole = made.slices[0].before == 0 and made.slices[-1].after == depth - 1
-    text = f"{depth} slices → " if whole else ""
-    text += f"{len(made.slices)} slices, {len(made.synthetic)} of them computed"
-    if plan.volume.voxel_size and made.step != 1:
-        z, unit = plan.volume.voxel_size[0], unit_symbol(plan.volume.unit)
-        text += f"; z {z:g} → {z * float(made.step):g} {unit}".rstrip()
-    if made.largest_shift and plan.choice.name not in BASELINES:
-        text += f"; up to {made.largest_shift:.3f} slices from their exact place"
-    return text + "."

@@ -1,0 +1,94 @@
+"""Runs of the dock "Interpolate slices" that are cut short."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gui import (  # noqa: F401
+    add_dock,
+    canvas,
+    click,
+    layers_go_safely,
+    overlay_text,
+    own_settings,
+    plugin_known,
+    tissue,
+    type_into,
+    viewer,
+)
+from test_plugin_interpolation import PLACED, TIMEOUT, open_dock
+
+from napari_tsain._marks import layer_marks
+
+
+def begin_long_run(qtbot: Any, viewer: Any) -> Any:  # noqa: F811
+    """A run of many seconds, of which the first computed slice has come."""
+    viewer.add_image(tissue(12, 384), name="stack", **PLACED)
+    dock = open_dock(viewer)
+    click(qtbot, dock.bar.run)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=TIMEOUT)
+    layer = viewer.layers[1]
+    qtbot.waitUntil(lambda: (layer_marks(layer).computed or 0) > 1, timeout=TIMEOUT)
+    assert layer_marks(layer).computed < 12
+    return dock
+
+
+def test_cancel_leaves_the_viewer_as_it_was(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    dock = begin_long_run(qtbot, viewer)
+    assert not dock.bar.run.isEnabled() and not dock.preview_bar.button.isEnabled()
+    click(qtbot, dock.bar.cancel)
+    qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Cancelled"), timeout=5000)
+    assert [layer.name for layer in viewer.layers] == ["stack"]
+    assert overlay_text(viewer) == ""
+    assert dock.bar.run.isEnabled() and not dock.bar.cancel.isEnabled()
+
+
+def test_cancel_leaves_no_file(qtbot: Any, viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+    viewer.add_image(tissue(12, 384), name="stack")
+    dock = open_dock(viewer)
+    click(qtbot, dock.output.where.buttons["OME-Zarr on disk"])
+    type_into(qtbot, dock.output.path_box.line_edit.native, str(tmp_path / "result.zarr"))
+    click(qtbot, dock.bar.run)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=TIMEOUT)
+    assert list(tmp_path.glob(".result*"))
+    # slices are seen while the file grows
+    layer = viewer.layers[1]
+    qtbot.waitUntil(lambda: (layer_marks(layer).computed or 0) > 1, timeout=TIMEOUT)
+    assert np.asarray(layer.data[0][1]).std() > 1
+    click(qtbot, dock.bar.cancel)
+    qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Cancelled"), timeout=5000)
+    assert len(viewer.layers) == 1
+    assert not [path for path in tmp_path.iterdir() if "result" in path.name]
+
+
+def test_result_layer_deleted_in_mid_run(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    dock = begin_long_run(qtbot, viewer)
+    viewer.layers.remove(viewer.layers[1])
+    qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Cancelled"), timeout=5000)
+    assert len(viewer.layers) == 1 and dock.bar.run.isEnabled()
+
+
+def test_source_layer_deleted_in_mid_run(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    dock = begin_long_run(qtbot, viewer)
+    viewer.layers.remove("stack")
+    qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Done"), timeout=TIMEOUT)
+    (layer,) = viewer.layers
+    assert len(layer_marks(layer).synthetic) == 11 and layer.data[-2].std() > 1
+
+
+def test_dock_closed_in_mid_run(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    dock = begin_long_run(qtbot, viewer)
+    queue = dock._queue
+    viewer.window.remove_dock_widget(dock)
+    del dock
+    qtbot.waitUntil(lambda: not queue.busy, timeout=5000)
+
+
+def test_viewer_closed_in_mid_run(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    dock = begin_long_run(qtbot, viewer)
+    queue = dock._queue
+    del dock
+    viewer.close()
+    qtbot.waitUntil(lambda: not queue.busy, timeout=5000)

@@ -1,0 +1,81 @@
+"""The preview of the dock "Interpolate slices", and what it is compared with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gui import (  # noqa: F401
+    add_dock,
+    canvas,
+    click,
+    layers_go_safely,
+    overlay_text,
+    own_settings,
+    plugin_known,
+    tissue,
+    type_into,
+    viewer,
+)
+from qtpy.QtWidgets import QApplication
+from test_plugin_interpolation import PLACED, TIMEOUT, open_dock, run_and_wait
+
+from napari_tsain._view import camera_of
+
+
+def test_preview_and_comparison(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    data = tissue(5, 96)
+    source = viewer.add_image(data, name="stack", **PLACED)
+    dock = open_dock(viewer)
+    viewer.dims.set_point(0, source.data_to_world((1, 0, 0))[0])
+    click(qtbot, dock.preview_bar.button)
+    qtbot.waitUntil(lambda: "Preview" in viewer.layers, timeout=TIMEOUT)
+    layer = viewer.layers["Preview"]
+    np.testing.assert_array_equal(layer.scale, source.scale[1:])
+    assert "between slices 1 and 2" in overlay_text(viewer)
+
+    computed = layer.data.copy()
+    seen = {}
+    for name in ("Mean", "Before", "After", "Interpolated"):
+        click(qtbot, dock.preview_bar.compare.buttons[name])
+        seen[name] = layer.data
+    y, x = (int(v) for v in layer.world_to_data(source.data_to_world((0, 0, 0))[1:]))
+    region = np.s_[-y : -y + computed.shape[0], -x : -x + computed.shape[1]]
+    np.testing.assert_array_equal(seen["Before"], data[1][region])
+    np.testing.assert_array_equal(seen["After"], data[2][region])
+    mean = (data[1][region].astype(float) + data[2][region]) / 2
+    assert np.abs(seen["Mean"] - mean).max() <= 1
+    np.testing.assert_array_equal(seen["Interpolated"], computed)
+    assert not np.array_equal(computed, seen["Mean"])
+
+    viewer.dims.set_point(0, source.data_to_world((3, 0, 0))[0])
+    qtbot.waitUntil(lambda: "between slices 3 and 4" in overlay_text(viewer), timeout=TIMEOUT)
+    qtbot.waitUntil(lambda: layer.visible, timeout=TIMEOUT)
+    shown = layer.data
+
+    click(qtbot, dock.preview_bar.button)
+    assert "Preview" not in viewer.layers and overlay_text(viewer) == ""
+    result = run_and_wait(qtbot, viewer, dock)
+    difference = np.abs(result.data[7][region].astype(int) - shown)
+    assert difference.max() <= 1
+
+
+def test_preview_computes_what_is_seen(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    viewer.add_image(tissue(3, 256), name="stack")
+    dock = open_dock(viewer)
+    camera_of(viewer).zoom *= 4
+    QApplication.processEvents()
+    click(qtbot, dock.preview_bar.button)
+    qtbot.waitUntil(lambda: "Preview" in viewer.layers, timeout=TIMEOUT)
+    assert max(viewer.layers["Preview"].data.shape) < 200
+
+
+def test_preview_of_a_removed_layer_ends(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    viewer.add_image(tissue(3, 64), name="stack")
+    dock = open_dock(viewer)
+    click(qtbot, dock.preview_bar.button)
+    qtbot.waitUntil(lambda: "Preview" in viewer.layers, timeout=TIMEOUT)
+    viewer.layers.remove(viewer.layers["Preview"])
+    assert not dock.preview_bar.button.isChecked()
+    viewer.layers.clear()
+    assert not dock.preview_bar.button.isEnabled()
