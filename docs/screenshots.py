@@ -1,7 +1,7 @@
 """Makes the pictures of the plugin's docks.
 
     python docs/screenshots.py                          the README's, from the generated stack
-    python docs/screenshots.py --input STACK --output FOLDER [--at Y X]
+    python docs/screenshots.py --input STACK --output FOLDER [--at Y X] [--voxel-size Z Y X]
 
 The second form makes the same pictures of a stack of yours. Needs a screen; without one:
 
@@ -30,6 +30,9 @@ def main() -> None:
     parser.add_argument("--input", type=Path, help="a stack instead of the generated one")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent)
     parser.add_argument("--at", type=int, nargs=2, metavar=("Y", "X"), help="sampling query")
+    parser.add_argument(
+        "--voxel-size", type=float, nargs=3, metavar=("Z", "Y", "X"), help="if it is not stated"
+    )
     args = parser.parse_args()
     if args.input and args.output == Path(__file__).parent:
         parser.error("Pictures of a stack of yours go to another folder: add --output FOLDER.")
@@ -39,6 +42,8 @@ def main() -> None:
     viewer = napari.Viewer(show_welcome_screen=False)
     viewer.window.resize(*_SIZE)
     data, attributes = stack(args.input)
+    if args.voxel_size:
+        attributes["scale"] = args.voxel_size
     source = viewer.add_image(data, **attributes)
     result = interpolation(viewer, source, args.output)
     sampling(viewer, result, tuple(args.at) if args.at else _AT, args.output)

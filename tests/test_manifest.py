@@ -41,9 +41,23 @@ def test_every_python_name_imports(manifest: PluginManifest) -> None:
 
 
 def test_every_contribution_has_its_command(manifest: PluginManifest) -> None:
-    known = {command.id for command in manifest.contributions.commands or ()}
-    samples = manifest.contributions.sample_data or ()
-    assert {sample.command for sample in samples} <= known
+    contributions = manifest.contributions
+    known = {command.id for command in contributions.commands or ()}
+    kinds = ("widgets", "readers", "writers", "sample_data")
+    used = {item.command for kind in kinds for item in getattr(contributions, kind)}
+    in_menus = {item.command for items in contributions.menus.values() for item in items}
+    assert used | in_menus == known
+
+
+def test_docks_are_in_the_menus_where_users_look(manifest: PluginManifest) -> None:
+    menus = {
+        name: [item.command for item in items]
+        for name, items in manifest.contributions.menus.items()
+    }
+    assert menus["napari/layers/transform"] == ["napari-tsain.interpolate"]
+    assert menus["napari/layers/visualize"] == ["napari-tsain.sampling"]
+    widgets = [widget.display_name for widget in manifest.contributions.widgets]
+    assert widgets == ["Interpolate slices", "Sampling offsets"]
 
 
 def test_discovery_is_light() -> None:

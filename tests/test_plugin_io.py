@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import mrcfile
 import numpy as np
 import pytest
 from gui import layers_go_safely, own_settings, plugin_known, tissue, viewer  # noqa: F401
+from npe2 import DynamicPlugin
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication
 
@@ -150,6 +152,28 @@ def test_declines_what_is_not_for_it(tmp_path: Path) -> None:
         assert get_reader(str(tmp_path / name)) is None
     assert get_reader(str(tmp_path / "empty")) is None
     assert get_reader([str(tmp_path / "a.h5"), str(tmp_path / "b.h5")]) is None
+
+
+def test_leaves_ome_zarr_to_a_reader_made_for_it(tmp_path: Path) -> None:
+    ours = write(tmp_path / "ours.zarr", tissue(2, 32))
+    theirs = tmp_path / "theirs.zarr"
+    with create_volume(theirs, (2, 32, 32), np.uint8) as writer:
+        for z in range(2):
+            writer.write(z, np.zeros((32, 32), np.uint8))
+    for name in ("zarr.json", ".zattrs"):  # as another program would have written it
+        if (theirs / name).exists():
+            values = json.loads((theirs / name).read_text())
+            values.get("attributes", values).pop("tsain")
+            (theirs / name).write_text(json.dumps(values))
+    assert get_reader(str(ours)) is not None and get_reader(str(theirs)) is not None
+    with DynamicPlugin("napari-ome-zarr") as other:
+
+        @other.contribute.reader(filename_patterns=["*.zarr"], accepts_directories=True)
+        def read(path: str) -> None:
+            return None
+
+        assert get_reader(str(theirs)) is None
+        assert get_reader(str(ours)) is not None  # with marks that others would lose
 
 
 def test_a_file_that_cannot_be_read_says_so_in_one_line(tmp_path: Path) -> None:

@@ -137,9 +137,9 @@ class ModelForm(QWidget):
             step=64,
             tooltip="Side of the tiles in pixels; 0 chooses by free memory",
         )
-        self._form_advanced = Container(
-            widgets=[self.device_box, self.precision_box, self.tile_box], labels=True
-        )
+        boxes = [self.device_box, self.precision_box, self.tile_box]
+        self._tooltips = {box: box.tooltip for box in boxes}
+        self._form_advanced = Container(widgets=boxes, labels=True)
         self._form_advanced.margins = (0, 0, 0, 0)
         fold = QCollapsible("Advanced")
         fold.setToolTip("Device, precision, tiles")
@@ -175,8 +175,9 @@ class ModelForm(QWidget):
             else "Only models that come with napari-tsain have a card"
         )
         auto = self.device_box.value == "auto"
-        for box in (self.device_box, self.precision_box, self.tile_box):
+        for box, tooltip in self._tooltips.items():
             box.enabled = self.is_network
+            box.tooltip = tooltip if self.is_network else "A baseline runs on the CPU, untiled"
         device = choose_device("auto").type if auto else str(self.device_box.value)
         self.advanced.setText(f"Advanced (device: {device if self.is_network else 'cpu'})")
 

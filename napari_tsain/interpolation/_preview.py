@@ -155,7 +155,7 @@ class PreviewLayer(QObject):
         self._failed(error)
 
     def _arrived(self, done: Preview, wish: PreviewWish, rectangle: Rectangle, cut: bool) -> None:
-        if not self.on:
+        if not self.on or wish.layer not in self._viewer.layers:
             return
         self._preview = done
         placed = _placed_2d(wish.layer, rectangle)

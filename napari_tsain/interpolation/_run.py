@@ -170,7 +170,11 @@ class LayerRun:
 
     def _done(self, _: None) -> None:
         if self._plan.output is not None:
-            self._open_result()
+            try:
+                self._open_result()
+            except TsainError as error:
+                self._failed(error)
+                return
         assert self.layer is not None
         self._mark(self._marks)
         self.layer.refresh()

@@ -253,7 +253,8 @@ class InterpolateSlices(QWidget):
         self._queue.start(
             lambda: cost(plan.volume, plan.choice, self._models),
             on_done=arrived,
-            on_error=self._show_error,
+            # nobody asked: no notification
+            on_error=lambda error: self.bar.estimate.setText(f"No estimate: {error}"),
         )
 
     def _show_cost(self, plan: RunPlan, one: SliceCost) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import floor, log10
 from typing import Literal
 
 from qtpy.QtCore import Qt, Signal
@@ -126,6 +127,7 @@ class WishForm(QWidget):
         if not self._between_is_set(depth):
             self._set_pair(min(here, max(depth - 2, 0)))
         self.z_size.setSuffix(f" {unit_symbol(unit)}" if unit else "")
+        self.z_size.setDecimals(max(3, 3 - floor(log10(voxel_z))))  # micrometres are small
         self.z_size.setRange(voxel_z / 8, voxel_z * 0.999)
         self.z_size.setSingleStep(voxel_z / 16)
         if self.factor.currentText() != _BY_SIZE:
@@ -136,7 +138,6 @@ class WishForm(QWidget):
         self.factor.addItems([*_FACTORS, _BY_SIZE])
         self.factor.setToolTip("How many times as many slices, or a z voxel size of your own")
         self.z_size = QDoubleSpinBox()
-        self.z_size.setDecimals(3)
         self.factor.currentTextChanged.connect(self._factor_chosen)
         self.z_size.valueChanged.connect(self.changed)
         row = QHBoxLayout()

@@ -58,7 +58,8 @@ def _read_by_others(path: str) -> bool:
     from npe2 import PluginManager
 
     readers = PluginManager.instance().iter_compatible_readers(path)
-    others = {reader.plugin_name for reader in readers} - {_PLUGIN, "napari"}
+    # not reader.plugin_name, which ends at the first hyphen
+    others = {reader.command.partition(".")[0] for reader in readers} - {_PLUGIN}
     return any("zarr" in name for name in others)
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _FROM_FILE = "from file ..."
 _NOWHERE = "not shown"
+_STEP = "Show the sampling points of this step, as opaque as their mask"
 
 
 class SourceForm(QWidget):
@@ -130,7 +131,7 @@ class QueryForm(QWidget):
         for box, color in zip(self.step_boxes, STEP_COLORS, strict=True):
             box.setChecked(True)
             box.setStyleSheet(f"QCheckBox {{ color: {color}; }}")
-            box.setToolTip("Show the sampling points of this step, as opaque as their mask")
+            box.setToolTip(_STEP)
             box.toggled.connect(lambda _: self.changed.emit())
             steps.addWidget(box)
         self.real_box = ComboBox(
@@ -189,6 +190,7 @@ class QueryForm(QWidget):
     def _view_chosen(self) -> None:
         for box in self.step_boxes:
             box.setEnabled(not self.composed)
+            box.setToolTip("All steps are shown together now" if self.composed else _STEP)
         self.changed.emit()
 
 
