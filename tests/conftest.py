@@ -10,6 +10,10 @@ import torch
 
 from tsain_core.network import TSAIN, AdaptiveSampling, NetworkSettings
 
+if not torch.cuda.is_available():
+    # Triton's kernels run in its interpreter; it must know before anything imports it.
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 _REPOSITORY = Path(__file__).resolve().parents[1]
 _VARIABLE = "TSAIN_EM_DATA"
 

@@ -169,14 +169,14 @@ def test_threads_do_not_change_the_result() -> None:
         got = deform_conv2d(*tensors, **options, backend="cpu")  # type: ignore[misc]
     finally:
         torch.set_num_threads(before)
-    torch.testing.assert_close(got, want)
+    torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-4)  # sums of 576 terms
     with ThreadPoolExecutor(4) as pool:
         jobs = [
             pool.submit(deform_conv2d, *tensors, **options, backend="cpu")  # type: ignore[arg-type]
             for _ in range(8)
         ]
         for job in jobs:
-            torch.testing.assert_close(job.result(), want)
+            torch.testing.assert_close(job.result(), want, rtol=1e-5, atol=1e-4)
 
 
 def test_custom_operator_is_sound() -> None:

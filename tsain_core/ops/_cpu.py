@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -81,24 +82,49 @@ def _compute_dtype(input: Tensor) -> torch.dtype:
     return torch.float64 if input.dtype == torch.float64 else torch.float32
 
 
-def _forward(input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, geo: Geometry) -> Tensor:
+def _spread(tensor: Tensor, dtype: torch.dtype) -> tuple[list[Array], tuple[int, int, int]]:
+    """Each image of (N, C, H, W) as a flat array, and its steps (row, pixel, channel)."""
+    t = tensor.detach().to(dtype)
+    _, channel, row, pixel = t.stride()
+    reach = sum((size - 1) * step for size, step in zip(t.shape[1:], t.stride()[1:], strict=True))
+    images = [image.as_strided((reach + 1,), (1,)).numpy() for image in t]
+    return images, (row, pixel, channel)
+
+
+def _product(columns: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
+    """columns (rows, K) times matrix (K, C_out), plus bias."""
+    if columns.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
+        return torch.mm(columns, matrix) if bias is None else torch.addmm(bias, columns, matrix)
+    # As a 1 x 1 convolution, which oneDNN computes: MKL's product is half as fast on AMD's.
+    rows, inner = columns.shape
+    image = columns.view(1, rows, 1, inner).permute(0, 3, 1, 2)  # channels-last
+    out = F.conv2d(image, matrix.t()[:, :, None, None], bias)
+    return out.permute(0, 2, 3, 1).reshape(rows, -1)
+
+
+def _forward(
+    input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None, geo: Geometry
+) -> Tensor:
     dtype = _compute_dtype(input)
-    x, o, m = (_channels_last(t, dtype) for t in (input, offset, mask))
+    x = _channels_last(input, dtype)
+    (o, o_steps), (m, m_steps) = _spread(offset, dtype), _spread(mask, dtype)
     n, h, w, c = x.shape
     c_out = weight.shape[0]
     matrix = weight.detach().to(dtype).permute(2, 3, 1, 0).reshape(-1, c_out)  # (taps * C, C_out)
+    bias = None if bias is None else bias.detach().to(dtype)
     pixels, row = geo.out[0] * geo.out[1], geo.taps * c
     out = torch.empty(n, pixels, c_out, dtype=dtype)
     bands = list(_bands(pixels, row * x.element_size()))
     columns = torch.empty(bands[0][1], row, dtype=dtype)
     buffers = (columns.numpy(),)
-    kernel, steps = gather_kernel(c // geo.groups), _steps(geo, h, w, c)
+    kernel = gather_kernel(c // geo.groups)
+    steps = (*o_steps, *m_steps), *_steps(geo, h, w, c)
     nothing = [()] * _workers(bands[0][1])  # besides the columns
     for i in range(n):
-        inputs = x[i].view(-1).numpy(), o[i].numpy(), m[i].numpy()
+        inputs = x[i].view(-1).numpy(), o[i], m[i]
         for first, last in bands:
             _share(kernel, first, last, inputs, buffers, nothing, steps)
-            torch.mm(columns[: last - first], matrix, out=out[i, first:last])
+            out[i, first:last] = _product(columns[: last - first], matrix, bias)
     return out.view(n, *geo.out, c_out).permute(0, 3, 1, 2).to(input.dtype)
 
 
@@ -107,7 +133,7 @@ def deform_conv2d_cpu(
     input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, geometry: list[int]
 ) -> Tensor:
     """Deformable convolution without bias, (N, C_out, H_out, W_out), channels-last in memory."""
-    return _forward(input, offset, mask, weight, Geometry.from_flat(geometry))
+    return _forward(input, offset, mask, weight, None, Geometry.from_flat(geometry))
 
 
 @torch.library.custom_op("tsain::deform_conv2d_cpu_backward", mutates_args=(), device_types="cpu")
@@ -181,14 +207,16 @@ def _backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[T
 deform_conv2d_cpu.register_autograd(_backward, setup_context=_keep)
 
 
-def run(input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, geo: Geometry) -> Tensor:
+def run(
+    input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None, geo: Geometry
+) -> Tensor:
     """Backend entry point; see `tsain_core.ops.deform_conv2d`."""
     # A custom operator imports torch's compiler, and with it Triton, when it is first called: two
     # seconds, and beside Mesa's software OpenGL a crash (both bring an LLVM). Inference needs none.
     if torch.is_inference_mode_enabled() and not torch.compiler.is_compiling():
-        return _forward(input, offset, mask, weight, geo)
+        return _forward(input, offset, mask, weight, bias, geo)
     out: Tensor = deform_conv2d_cpu(input, offset, mask, weight, geo.flat())
-    return out
+    return out if bias is None else out + bias.view(1, -1, 1, 1)
 
 
 def available(device: torch.device) -> bool:

@@ -17,10 +17,12 @@ from math import floor
 from typing import Any
 
 import numba
+import numpy as np
 
 from ._vector import blend_vector, spread_vector, zero_vector
 
 Kernel = Callable[..., None]
+_AT_ONCE = 16  # output pixels whose offsets are fetched together: a cache line of a plane
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
 
@@ -52,39 +54,86 @@ def _corners(y0, x0, height, width, channels, start):  # type: ignore[no-untyped
 
 @cache
 def gather_kernel(group_channels: int) -> Kernel:
-    """Kernel that fills columns for offset groups of `group_channels` channels."""
+    """Kernel that fills columns for offset groups of `group_channels` channels.
+
+    Two passes over a few pixels at a time: the geometry of all their sampling points in loops that
+    the compiler turns into vector instructions, then the blending, a vector a point. Points are in
+    the order of the columns: all groups of the first tap, then of the second.
+    """
     cg = group_channels
 
-    def gather(x, offset, mask, columns, first, last, kernel, stride, padding, dilation, size):  # type: ignore[no-untyped-def]  # numba
+    def gather(  # type: ignore[no-untyped-def]  # numba
+        x, offset, mask, columns, first, last, layout, kernel, stride, padding, dilation, size
+    ):
         height, width, channels, out_width = size
-        zero, one = x.dtype.type(0), x.dtype.type(1)
-        for p in range(first, last):
+        offset_row, offset_pixel, offset_channel, mask_row, mask_pixel, mask_channel = layout
+        groups, taps = channels // cg, kernel[0] * kernel[1]
+        points = groups * taps
+        kind = x.dtype.type
+        zero, one = kind(0), kind(1)
+        end_y, end_x, last_y, last_x = kind(height), kind(width), kind(height - 1), kind(width - 1)
+        nil, unit, wide = np.int32(0), np.int32(1), np.int32(width)
+        south, right_most = np.int32(height - 1), np.int32(width - 1)
+        # what is fetched for some pixels, and where it lies from the first channel on
+        dy, dx = np.empty((_AT_ONCE, points), x.dtype), np.empty((_AT_ONCE, points), x.dtype)
+        masks = np.empty((_AT_ONCE, points), x.dtype)
+        to_offset, to_mask = np.empty(points, np.int64), np.empty(points, np.int64)
+        # the place of each tap, the first channel of each group, and the geometry of one pixel
+        tap_y, tap_x = np.empty(points, x.dtype), np.empty(points, x.dtype)
+        starts = np.empty(points, np.int64)
+        weights = np.empty((4, points), x.dtype)
+        corners = np.empty((4, points), np.int64)
+        for e in range(points):
+            k, g = e // groups, e % groups
+            tap_y[e] = k // kernel[1] * dilation[0] - padding[0]
+            tap_x[e] = k % kernel[1] * dilation[1] - padding[1]
+            starts[e] = g * cg
+            to_offset[e] = 2 * (g * taps + k) * offset_channel
+            to_mask[e] = (g * taps + k) * mask_channel
+        p = first
+        while p < last:
             oy, ox = p // out_width, p % out_width
-            to = (p - first) * kernel[0] * kernel[1] * channels
-            for i in range(kernel[0]):
-                tap_y = x.dtype.type(oy * stride[0] - padding[0] + i * dilation[0])
-                for j in range(kernel[1]):
-                    tap_x = x.dtype.type(ox * stride[1] - padding[1] + j * dilation[1])
-                    at = i * kernel[1] + j
-                    for start in range(0, channels, cg):
-                        y = tap_y + offset[oy, ox, 2 * at]
-                        xx = tap_x + offset[oy, ox, 2 * at + 1]
-                        m = mask[oy, ox, at]
-                        at += kernel[0] * kernel[1]
-                        if not (y > -1 and y < height and xx > -1 and xx < width):
-                            zero_vector(columns, to, cg)
-                            to += cg
-                            continue
-                        y0, x0 = int(floor(y)), int(floor(xx))
-                        ly, lx = y - x.dtype.type(y0), xx - x.dtype.type(x0)
-                        top = m * (one - ly) if y0 >= 0 else zero
-                        bottom = m * ly if y0 + 1 < height else zero
-                        left = one - lx if x0 >= 0 else zero
-                        right = lx if x0 + 1 < width else zero
-                        corners = _corners(y0, x0, height, width, channels, start)
-                        weights = (top * left, top * right, bottom * left, bottom * right)
-                        blend_vector(columns, to, x, corners, weights, cg)
-                        to += cg
+            count = min(_AT_ONCE, last - p, out_width - ox)  # of one line of the image
+            offset_at = oy * offset_row + ox * offset_pixel
+            mask_at = oy * mask_row + ox * mask_pixel
+            for e in range(points):
+                at = offset_at + to_offset[e]
+                for q in range(count):
+                    dy[q, e] = offset[at + q * offset_pixel]
+                    dx[q, e] = offset[at + q * offset_pixel + offset_channel]
+                at = mask_at + to_mask[e]
+                for q in range(count):
+                    masks[q, e] = mask[at + q * mask_pixel]
+            for q in range(count):
+                base_y, base_x = kind(oy * stride[0]), kind((ox + q) * stride[1])
+                for e in range(points):
+                    y, xx = base_y + tap_y[e] + dy[q, e], base_x + tap_x[e] + dx[q, e]
+                    # false for not-a-number as well
+                    inside = (y > -one) & (y < end_y) & (xx > -one) & (xx < end_x)
+                    y = y if inside else zero
+                    xx = xx if inside else zero
+                    m = masks[q, e] if inside else zero
+                    fy, fx = np.floor(y), np.floor(xx)
+                    ly, lx = y - fy, xx - fx
+                    y0, x0 = np.int32(fy), np.int32(fx)
+                    top = m * (one - ly) if fy >= zero else zero
+                    bottom = m * ly if fy < last_y else zero
+                    left = one - lx if fx >= zero else zero
+                    right = lx if fx < last_x else zero
+                    weights[0, e], weights[1, e] = top * left, top * right
+                    weights[2, e], weights[3, e] = bottom * left, bottom * right
+                    above, below = max(y0, nil) * wide, min(y0 + unit, south) * wide
+                    west, east = max(x0, nil), min(x0 + unit, right_most)
+                    corners[0, e] = np.int64(above + west) * channels + starts[e]
+                    corners[1, e] = np.int64(above + east) * channels + starts[e]
+                    corners[2, e] = np.int64(below + west) * channels + starts[e]
+                    corners[3, e] = np.int64(below + east) * channels + starts[e]
+                to = (p + q - first) * points * cg
+                for e in range(points):
+                    at_corners = corners[0, e], corners[1, e], corners[2, e], corners[3, e]
+                    scales = weights[0, e], weights[1, e], weights[2, e], weights[3, e]
+                    blend_vector(columns, to + e * cg, x, at_corners, scales, cg)
+            p += count
 
     return _compiled(gather)
 

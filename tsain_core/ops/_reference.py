@@ -24,7 +24,9 @@ def sampling_positions(offset: Tensor, geo: Geometry) -> tuple[Tensor, Tensor]:
     return o[:, :, :, 0] + base(0, ky), o[:, :, :, 1] + base(1, kx)
 
 
-def run(input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, geo: Geometry) -> Tensor:
+def run(
+    input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None, geo: Geometry
+) -> Tensor:
     """Backend entry point; see `tsain_core.ops.deform_conv2d`."""
     n, c, h, w = input.shape
     y, x = sampling_positions(offset, geo)
@@ -47,7 +49,8 @@ def run(input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, geo: Geomet
     columns = columns * mask.reshape(n, geo.groups, 1, geo.taps, *geo.out)
     columns = columns.reshape(n, c, geo.taps, -1)  # (N, C, taps, H_out * W_out)
     out = torch.einsum("ock,nckp->nop", weight.flatten(2), columns)
-    return out.reshape(n, -1, *geo.out)
+    out = out.reshape(n, -1, *geo.out)
+    return out if bias is None else out + bias.view(1, -1, 1, 1)
 
 
 def available(device: torch.device) -> bool:

@@ -8,12 +8,14 @@ from torch import Tensor
 from ._geometry import Geometry
 
 
-def run(input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, geo: Geometry) -> Tensor:
+def run(
+    input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None, geo: Geometry
+) -> Tensor:
     """Backend entry point; see `tsain_core.ops.deform_conv2d`."""
     from torchvision.ops import deform_conv2d  # imported late: needs a torch built alike
 
     out: Tensor = deform_conv2d(
-        input, offset, weight, None, geo.stride, geo.padding, geo.dilation, mask
+        input, offset, weight, bias, geo.stride, geo.padding, geo.dilation, mask
     )
     return out
 

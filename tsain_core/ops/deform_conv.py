@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from functools import cache
 from types import ModuleType
 from typing import Literal, get_args
 
@@ -10,18 +12,21 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import TsainError
-from . import _cpu, _reference, _torchvision
+from . import _cpu, _reference, _torchvision, _triton
 from ._autocast import autocast_off
 from ._geometry import check_geometry, pair
 
-Backend = Literal["auto", "cpu", "torchvision", "reference"]
+logger = logging.getLogger(__name__)
+
+Backend = Literal["auto", "cpu", "triton", "torchvision", "reference"]
 
 #: Environment variable that overrides the automatic choice.
 BACKEND_VARIABLE = "TSAIN_DEFORM_CONV"
 
-# In order of preference. A fused CUDA kernel goes first when it is there.
+# In order of preference.
 _BACKENDS: dict[str, ModuleType] = {
     "cpu": _cpu,
+    "triton": _triton,
     "torchvision": _torchvision,
     "reference": _reference,
 }
@@ -33,7 +38,7 @@ def choose_backend(device: torch.device, backend: Backend = "auto") -> str:
     Parameters
     ----------
     device : torch.device
-    backend : {"auto", "cpu", "torchvision", "reference"}
+    backend : {"auto", "cpu", "triton", "torchvision", "reference"}
         "auto" takes the environment variable `TSAIN_DEFORM_CONV` if set, otherwise the fastest
         one that runs on the device.
 
@@ -51,13 +56,34 @@ def choose_backend(device: torch.device, backend: Backend = "auto") -> str:
             f"by argument or in {BACKEND_VARIABLE}."
         )
     if name == "auto":
-        return next(n for n, module in _BACKENDS.items() if module.available(device))
+        return _fastest_there(device)
     if not _BACKENDS[name].available(device):
         raise TsainError(
             f"The deformable convolution backend {name!r} does not run on {device.type}; choose "
             f"'auto' by argument or in {BACKEND_VARIABLE}."
         )
     return name
+
+
+@cache
+def _fastest_there(device: torch.device) -> str:
+    name = next(n for n, module in _BACKENDS.items() if module.available(device))
+    if device.type == "cuda" and name != "triton":
+        logger.warning(
+            "No fused deformable convolution runs on %s (needed are Triton and compute capability "
+            "8.0); using %s, which is several times slower.",
+            device,
+            name,
+        )
+    return name
+
+
+def _module(input: Tensor, backend: Backend) -> ModuleType:
+    """The backend for this input: dtypes and sizes that Triton's kernels are not for go on."""
+    name = choose_backend(input.device, backend)
+    if name == "triton" and not _triton.takes(input):
+        name = "torchvision" if _torchvision.available(input.device) else "reference"
+    return _BACKENDS[name]
 
 
 def deform_conv2d(
@@ -91,15 +117,15 @@ def deform_conv2d(
     weight : Tensor, (C_out, C, kh, kw)
     bias : Tensor or None, (C_out,)
     stride, padding, dilation : int or (y, x)
-    backend : {"auto", "cpu", "torchvision", "reference"}
+    backend : {"auto", "cpu", "triton", "torchvision", "reference"}
         See `choose_backend`.
 
     Returns
     -------
     Tensor, (N, C_out, H_out, W_out)
-        In the dtype of `input`. Under autocast, and for half precision inputs, sampling and the
-        product are done in float32 and only the result is rounded: offsets lose their meaning in
-        half precision.
+        In the dtype of `input`, under autocast as well. Positions and blending are float32 at
+        least, for offsets lose their meaning in half precision; so is the product, except that
+        "triton" multiplies half precision inputs on tensor cores and sums in float32.
 
     Raises
     ------
@@ -112,13 +138,18 @@ def deform_conv2d(
     if mask is None:
         shape = (input.shape[0], geo.taps * geo.groups, *geo.out)
         mask = torch.ones(shape, dtype=offset.dtype, device=offset.device)
+    module = _module(input, backend)
     dtype = torch.float64 if input.dtype == torch.float64 else torch.float32
-    operands = (t.to(dtype) for t in (input, offset, mask, weight))
-    run = _BACKENDS[choose_backend(input.device, backend)].run
+    features = input.dtype if module is _triton else dtype
     with autocast_off(input.device):
-        out: Tensor = run(*operands, geo)
-    if bias is not None:
-        out = out + bias.to(dtype).view(1, -1, 1, 1)
+        out: Tensor = module.run(
+            input.to(features),
+            offset.to(dtype),
+            mask.to(dtype),
+            weight.to(dtype),
+            None if bias is None else bias.to(dtype),
+            geo,
+        )
     return out.to(input.dtype)
 
 
