@@ -1,69 +1,102 @@
-"""Deformable convolution on CPU against torchvision's, in one run: times and their ratios.
+"""The deformable convolution against torchvision's, in one run: times, error, memory.
 
-python benchmarks/deform_conv.py [--size 256] [--groups 1 8] [--runs 5]
+    python benchmarks/deform_conv.py
+    python benchmarks/deform_conv.py --device cuda --sizes 128 256 512 1024 --dtypes fp32 bf16 --rounds 50
+
+torchvision has no bfloat16: there it runs as it does under autocast, in float32. Errors are against
+a float64 reference on the same (rounded) features, relative to the largest value; memory is what
+a forward and backward pass allocates on a card.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import statistics
-import time
 from collections.abc import Callable
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line sets it
+import torch
+from common import hardware, median_ms, print_head, print_row
+from torch import Tensor
 
-import torch  # noqa: E402
-
-from tsain_core.ops import Backend, deform_conv2d  # noqa: E402
+from tsain_core.ops import Backend, deform_conv2d
 
 CHANNELS = 64
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-def median_ms(run: Callable[[], object], runs: int) -> float:
-    """Median time of `runs` calls after one to warm up, in milliseconds."""
-    run()
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        run()
-        times.append(1e3 * (time.perf_counter() - start))
-    return statistics.median(times)
-
-
-def measure(size: int, groups: int, backend: Backend, runs: int) -> tuple[float, float]:
-    """(forward, forward and backward) in milliseconds on 1 x 64 x size x size, channels-last."""
+def operands(size: int, groups: int, dtype: torch.dtype, device: torch.device) -> list[Tensor]:
+    """Input, offset, mask, weight; channels-last, as in the network."""
     torch.manual_seed(0)
-    x = torch.randn(1, CHANNELS, size, size).to(memory_format=torch.channels_last)
-    offset = 3 * torch.randn(1, 18 * groups, size, size)
-    mask = torch.rand(1, 9 * groups, size, size)
-    weight = torch.randn(CHANNELS, CHANNELS, 3, 3)
-    tensors = [t.requires_grad_() for t in (x, offset, mask, weight)]
+    tensors = [
+        torch.randn(1, CHANNELS, size, size).to(dtype),
+        3 * torch.randn(1, 18 * groups, size, size),
+        torch.rand(1, 9 * groups, size, size),
+        torch.randn(CHANNELS, CHANNELS, 3, 3) / 24,
+    ]
+    last = torch.channels_last
+    return [t.to(device, memory_format=last).requires_grad_() for t in tensors]
 
-    def forward() -> torch.Tensor:
-        return deform_conv2d(*tensors, padding=1, backend=backend)
 
-    def both() -> None:
-        forward().sum().backward()
+def passes(
+    tensors: list[Tensor], backend: Backend
+) -> tuple[Callable[[], Tensor], Callable[[], tuple[Tensor, ...]]]:
+    """Forward alone without gradients, and forward with backward."""
 
-    with torch.no_grad():
-        first = median_ms(forward, runs)
-    return first, median_ms(both, runs)
+    def forward() -> Tensor:
+        with torch.no_grad():
+            return deform_conv2d(*tensors, padding=1, backend=backend)  # type: ignore[misc]
+
+    def both() -> tuple[Tensor, ...]:
+        out = deform_conv2d(*tensors, padding=1, backend=backend)  # type: ignore[misc]
+        return torch.autograd.grad(out.float().sum(), tensors)
+
+    return forward, both
+
+
+def error(tensors: list[Tensor], got: Tensor) -> float:
+    """Largest error relative to the largest value, against float64."""
+    exact = [t.detach().double().cpu() for t in tensors]
+    want = deform_conv2d(*exact, padding=1, backend="reference")  # type: ignore[misc]
+    return float((got.double().cpu() - want).abs().max() / want.abs().max())
+
+
+def memory(run: Callable[[], object], device: torch.device) -> str:
+    """MiB that a pass allocates beyond what was there; only known on cards."""
+    if device.type != "cuda":
+        return ""
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    run()
+    return f"{(torch.cuda.max_memory_allocated(device) - before) / 2**20:.0f}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256])
     parser.add_argument("--groups", type=int, nargs="+", default=[1, 8])
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=["fp32"])
+    parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    print(f"1 x {CHANNELS} x {args.size} x {args.size}, {torch.get_num_threads()} threads, float32")
-    for groups in args.groups:
-        ours = measure(args.size, groups, "cpu", args.runs)
-        theirs = measure(args.size, groups, "torchvision", args.runs)
-        for name, a, b in zip(("forward", "forward + backward"), ours, theirs, strict=True):
-            row = f"groups {groups}  {name:<19} {a:8.0f} ms"
-            print(f"{row}  torchvision {b:8.0f} ms  {b / a:.1f} x")
+    device = torch.device(args.device)
+    print(f"1 x {CHANNELS} x size x size; {hardware(device)}")
+    print_head(
+        *("size", "groups", "dtype", "pass", "ours ms", "torchvision ms", "ratio"),
+        *("error ours", "error torchvision", "MiB ours", "MiB torchvision"),
+    )
+    for size in args.sizes:
+        for groups in args.groups:
+            for dtype in args.dtypes:
+                tensors = operands(size, groups, DTYPES[dtype], device)
+                ours, theirs = passes(tensors, "auto"), passes(tensors, "torchvision")
+                errors = [f"{error(tensors, p[0]()):.1e}" for p in (ours, theirs)]
+                for i, name in enumerate(("forward", "forward + backward")):
+                    times = median_ms([ours[i], theirs[i]], args.rounds, device)
+                    print_row(
+                        *(size, groups, dtype, name, *(f"{t:.2f}" for t in times)),
+                        f"{times[1] / times[0]:.1f}",
+                        *(errors if i == 0 else ("", "")),
+                        *(memory(p[i], device) for p in (ours, theirs)),
+                    )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 TICK = 10  # milliseconds
-_COMMAND = "from tsain_core.cli import main; raise SystemExit(main())"
+_COMMAND = "from tsain_core.cli import command; command()"
 
 
 def main() -> None:

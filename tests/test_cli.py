@@ -59,7 +59,7 @@ def process(*arguments: object) -> subprocess.Popen[str]:
     command = [
         sys.executable,
         "-c",
-        "import sys; from tsain_core.cli import main; sys.exit(main())",
+        "from tsain_core.cli import command; command()",
     ]
     return subprocess.Popen(
         [*command, *map(str, arguments)],

@@ -140,7 +140,9 @@ def layer(groups: int, channels: int, c_out: int, height: int, width: int) -> tu
     )
 
 
-@pytest.mark.parametrize("groups, channels, c_out, size", [(8, 64, 64, (9, 11)), (4, 32, 24, (7, 5))])
+@pytest.mark.parametrize(
+    "groups, channels, c_out, size", [(8, 64, 64, (9, 11)), (4, 32, 24, (7, 5))]
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_fused_with_the_convolution_that_predicts_the_points(
     groups: int, channels: int, c_out: int, size: tuple[int, int], dtype: torch.dtype
@@ -149,7 +151,8 @@ def test_fused_with_the_convolution_that_predicts_the_points(
     x, guide = x.to(dtype), guide.to(dtype)
     assert _fused.fits(x, guide, groups)
     got = _fused.adaptive_sampling(x, guide, *weights, groups)
-    parameters = torch.nn.functional.conv2d(guide.double(), *(w.double() for w in weights[:2]), padding=1)  # type: ignore[misc]  # fmt: skip
+    kernel, shift = (w.double() for w in weights[:2])
+    parameters = torch.nn.functional.conv2d(guide.double(), kernel, shift, padding=1)
     want = deform_conv2d(
         x.double(),
         parameters[:, : 18 * groups],

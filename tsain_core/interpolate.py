@@ -8,9 +8,9 @@ from fractions import Fraction
 from itertools import groupby
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from ._read_ahead import reading_ahead
 from .intensity import IntensityRange, estimate_range
 from .models import Image, SliceModel, TileDone
 from .schedule import Schedule, evaluations, halvings
@@ -58,7 +58,7 @@ def interpolate(
     Parameters
     ----------
     volume : Volume or array-like (z, y, x)
-        Read a slice at a time.
+        Read a slice at a time, the next one while the present one is worked on.
     schedule : Schedule
     model : SliceModel
     intensity : IntensityRange, optional
@@ -78,28 +78,31 @@ def interpolate(
     intensity = intensity or estimate_range(volume, model.percentiles)
     total = evaluations(schedule, model.any_position)
     done = 0
-    real: dict[int, NDArray[Any]] = {}  # at the ends of the latest gap, each read once
-    images: dict[int, Image] = {}  # the same, scaled
     ordered = enumerate(schedule.slices)
-    for (before, after), gap in groupby(ordered, key=lambda item: (item[1].before, item[1].after)):
-        ends = (before, after)
-        real = {z: real[z] if z in real else np.asarray(volume[z]) for z in ends}
-        if before == after:
-            for index, _ in gap:
-                yield Finished(index, real[before], synthetic=False)
-            continue
-        # an array object stays the same from gap to gap: models know slices by it
-        images = {z: images[z] if z in images else intensity.to_unit(real[z]) for z in ends}
-        known = {Fraction(0): images[before], Fraction(1): images[after]}
-        for index, wanted in gap:
-            for low, middle, high in halvings(wanted.fraction, model.any_position):
-                if middle in known:
-                    continue
-                work = model.between(known[low], known[high], (middle - low) / (high - low))
-                known[middle] = yield from _steps(work, index, done, total)
-                done += 1
-            image = intensity.from_unit(known[wanted.fraction], volume.dtype)
-            yield Finished(index, image, synthetic=True)
+    gaps = [
+        (ends, list(wanted))
+        for ends, wanted in groupby(ordered, key=lambda item: (item[1].before, item[1].after))
+    ]
+    with reading_ahead(volume, intensity) as slices:
+        for i, (ends, gap) in enumerate(gaps):
+            following = gaps[i + 1][0] if i + 1 < len(gaps) else ()
+            read = slices.want(ends, following)
+            before, after = (read[z] for z in ends)
+            if before is after:
+                for index, _ in gap:
+                    yield Finished(index, before.real, synthetic=False)
+                continue
+            # an array object stays the same from gap to gap: models know slices by it
+            known = {Fraction(0): before.scaled, Fraction(1): after.scaled}
+            for index, wanted in gap:
+                for low, middle, high in halvings(wanted.fraction, model.any_position):
+                    if middle in known:
+                        continue
+                    work = model.between(known[low], known[high], (middle - low) / (high - low))
+                    known[middle] = yield from _steps(work, index, done, total)
+                    done += 1
+                image = intensity.from_unit(known[wanted.fraction], volume.dtype)
+                yield Finished(index, image, synthetic=True)
 
 
 def _steps(

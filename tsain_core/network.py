@@ -177,10 +177,9 @@ class AdaptiveSampling(nn.Module):
 
     def forward(self, x: Tensor, guide: Tensor, keep: Keep | None = None) -> Tensor:
         """Sample `x` (N, C, H, W) where features `guide` of the same shape say."""
-        if keep is None and not torch.is_grad_enabled():
-            fused = sample_fused(x, guide, self.offset_conv, self.deform, self.groups)
-            if fused is not None:
-                return fused
+        fused = sample_fused(x, guide, self.offset_conv, self.deform) if keep is None else None
+        if fused is not None:
+            return fused
         # Offsets in bfloat16 would be off by 1/8 of a pixel at 20 pixels, so not under autocast.
         dtype = torch.promote_types(guide.dtype, torch.float32)
         with autocast_off(guide.device):
@@ -189,13 +188,8 @@ class AdaptiveSampling(nn.Module):
         mask = torch.sigmoid(parameters[:, 18 * self.groups :])
         if keep is not None:
             n, _, h, w = offset.shape
-            keep(
-                SamplingPoints(
-                    offset.reshape(n, self.groups, 9, 2, h, w),
-                    mask.reshape(n, self.groups, 9, h, w),
-                    self.stride,
-                )
-            )
+            by_tap = offset.reshape(n, self.groups, 9, 2, h, w)
+            keep(SamplingPoints(by_tap, mask.reshape(n, self.groups, 9, h, w), self.stride))
         out: Tensor = self.deform(x, offset, mask)
         return out
 

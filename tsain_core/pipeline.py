@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +14,9 @@ from .intensity import IntensityRange, estimate_range
 from .interpolate import Finished, Step, interpolate
 from .models import SliceModel
 from .schedule import Schedule
-from .volumes import Volume, create_volume
+from .volumes import Volume, VolumeWriter, create_volume
+
+_UNWRITTEN = 2  # slices of a result that may wait for the disk
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def interpolate_to_file(
     intensity: IntensityRange | None = None,
     *,
     overwrite: bool = False,
-) -> Iterator[Begun | Step | Finished]:
+) -> Generator[Begun | Step | Finished, None, None]:
     """Compute a schedule and write it, slice by slice.
 
     The result appears under `path` when it is complete. Closing the generator, an error, or a
@@ -112,7 +116,33 @@ def interpolate_to_file(
         source=volume.source,
     ) as writer:
         yield Begun(writer.partial)
-        for event in interpolate(volume, schedule, model, intensity):
-            if isinstance(event, Finished):
-                writer.write(event.index, event.image)
+        events = interpolate(volume, schedule, model, intensity)
+        with ThreadPoolExecutor(1, thread_name_prefix="tsain-write") as thread:
+            yield from _written(events, writer, thread)
+
+
+def _written(
+    events: Iterator[Step | Finished], writer: VolumeWriter, thread: ThreadPoolExecutor
+) -> Iterator[Step | Finished]:
+    """The same events; a slice is `Finished` when it is written, while the next is computed."""
+    waiting: deque[tuple[Future[None], Finished]] = deque()
+
+    def written(most: int) -> Iterator[Finished]:
+        while waiting and (len(waiting) > most or waiting[0][0].done()):
+            job, event = waiting.popleft()
+            job.result()
             yield event
+
+    try:
+        for event in events:
+            if isinstance(event, Finished):
+                waiting.append((thread.submit(writer.write, event.index, event.image), event))
+                yield from written(_UNWRITTEN)
+            else:
+                yield from written(_UNWRITTEN)
+                yield event
+        yield from written(0)
+    except BaseException:
+        for job, _ in waiting:  # nothing more is to be written to a result that is given up
+            job.cancel()
+        raise

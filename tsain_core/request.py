@@ -110,6 +110,8 @@ def as_command(
         value = getattr(settings, option)
         if value != getattr(defaults, option):
             words += [f"--{option}", str(value)]
+    if settings.compile:
+        words.append("--compile")
     if overwrite:
         words.append("--overwrite")
     return shlex.join(words)

@@ -1,5 +1,5 @@
 """The `tsain` command: one file a subcommand, each with `EXAMPLES`, `add_options` and `run`."""
 
-from .main import main
+from .main import command, main
 
-__all__ = ["main"]
+__all__ = ["command", "main"]

@@ -100,8 +100,13 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="pixels read around a tile; default: as far as the network looks",
     )
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the network first: slow to start, faster for long runs on CUDA cards",
+    )
 
 
 def inference_settings(args: argparse.Namespace) -> InferenceSettings:
     """How a network is run, from the options."""
-    return InferenceSettings(args.device, args.precision, args.tile, args.halo)
+    return InferenceSettings(args.device, args.precision, args.tile, args.halo, args.compile)

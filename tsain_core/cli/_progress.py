@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 
 from tqdm import tqdm
 
@@ -21,9 +22,11 @@ def progress_bar(total: int | None = None) -> tqdm:  # type: ignore[type-arg]
     )
 
 
-def with_progress(events: Iterator[Begun | Step | Finished], total: int) -> Iterator[Finished]:
+def with_progress(
+    events: Generator[Begun | Step | Finished, None, None], total: int
+) -> Iterator[Finished]:
     """Draw progress while passing on finished slices."""
-    with progress_bar(total) as bar:
+    with closing(events), progress_bar(total) as bar:
         for event in events:
             if isinstance(event, Step):
                 bar.update(event.done - bar.n)

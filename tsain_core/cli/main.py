@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from types import FrameType
+from typing import NoReturn
 
 from .. import __version__
 from ..errors import TsainError
@@ -60,6 +62,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output, say `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def command() -> NoReturn:
+    """The `tsain` command: `main` on the arguments of the process, then its end.
+
+    After Ctrl-C nothing is waited for: the signal may have come while a thread was being started,
+    of which Python then does not know that it is to be stopped.
+    """
+    code = main()
+    if code == INTERRUPTED:
+        gc.collect()  # closes what is still open, which takes half-written results away
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

@@ -5,7 +5,6 @@
 """
 
 from ._fused import sample_fused
-
 from .deform_conv import Backend, DeformConv2d, choose_backend, deform_conv2d
 
 __all__ = ["Backend", "DeformConv2d", "choose_backend", "deform_conv2d", "sample_fused"]

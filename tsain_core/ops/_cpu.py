@@ -21,7 +21,8 @@ from ._geometry import Geometry
 
 Array = NDArray[Any]
 
-_BAND_BYTES = 8 << 20
+_BAND_BYTES = 16 << 20
+_LARGE = 2**31  # elements of an image from which 32-bit indices do not suffice
 _SMALLEST_SHARE = 256  # output pixels below which a second thread does not pay
 
 
@@ -102,6 +103,13 @@ def _product(columns: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
     return out.permute(0, 2, 3, 1).reshape(rows, -1)
 
 
+def _matrix(weight: Tensor, groups: int, dtype: torch.dtype) -> Tensor:
+    """(C_out, C, kh, kw) -> (C * taps, C_out), its rows in the order of the columns."""
+    c_out, c = weight.shape[:2]
+    split = weight.detach().to(dtype).reshape(c_out, groups, c // groups, -1)
+    return split.permute(1, 3, 2, 0).reshape(-1, c_out)
+
+
 def _forward(
     input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None, geo: Geometry
 ) -> Tensor:
@@ -110,15 +118,15 @@ def _forward(
     (o, o_steps), (m, m_steps) = _spread(offset, dtype), _spread(mask, dtype)
     n, h, w, c = x.shape
     c_out = weight.shape[0]
-    matrix = weight.detach().to(dtype).permute(2, 3, 1, 0).reshape(-1, c_out)  # (taps * C, C_out)
+    matrix = _matrix(weight, geo.groups, dtype)
     bias = None if bias is None else bias.detach().to(dtype)
     pixels, row = geo.out[0] * geo.out[1], geo.taps * c
     out = torch.empty(n, pixels, c_out, dtype=dtype)
     bands = list(_bands(pixels, row * x.element_size()))
     columns = torch.empty(bands[0][1], row, dtype=dtype)
     buffers = (columns.numpy(),)
-    kernel = gather_kernel(c // geo.groups)
-    steps = (*o_steps, *m_steps), *_steps(geo, h, w, c)
+    kernel = gather_kernel(c // geo.groups, h * w * c >= _LARGE)
+    steps = (0, *o_steps, *m_steps), *_steps(geo, h, w, c)
     nothing = [()] * _workers(bands[0][1])  # besides the columns
     for i in range(n):
         inputs = x[i].view(-1).numpy(), o[i], m[i]
@@ -126,6 +134,50 @@ def _forward(
             _share(kernel, first, last, inputs, buffers, nothing, steps)
             out[i, first:last] = _product(columns[: last - first], matrix, bias)
     return out.view(n, *geo.out, c_out).permute(0, 3, 1, 2).to(input.dtype)
+
+
+def adaptive_sampling(
+    x: Tensor,
+    guide: Tensor,
+    offset_weight: Tensor,
+    offset_bias: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    groups: int,
+) -> Tensor:
+    """Sample `x` (N, C, H, W) where a 3 x 3 convolution of `guide` says; no gradients.
+
+    Like `tsain_core.ops.sample_fused`. The offsets of a band are sampled while they are in the
+    cache, and never stored as a whole: for an image they are several times larger than `x`.
+    """
+    last = _channels_last(x, torch.float32)
+    n, h, w, c = last.shape
+    c_out = weight.shape[0]
+    matrix = _matrix(weight, groups, torch.float32)
+    offset_weight = offset_weight.detach().contiguous(memory_format=torch.channels_last)
+    geo = Geometry((3, 3), (1, 1), (1, 1), (1, 1), (h, w), groups)
+    kernel, steps = gather_kernel(c // groups, h * w * c >= _LARGE), _steps(geo, h, w, c)
+    out = torch.empty(n, h * w, c_out)
+    rows = min(h, max(1, _BAND_BYTES // (4 * 9 * c * w)))
+    columns = torch.empty(rows * w, 9 * c)
+    buffers, nothing = (columns.numpy(),), [()] * _workers(rows * w)
+    for i in range(n):
+        image = last[i].view(-1).numpy()
+        for top in range(0, h, rows):
+            bottom = min(top + rows, h)
+            band = guide[i : i + 1, :, max(0, top - 1) : bottom + 1].detach().float()
+            if top == 0 or bottom == h:
+                band = F.pad(band, (0, 0, int(top == 0), int(bottom == h)))
+            points = F.conv2d(band, offset_weight, offset_bias.detach(), padding=(0, 1))
+            mask = points[:, 18 * groups :].sigmoid_()
+            (o, o_steps), (m, m_steps) = (
+                _spread(t, torch.float32) for t in (points[:, : 18 * groups], mask)
+            )
+            where = (top, *o_steps, *m_steps), *steps
+            _share(kernel, top * w, bottom * w, (image, o[0], m[0]), buffers, nothing, where)
+            product = _product(columns[: (bottom - top) * w], matrix, bias.detach())
+            out[i, top * w : bottom * w] = product
+    return out.view(n, h, w, c_out).permute(0, 3, 1, 2).to(x.dtype)
 
 
 @torch.library.custom_op("tsain::deform_conv2d_cpu", mutates_args=(), device_types="cpu")
@@ -146,7 +198,7 @@ def deform_conv2d_cpu_backward(
     x, o, m, d = (_channels_last(t, dtype) for t in (input, offset, mask, grad))
     n, h, w, c = x.shape
     c_out = weight.shape[0]
-    matrix = weight.detach().to(dtype).permute(2, 3, 1, 0).reshape(-1, c_out)
+    matrix = _matrix(weight, geo.groups, dtype)
     pixels, row = geo.out[0] * geo.out[1], geo.taps * c
     d = d.view(n, pixels, c_out)
     grad_o, grad_m, grad_matrix = torch.empty_like(o), torch.empty_like(m), torch.zeros_like(matrix)
@@ -167,7 +219,8 @@ def deform_conv2d_cpu_backward(
             _share(kernel, first, last, inputs, buffers, outputs, steps)
             grad_matrix.addmm_(columns[: last - first].t(), band)
         torch.sum(copies, 0, out=grad_x[i])
-    grad_w = grad_matrix.view(*geo.kernel, c, c_out).permute(3, 2, 0, 1)
+    grad_w = grad_matrix.view(geo.groups, geo.taps, -1, c_out).permute(3, 0, 2, 1)
+    grad_w = grad_w.reshape(weight.shape)
     return (
         grad_x.view(n, h, w, c).permute(0, 3, 1, 2).to(input.dtype),
         grad_o.permute(0, 3, 1, 2).to(offset.dtype),

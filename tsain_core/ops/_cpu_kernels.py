@@ -1,7 +1,8 @@
 """Numba kernels of the CPU path: gather a row of columns, and its backward pass.
 
-A *column* row holds what one output pixel multiplies with the weights: taps x channels, tap-major,
-`columns[p, k * C + c]`. Everything is channels-last, so a sampling point reads the neighbouring
+A *column* row holds what one output pixel multiplies with the weights, point by point in the order
+of the modulation mask: `columns[p, (g * taps + k) * Cg + c]` is channel c of group g at tap k.
+Everything is channels-last, so a sampling point reads the neighbouring
 channels of its offset group at once; their number is a compile-time constant of each kernel.
 
 Kernels release the GIL and touch only the pixels `[first, last)` they are given, so any thread pool
@@ -52,62 +53,74 @@ def _corners(y0, x0, height, width, channels, start):  # type: ignore[no-untyped
     )
 
 
+@numba.njit(inline="always")
+def _fetch(  # type: ignore[no-untyped-def]  # numba
+    rows, source, at, pixels, channels, pixel_step, channel_step
+):
+    """Values of a few neighbouring output pixels -> rows (pixels, channels), from any layout."""
+    if channel_step == 1:
+        for q in range(pixels):
+            row = at + q * pixel_step
+            for channel in range(channels):
+                rows[q, channel] = source[row + channel]
+    else:
+        for channel in range(channels):
+            plane = at + channel * channel_step
+            for q in range(pixels):
+                rows[q, channel] = source[plane + q * pixel_step]
+
+
 @cache
-def gather_kernel(group_channels: int) -> Kernel:
+def gather_kernel(group_channels: int, large: bool = False) -> Kernel:
     """Kernel that fills columns for offset groups of `group_channels` channels.
 
-    Two passes over a few pixels at a time: the geometry of all their sampling points in loops that
-    the compiler turns into vector instructions, then the blending, a vector a point. Points are in
-    the order of the columns: all groups of the first tap, then of the second.
+    `large` is for images of 2**31 elements and more. `layout` says where offset and mask lie: the
+    output row of their first element, then the steps from row to row, pixel and channel. There are
+    two passes over each pixel: the geometry of all its sampling points in a loop that the compiler
+    turns into vector instructions, then the blending, a vector a point.
     """
     cg = group_channels
+    index = np.int64 if large else np.int32
 
     def gather(  # type: ignore[no-untyped-def]  # numba
         x, offset, mask, columns, first, last, layout, kernel, stride, padding, dilation, size
     ):
         height, width, channels, out_width = size
-        offset_row, offset_pixel, offset_channel, mask_row, mask_pixel, mask_channel = layout
-        groups, taps = channels // cg, kernel[0] * kernel[1]
-        points = groups * taps
+        origin, offset_row, offset_pixel, offset_channel, mask_row, mask_pixel, mask_channel = (
+            layout
+        )
+        taps = kernel[0] * kernel[1]
+        points = channels // cg * taps
         kind = x.dtype.type
         zero, one = kind(0), kind(1)
         end_y, end_x, last_y, last_x = kind(height), kind(width), kind(height - 1), kind(width - 1)
-        nil, unit, wide = np.int32(0), np.int32(1), np.int32(width)
-        south, right_most = np.int32(height - 1), np.int32(width - 1)
-        # what is fetched for some pixels, and where it lies from the first channel on
-        dy, dx = np.empty((_AT_ONCE, points), x.dtype), np.empty((_AT_ONCE, points), x.dtype)
+        nil, line, pixel = index(0), index(width * channels), index(channels)
+        south, east_most = index(height - 1), index(width - 1)
+        # what is fetched for some pixels
+        shifts = np.empty((_AT_ONCE, 2 * points), x.dtype)
         masks = np.empty((_AT_ONCE, points), x.dtype)
-        to_offset, to_mask = np.empty(points, np.int64), np.empty(points, np.int64)
         # the place of each tap, the first channel of each group, and the geometry of one pixel
         tap_y, tap_x = np.empty(points, x.dtype), np.empty(points, x.dtype)
-        starts = np.empty(points, np.int64)
+        starts = np.empty(points, index)
         weights = np.empty((4, points), x.dtype)
-        corners = np.empty((4, points), np.int64)
+        corners = np.empty((4, points), index)
         for e in range(points):
-            k, g = e // groups, e % groups
-            tap_y[e] = k // kernel[1] * dilation[0] - padding[0]
-            tap_x[e] = k % kernel[1] * dilation[1] - padding[1]
-            starts[e] = g * cg
-            to_offset[e] = 2 * (g * taps + k) * offset_channel
-            to_mask[e] = (g * taps + k) * mask_channel
+            tap_y[e] = e % taps // kernel[1] * dilation[0] - padding[0]
+            tap_x[e] = e % taps % kernel[1] * dilation[1] - padding[1]
+            starts[e] = e // taps * cg
         p = first
         while p < last:
             oy, ox = p // out_width, p % out_width
             count = min(_AT_ONCE, last - p, out_width - ox)  # of one line of the image
-            offset_at = oy * offset_row + ox * offset_pixel
-            mask_at = oy * mask_row + ox * mask_pixel
-            for e in range(points):
-                at = offset_at + to_offset[e]
-                for q in range(count):
-                    dy[q, e] = offset[at + q * offset_pixel]
-                    dx[q, e] = offset[at + q * offset_pixel + offset_channel]
-                at = mask_at + to_mask[e]
-                for q in range(count):
-                    masks[q, e] = mask[at + q * mask_pixel]
+            at = (oy - origin) * offset_row + ox * offset_pixel
+            _fetch(shifts, offset, at, count, 2 * points, offset_pixel, offset_channel)
+            at = (oy - origin) * mask_row + ox * mask_pixel
+            _fetch(masks, mask, at, count, points, mask_pixel, mask_channel)
             for q in range(count):
                 base_y, base_x = kind(oy * stride[0]), kind((ox + q) * stride[1])
                 for e in range(points):
-                    y, xx = base_y + tap_y[e] + dy[q, e], base_x + tap_x[e] + dx[q, e]
+                    y = base_y + tap_y[e] + shifts[q, 2 * e]
+                    xx = base_x + tap_x[e] + shifts[q, 2 * e + 1]
                     # false for not-a-number as well
                     inside = (y > -one) & (y < end_y) & (xx > -one) & (xx < end_x)
                     y = y if inside else zero
@@ -115,22 +128,27 @@ def gather_kernel(group_channels: int) -> Kernel:
                     m = masks[q, e] if inside else zero
                     fy, fx = np.floor(y), np.floor(xx)
                     ly, lx = y - fy, xx - fx
-                    y0, x0 = np.int32(fy), np.int32(fx)
                     top = m * (one - ly) if fy >= zero else zero
                     bottom = m * ly if fy < last_y else zero
                     left = one - lx if fx >= zero else zero
                     right = lx if fx < last_x else zero
                     weights[0, e], weights[1, e] = top * left, top * right
                     weights[2, e], weights[3, e] = bottom * left, bottom * right
-                    above, below = max(y0, nil) * wide, min(y0 + unit, south) * wide
-                    west, east = max(x0, nil), min(x0 + unit, right_most)
-                    corners[0, e] = np.int64(above + west) * channels + starts[e]
-                    corners[1, e] = np.int64(above + east) * channels + starts[e]
-                    corners[2, e] = np.int64(below + west) * channels + starts[e]
-                    corners[3, e] = np.int64(below + east) * channels + starts[e]
+                    y0, x0 = index(fy), index(fx)
+                    north = max(y0, nil) * line + starts[e]
+                    below = min(index(y0 + index(1)), south) * line + starts[e]
+                    west = max(x0, nil) * pixel
+                    east = min(index(x0 + index(1)), east_most) * pixel
+                    corners[0, e], corners[1, e] = north + west, north + east
+                    corners[2, e], corners[3, e] = below + west, below + east
                 to = (p + q - first) * points * cg
                 for e in range(points):
-                    at_corners = corners[0, e], corners[1, e], corners[2, e], corners[3, e]
+                    at_corners = (
+                        np.int64(corners[0, e]),
+                        np.int64(corners[1, e]),
+                        np.int64(corners[2, e]),
+                        np.int64(corners[3, e]),
+                    )
                     scales = weights[0, e], weights[1, e], weights[2, e], weights[3, e]
                     blend_vector(columns, to + e * cg, x, at_corners, scales, cg)
             p += count
@@ -168,7 +186,7 @@ def scatter_kernel(group_channels: int) -> Kernel:
         zero, one = x.dtype.type(0), x.dtype.type(1)
         for p in range(first, last):
             oy, ox = p // out_width, p % out_width
-            to = (p - first) * kernel[0] * kernel[1] * channels
+            row = (p - first) * kernel[0] * kernel[1] * channels
             for i in range(kernel[0]):
                 tap_y = x.dtype.type(oy * stride[0] - padding[0] + i * dilation[0])
                 for j in range(kernel[1]):
@@ -176,6 +194,7 @@ def scatter_kernel(group_channels: int) -> Kernel:
                     at = i * kernel[1] + j - kernel[0] * kernel[1]
                     for start in range(0, channels, cg):
                         at += kernel[0] * kernel[1]
+                        to = row + at * cg
                         y = tap_y + offset[oy, ox, 2 * at]
                         xx = tap_x + offset[oy, ox, 2 * at + 1]
                         # at -1 itself the value is 0, but the slope is that of moving inwards
@@ -184,7 +203,6 @@ def scatter_kernel(group_channels: int) -> Kernel:
                             grad_offset[oy, ox, 2 * at] = zero
                             grad_offset[oy, ox, 2 * at + 1] = zero
                             grad_mask[oy, ox, at] = zero
-                            to += cg
                             continue
                         y0, x0 = int(floor(y)), int(floor(xx))
                         ly, lx = y - x.dtype.type(y0), xx - x.dtype.type(x0)
@@ -214,6 +232,5 @@ def scatter_kernel(group_channels: int) -> Kernel:
                         )
                         grad_offset[oy, ox, 2 * at] = m * (hx * (s10 - s00) + lx * (s11 - s01))
                         grad_offset[oy, ox, 2 * at + 1] = m * (hy * (s01 - s00) + ly * (s11 - s10))
-                        to += cg
 
     return _compiled(scatter)

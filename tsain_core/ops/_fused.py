@@ -6,14 +6,17 @@ are timed where this kind of layer first runs (`pays`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import _triton
+from . import _cpu, _triton
+from ._autocast import autocast_off
 from ._geometry import Geometry
 from ._tuning import Launch, chosen, fastest
-from .deform_conv import DeformConv2d
+from .deform_conv import DeformConv2d, choose_backend
 
 _LAUNCHES = [
     Launch(64, warps=4, stages=2),
@@ -142,16 +145,21 @@ def separately(
 
 
 def sample_fused(
-    x: Tensor, guide: Tensor, offset_conv: nn.Conv2d, deform: DeformConv2d, groups: int
+    x: Tensor, guide: Tensor, offset_conv: nn.Conv2d, deform: DeformConv2d
 ) -> Tensor | None:
     """`x` (N, C, H, W) sampled where the offset convolution of `guide` says, without gradients.
 
-    None where the fused kernel cannot run or was found to be slower.
+    None where gradients are wanted, no fused path runs, or it was found to be slower.
     """
-    if offset_conv.bias is None or deform.bias is None or not fits(x, guide, groups):
+    if torch.is_grad_enabled() or offset_conv.bias is None or deform.bias is None:
         return None
+    groups = offset_conv.out_channels // 27
     operands = (x, guide, offset_conv.weight, offset_conv.bias, deform.weight, deform.bias)
-    if not pays(operands, groups):
+    backend = choose_backend(x.device)
+    if backend == "cpu" and torch.is_inference_mode_enabled() and x.dtype != torch.float64:
+        with autocast_off(x.device):
+            return _cpu.adaptive_sampling(*operands, groups)
+    if backend != "triton" or not fits(x, guide, groups) or not pays(operands, groups):
         return None
     out: Tensor = adaptive_sampling(*operands, groups)
     return out
@@ -166,5 +174,5 @@ def pays(operands: tuple[Tensor, ...], groups: int) -> bool:
     key = ("fuse", x.device, x.dtype, x.shape[1], weight.shape[0], groups)
     if torch.compiler.is_compiling():
         return chosen(key) is adaptive_sampling
-    ways = [separately, adaptive_sampling]
+    ways: list[Callable[..., Tensor]] = [separately, adaptive_sampling]
     return fastest(key, ways, lambda way: way(*operands, groups), x.device) is adaptive_sampling

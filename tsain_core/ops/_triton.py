@@ -222,9 +222,7 @@ def _fixed_point_scale(g: Tensor, mask: Tensor, weights: Tensor, pixels: int) ->
     return (_FIXED_POINT / torch.where(most > 0, most, torch.ones_like(most))).reshape(1)
 
 
-def _weight_gradient(
-    g: Tensor, x: Tensor, offset: Tensor, mask: Tensor, geo: Geometry
-) -> Tensor:
+def _weight_gradient(g: Tensor, x: Tensor, offset: Tensor, mask: Tensor, geo: Geometry) -> Tensor:
     """(C_out, C, kh, kw) in float32; the same for the same operands."""
     n, h, w, c = x.shape
     c_out, pixels = g.shape[3], geo.out[0] * geo.out[1]

@@ -25,7 +25,11 @@ Kernel = Any
 
 
 @triton.jit
-def _tap_origin(oy, ox, k, KW: tl.constexpr, SH: tl.constexpr, SW: tl.constexpr, PH: tl.constexpr, PW: tl.constexpr, DH: tl.constexpr, DW: tl.constexpr):  # fmt: skip
+def _tap_origin(
+    oy, ox, k, KW: tl.constexpr,
+    SH: tl.constexpr, SW: tl.constexpr, PH: tl.constexpr, PW: tl.constexpr,
+    DH: tl.constexpr, DW: tl.constexpr,
+):  # fmt: skip
     """Where tap k of output pixels (oy, ox) lies without its offset."""
     return oy * SH - PH + (k // KW) * DH, ox * SW - PW + (k % KW) * DW
 
@@ -85,7 +89,9 @@ def _points(offset, mask, at_o, at_m, group, k, needed, so_c, sm_c, TAPS: tl.con
 
 
 @triton.jit
-def _block_channels(g0, c0, CG: tl.constexpr, GROUPS: tl.constexpr, BG: tl.constexpr, BC: tl.constexpr):  # fmt: skip
+def _block_channels(
+    g0, c0, CG: tl.constexpr, GROUPS: tl.constexpr, BG: tl.constexpr, BC: tl.constexpr
+):  # fmt: skip
     """Groups, channels as (BG, BC) with their validity, and the same channels as one row."""
     group = g0 + tl.arange(0, BG)
     inner = c0 + tl.arange(0, BC)
@@ -142,7 +148,10 @@ def forward_kernel(
 
 
 @triton.jit
-def _add(grad_x, y, x, there, channel, there_c, width, value, scale, C: tl.constexpr, FIXED: tl.constexpr):  # fmt: skip
+def _add(
+    grad_x, y, x, there, channel, there_c, width, value, scale,
+    C: tl.constexpr, FIXED: tl.constexpr,
+):  # fmt: skip
     """Add to one corner's channels in the input's gradient."""
     at = (y * width + x) * C
     pointer = grad_x + (at[:, :, None] + channel[None, :, :])
@@ -217,16 +226,19 @@ def backward_kernel(
                 vb = columns * (m * hy * lx)[:, :, None]
                 vc = columns * (m * ly * hx)[:, :, None]
                 vd = columns * (m * ly * lx)[:, :, None]
+                y1, x1 = y0 + 1, x0 + 1
                 _add(grad_image, y0, x0, top & left, channel, there, width, va, scale, C, FIXED)
-                _add(grad_image, y0, x0 + 1, top & right, channel, there, width, vb, scale, C, FIXED)
-                _add(grad_image, y0 + 1, x0, bottom & left, channel, there, width, vc, scale, C, FIXED)
-                _add(grad_image, y0 + 1, x0 + 1, bottom & right, channel, there, width, vd, scale, C, FIXED)  # fmt: skip
+                _add(grad_image, y0, x1, top & right, channel, there, width, vb, scale, C, FIXED)
+                _add(grad_image, y1, x0, bottom & left, channel, there, width, vc, scale, C, FIXED)
+                _add(grad_image, y1, x1, bottom & right, channel, there, width, vd, scale, C, FIXED)
             # corners outside the image were read as zero, so they add nothing
             point = at_points[:, None] + (group * TAPS + k)[None, :]
             value = hy * (hx * sa + lx * sb) + ly * (hx * sc + lx * sd)
             tl.store(grad_mask + point, value, mask=needed)
             tl.store(grad_offset + 2 * point, m * (hx * (sc - sa) + lx * (sd - sb)), mask=needed)
-            tl.store(grad_offset + 2 * point + 1, m * (hy * (sb - sa) + ly * (sd - sc)), mask=needed)
+            tl.store(
+                grad_offset + 2 * point + 1, m * (hy * (sb - sa) + ly * (sd - sc)), mask=needed
+            )
 
 
 @triton.jit
