@@ -1,7 +1,8 @@
 """The deformable convolution against torchvision's, in one run: times, error, memory.
 
     python benchmarks/deform_conv.py
-    python benchmarks/deform_conv.py --device cuda --sizes 128 256 512 1024 --dtypes fp32 bf16 --rounds 50
+    python benchmarks/deform_conv.py --device cuda --sizes 128 256 512 1024 \\
+        --dtypes fp32 bf16 --rounds 50
 
 torchvision has no bfloat16: there it runs as it does under autocast, in float32. Errors are against
 a float64 reference on the same (rounded) features, relative to the largest value; memory is what

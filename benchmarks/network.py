@@ -144,7 +144,10 @@ def main() -> None:
         result = json.loads(done.stdout.splitlines()[-1])
         first = first or result["ms"]
         print_row(
-            WAYS[way], f"{result['ms']:.1f}", f"{first / result['ms']:.2f} x", f"{result['mib']:.0f}"
+            WAYS[way],
+            f"{result['ms']:.1f}",
+            f"{first / result['ms']:.2f} x",
+            f"{result['mib']:.0f}",
         )
     settings = PRESETS[args.preset]
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):

@@ -107,7 +107,9 @@ def main() -> None:
             done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
             found.append(json.loads(done.stdout.splitlines()[-1]))
     print(f"{args.model}, factor 2, uint8 OME-Zarr; {hardware(torch.device(args.device))}")
-    print_head("slices", "size", "slices/s", "waiting", "ns a voxel", "against the first", "peak MiB")
+    print_head(
+        "slices", "size", "slices/s", "waiting", "ns a voxel", "against the first", "peak MiB"
+    )
     first: dict[bool, float] = {}
     for i, ((length, size), found) in enumerate(results.items()):
         cost = statistics.median(1e9 * f["seconds"] / (f["slices"] * size**2) for f in found)

@@ -254,3 +254,27 @@ def test_it_gives_up_when_nothing_helps() -> None:
     with pytest.raises(TsainError, match="lower learning rate"):
         for _ in t.run():
             explode(t)
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_checkpointing_changes_memory_alone(bf16: bool) -> None:
+    """The same losses and weights, from a fraction of the kept activations."""
+    settings = replace(SETTINGS, bf16=bf16)
+    plain, saving = trainer(settings), trainer(replace(settings, checkpointing=True))
+    kept = []
+    for one in (plain, saving):
+        sizes: list[int] = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda t, sizes=sizes: (sizes.append(t.nbytes), t)[1],  # type: ignore[misc]
+            lambda t: t,
+        ):
+            before, _, after = one.sampler.batch_at(0)
+            one.network(before, after)
+        kept.append(sum(sizes))
+    assert kept[1] < 0.5 * kept[0]
+    for a, b in zip(plain.run(), saving.run(), strict=True):
+        assert a.loss == pytest.approx(b.loss, rel=1e-5)
+        assert a.offsets == b.offsets or a.offsets.mean == pytest.approx(b.offsets.mean, rel=1e-3)  # type: ignore[union-attr]
+    torch.testing.assert_close(
+        weights(saving.network), weights(plain.network), rtol=1e-3, atol=1e-5
+    )

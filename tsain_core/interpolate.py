@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
@@ -10,6 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from ._memory import return_freed_memory
 from ._read_ahead import reading_ahead
 from .intensity import IntensityRange, estimate_range
 from .models import Image, SliceModel, TileDone
@@ -83,7 +85,7 @@ def interpolate(
         (ends, list(wanted))
         for ends, wanted in groupby(ordered, key=lambda item: (item[1].before, item[1].after))
     ]
-    with reading_ahead(volume, intensity) as slices:
+    with _memory_returned(), reading_ahead(volume, intensity) as slices:
         for i, (ends, gap) in enumerate(gaps):
             following = gaps[i + 1][0] if i + 1 < len(gaps) else ()
             read = slices.want(ends, following)
@@ -103,6 +105,15 @@ def interpolate(
                     done += 1
                 image = intensity.from_unit(known[wanted.fraction], volume.dtype)
                 yield Finished(index, image, synthetic=True)
+
+
+@contextmanager
+def _memory_returned() -> Iterator[None]:
+    """Give back what networks on CPU keep, when a run ends."""
+    try:
+        yield
+    finally:
+        return_freed_memory()
 
 
 def _steps(

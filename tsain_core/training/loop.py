@@ -14,8 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .._memory import keep_freed_memory
 from ..errors import TsainError, first_line
 from ..network import TSAIN, AdaptiveSampling, Sampling
+from .checkpointing import checkpoint_activations
 from .data import Triplet, TripletSampler
 from .guards import OffsetStatistics, offset_statistics, worst
 from .losses import total_loss
@@ -78,8 +80,12 @@ class Trainer:
         device: torch.device | str = "cpu",
     ) -> None:
         self.device = torch.device(device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.network = network.to(self.device).to(memory_format=torch.channels_last).train()
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
+        if settings.checkpointing:
+            checkpoint_activations(self.network)
         self.sampler, self.settings, self.held_out = sampler, settings, held_out
         self.optimizer = torch.optim.Adam(self._parameter_groups(), lr=settings.lr)
         self.step, self.seconds, self.recoveries = 0, 0.0, 0

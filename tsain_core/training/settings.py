@@ -33,6 +33,9 @@ class TrainingSettings:
         Steps between validations, between checks of the offsets, and between saved states.
     bf16 : bool
         Autocast convolutions to bfloat16. Offsets and sampling stay in float32.
+    checkpointing : bool
+        Keep only what goes into each block and compute the rest again for the gradient: a fraction
+        of the memory, about a third more time.
     seed : int
     loss : LossSettings
     """
@@ -50,6 +53,7 @@ class TrainingSettings:
     check_every: int = 20
     save_every: int = 100
     bf16: bool = False
+    checkpointing: bool = False
     seed: int = 0
     loss: LossSettings = field(default_factory=LossSettings)
 
