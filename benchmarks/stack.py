@@ -1,4 +1,4 @@
-"""A whole stack from file to file: slices a second, waiting for input and output, and how cost grows.
+"""A whole stack from file to file: slices a second, waiting for files, and how cost grows.
 
     python benchmarks/stack.py --model tsain-lite
     python benchmarks/stack.py --model tsain --device cuda --sizes 512 1024 2048 --lengths 8 64 512

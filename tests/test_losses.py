@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from skimage.metrics import structural_similarity
+from torchvision.models import vgg16
 
-from tsain_core.training.losses import LossSettings, ssim, total_loss
+from tsain_core.errors import TsainError
+from tsain_core.training.losses import LOSSES, LossSettings, ssim, total_loss
+from tsain_core.training.perceptual import VggFeatures
 
 RNG = np.random.default_rng(0)
 
@@ -49,3 +53,65 @@ def test_each_term_falls_towards_the_truth(term: str) -> None:
     same = truth.clone().requires_grad_()
     (slope,) = torch.autograd.grad(total_loss(same, truth, settings), same)
     assert slope.abs().max() < 1e-5
+
+
+@pytest.fixture(scope="module")
+def vgg_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """VGG16 as torchvision saves it, with random weights and without its classifier."""
+    torch.manual_seed(0)
+    state = {f"features.{k}": v for k, v in vgg16().features.state_dict().items()}
+    path = tmp_path_factory.mktemp("vgg") / "vgg16.pth"
+    torch.save(state, path)
+    return path
+
+
+@pytest.mark.parametrize("normalise", [False, True])
+def test_features_are_the_activations_named_in_the_paper(vgg_file: Path, normalise: bool) -> None:
+    image = torch.rand(2, 1, 32, 32)
+    x = image.repeat(1, 3, 1, 1)
+    if normalise:
+        mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        x = (x - mean.view(1, 3, 1, 1)) / deviation.view(1, 3, 1, 1)
+    model = vgg16()
+    model.features.load_state_dict(
+        {k.removeprefix("features."): v for k, v in torch.load(vgg_file).items()}
+    )
+    got = VggFeatures(vgg_file, normalise)(image)
+    assert [f.shape[1] for f in got] == [64, 128, 256, 512]
+    for features, last in zip(got, (3, 8, 15, 22), strict=True):
+        assert isinstance(model.features[last], torch.nn.ReLU)
+        torch.testing.assert_close(features, model.features[: last + 1](x))
+
+
+def test_perceptual_and_style_terms(vgg_file: Path) -> None:
+    """As the authors' code has them: squared errors of activations and of Gram matrices."""
+    vgg = VggFeatures(vgg_file)
+    a, b = torch.rand(2, 1, 1, 32, 32)
+    paper = replace(LOSSES["paper"], vgg=str(vgg_file))
+    perceptual, style = 0.0, 0.0
+    for x, y in zip(vgg(a), vgg(b), strict=True):
+        perceptual += float((x - y).square().mean())
+        c, pixels = x.shape[1], x.shape[2] * x.shape[3]
+        p, q = (f[0].reshape(c, pixels) for f in (x, y))
+        style += float(((p @ p.T - q @ q.T) / (c * pixels)).square().mean())
+    want = float((a - b).square().mean()) + perceptual + 1e6 * style
+    assert style > 0
+    assert total_loss(a, b, paper, vgg).item() == pytest.approx(want, rel=1e-4)
+    a.requires_grad_()
+    total_loss(a, b, paper, vgg).backward()
+    assert a.grad is not None
+    assert a.grad.abs().max() > 0
+    assert all(p.grad is None for p in vgg.parameters())
+    with pytest.raises(ValueError, match="pass vgg"):
+        total_loss(a, b, paper)
+
+
+@pytest.mark.parametrize("content", [None, b"nonsense", {"features.0.weight": torch.zeros(1)}])
+def test_without_vgg_the_choice_is_clear(content: object, tmp_path: Path) -> None:
+    path = tmp_path / "vgg.pth"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, path)
+    with pytest.raises(TsainError, match="vgg16-397923af.pth"):
+        VggFeatures(path)

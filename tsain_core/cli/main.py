@@ -26,6 +26,7 @@ _COMMANDS = {
     "models": "list the models",
     "convert": "turn a checkpoint of the authors' code into ours",
     "train": "train a network by a recipe",
+    "finetune": "tune a network to a stack",
     "evaluate": "score models on a stack by leaving slices out",
 }
 

@@ -20,7 +20,7 @@ def checkpoint_activations(network: TSAIN) -> None:
     """
     for module in network.modules():
         if isinstance(module, ResidualBlock | PyramidLevel | RSAB | Alignment):
-            module.forward = _checkpointed(module.forward)  # type: ignore[method-assign]
+            module.forward = _checkpointed(module.forward)  # type: ignore[method-assign,assignment]
 
 
 def _checkpointed(forward: Forward) -> Forward:

@@ -7,7 +7,7 @@ training and validation share no pixel.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,9 @@ from torch import Tensor
 from ..errors import TsainError
 from ..intensity import IntensityRange
 from .augment import Augmentation, augment
+from .preparation import Screening, Triplet, align_triplet
 
-Triplet = NDArray[np.float32]  # (3, y, x)
+_TRIES = 20  # triplets drawn in the place of rejected ones
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class TripletSource:
     weight : float
         Share of the batches, relative to the other sources.
     augmentation : Augmentation
+    screening : Screening or None
+        What makes a drawn triplet be replaced by another, and whether triplets are aligned.
     """
 
     array: NDArray[Any]
@@ -45,6 +48,7 @@ class TripletSource:
     spacings: tuple[int, ...] = (1,)
     weight: float = 1.0
     augmentation: Augmentation = Augmentation()
+    screening: Screening | None = None
 
     def split(self, fraction: float = 0.1) -> tuple[TripletSource, TripletSource]:
         """Training and held-out part: the last z slices, at least one triplet of them.
@@ -63,28 +67,41 @@ class TripletSource:
                 f"held-out slices needs at least {2 * need}. Use a smaller spacing or more slices."
             )
         parts = self.array[: depth - held], self.array[depth - held :]
-        return tuple(  # type: ignore[return-value]
-            TripletSource(
-                part, self.intensity, self.axes, self.spacings, self.weight, self.augmentation
-            )
-            for part in parts
-        )
+        return replace(self, array=parts[0]), replace(self, array=parts[1])
+
+    @property
+    def margin(self) -> int:
+        """Pixels needed round a crop, for drift that is added and drift that is taken out."""
+        return self.augmentation.shift + (self.screening.align if self.screening else 0)
 
     def draw(self, rng: np.random.Generator, crop: int) -> Triplet:
-        """A random triplet of `crop` x `crop` pixels, augmented, in [0, 1]."""
+        """A random triplet of `crop` x `crop` pixels, augmented, in [0, 1].
+
+        One that the screening rejects is drawn anew, a few times.
+        """
+        for _ in range(_TRIES):
+            triplet = self._cut(rng, crop)
+            if self.screening is None or self.screening.reject(triplet) is None:
+                break
+        return augment(triplet, self.augmentation, rng)
+
+    def _cut(self, rng: np.random.Generator, crop: int) -> Triplet:
         stack = np.moveaxis(self.array, int(rng.choice(self.axes)), 0)
         spacing = int(rng.choice([s for s in self.spacings if 2 * s < len(stack)]))
         z = int(rng.integers(len(stack) - 2 * spacing))
         shift = self.augmentation.shift
         dy, dx = rng.integers(-shift, shift + 1, 2)
         height, width = stack.shape[1:]
-        y = int(rng.integers(shift, height - crop - shift + 1))
-        x = int(rng.integers(shift, width - crop - shift + 1))
+        m, align = self.margin, self.screening.align if self.screening else 0
+        y = int(rng.integers(m, height - crop - m + 1)) - align
+        x = int(rng.integers(m, width - crop - m + 1)) - align
+        side = crop + 2 * align
         cuts = [
-            stack[z + i * spacing, y + s * dy : y + s * dy + crop, x + s * dx : x + s * dx + crop]
+            stack[z + i * spacing, y + s * dy : y + s * dy + side, x + s * dx : x + s * dx + side]
             for i, s in ((0, 1), (1, 0), (2, -1))
         ]
-        return augment(self.intensity.to_unit(np.stack(cuts)), self.augmentation, rng)
+        triplet = self.intensity.to_unit(np.stack(cuts))
+        return align_triplet(triplet, align) if align else triplet
 
     def fixed(self, crop: int) -> Iterator[Triplet]:
         """The triplets along z at the largest spacing, centre crops, not augmented."""
@@ -109,7 +126,7 @@ class TripletSampler:
     def __post_init__(self) -> None:
         for source in self.sources:
             sides = [n for axis in source.axes for n in np.delete(source.array.shape, axis)]
-            need = self.crop + 2 * source.augmentation.shift
+            need = self.crop + 2 * source.margin
             if min(sides) < need:
                 raise TsainError(
                     f"Slices are {min(sides)} pixels wide; crops of {self.crop} with shifts need "

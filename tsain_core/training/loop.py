@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from .checkpointing import checkpoint_activations
 from .data import Triplet, TripletSampler
 from .guards import OffsetStatistics, offset_statistics, worst
 from .losses import total_loss
+from .perceptual import VggFeatures
 from .settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,30 @@ class Progress:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Best:
+    """The best validation of a run so far.
+
+    Attributes
+    ----------
+    psnr : float
+        In dB over the held-out triplets; minus infinity before the first validation.
+    step : int
+    since : int
+        Validations after it, none of which was better.
+    drops : int
+        How often the learning rate fell because of that.
+    weights : dict
+        Averaged weights at that step, on CPU.
+    """
+
+    psnr: float = -math.inf
+    step: int = 0
+    since: int = 0
+    drops: int = 0
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+
 class Trainer:
     """Trains a network on batches of triplets.
 
@@ -89,6 +114,13 @@ class Trainer:
         self.sampler, self.settings, self.held_out = sampler, settings, held_out
         self.optimizer = torch.optim.Adam(self._parameter_groups(), lr=settings.lr)
         self.step, self.seconds, self.recoveries = 0, 0.0, 0
+        self.best = Best()
+        loss = settings.loss
+        self.vgg = (
+            VggFeatures(loss.vgg or None, loss.vgg_normalise).to(self.device)
+            if loss.needs_vgg
+            else None
+        )
         self._healthy = self._snapshot()
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
@@ -113,7 +145,7 @@ class Trainer:
         TsainError
             If training goes astray more often than going back to healthy weights can mend.
         """
-        while self.step < self.settings.steps:
+        while self.step < self.settings.steps and not self.finished:
             start = time.perf_counter()
             s = self.settings
             check = self.step % s.check_every == 0
@@ -141,8 +173,31 @@ class Trainer:
             self.step += 1
             due = self.step % s.validate_every == 0 or self.step == s.steps
             validation = self.validate() if due and self.held_out else None
+            if validation is not None:
+                self._judge(validation)
             self.seconds += time.perf_counter() - start
             yield Progress(self.step, s.steps, loss, validation, offsets, self.seconds, note)
+
+    def judge_start(self) -> None:
+        """Validate the weights as they are, so that only better ones take their place."""
+        self._judge(self.validate())
+
+    @property
+    def finished(self) -> bool:
+        """Whether validation has not gained for as long as `patience` says."""
+        return 0 < self.settings.patience <= self.best.since
+
+    def _judge(self, validation: float) -> None:
+        """Keep the averaged weights if they are the best so far."""
+        if validation > self.best.psnr:
+            weights = {k: v.cpu().clone() for k, v in self.averaged.state_dict().items()}
+            self.best = Best(validation, self.step, 0, self.best.drops, weights)
+            return
+        since, drops = self.best.since + 1, self.best.drops
+        if self.settings.plateau and since % self.settings.plateau == 0:
+            drops += 1
+            logger.info("step %d: learning rate to a tenth", self.step)
+        self.best = replace(self.best, since=since, drops=drops)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bf16)
@@ -151,11 +206,12 @@ class Trainer:
         """One step; the loss. A step whose loss or gradient is not finite changes nothing."""
         s = self.settings
         for group in self.optimizer.param_groups:
-            group["lr"] = s.lr * s.lr_factor(self.step) * group["scale"]
+            factor = s.lr_factor(self.step) * 0.1**self.best.drops
+            group["lr"] = s.lr * factor * group["scale"]
         before, truth, after = (t.to(self.device) for t in self.sampler.batch_at(self.step))
         with self._autocast():
             prediction = self.network(before, after, sampling)
-        loss = total_loss(prediction.float(), truth, s.loss)
+        loss = total_loss(prediction.float(), truth, s.loss, self.vgg)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), s.clip)
@@ -222,6 +278,7 @@ class Trainer:
             "seconds": self.seconds,
             "recoveries": self.recoveries,
             "seed": self.sampler.seed,
+            "best": asdict(self.best),
         }
         try:
             torch.save(state, partial)
@@ -261,4 +318,5 @@ class Trainer:
             ) from error
         self.step, self.seconds = state["step"], state["seconds"]
         self.recoveries = state["recoveries"]
+        self.best = Best(**state.get("best", {}))
         self._healthy = self._snapshot()

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .perceptual import VggFeatures, perceptual_loss, style_loss
+
 
 @dataclass(frozen=True)
 class LossSettings:
@@ -23,12 +25,36 @@ class LossSettings:
         1 - SSIM (Wang et al. 2004), Gaussian window of 11 pixels, sigma 1.5.
     eps : float
         Where the Charbonnier term turns from squared to absolute.
+    perceptual : float
+        Squared error of VGG16 activations (equation 15).
+    style : float
+        Squared error of their Gram matrices (equation 16).
+    vgg : str
+        File with VGG16's weights; empty takes torchvision's cache or downloads them.
+    vgg_normalise : bool
+        Normalise images as VGG was trained; the authors do not.
     """
 
     mse: float = 1.0
     charbonnier: float = 1.0
     ssim: float = 0.1
     eps: float = 0.05
+    perceptual: float = 0.0
+    style: float = 0.0
+    vgg: str = ""
+    vgg_normalise: bool = False
+
+    @property
+    def needs_vgg(self) -> bool:
+        """Whether a term is computed on VGG16's features."""
+        return self.perceptual > 0 or self.style > 0
+
+
+#: Named settings, for recipes: the paper's (section 3.3, weights of the authors' code) and ours.
+LOSSES: dict[str, LossSettings] = {
+    "paper": LossSettings(mse=1.0, charbonnier=0.0, ssim=0.0, perceptual=1.0, style=1e6),
+    "fidelity": LossSettings(mse=1.0, charbonnier=1.0, ssim=0.2),
+}
 
 
 def _gaussian(device: torch.device) -> Tensor:
@@ -50,11 +76,27 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     return (similar / ((ma**2 + mb**2 + c1) * (aa - ma**2 + bb - mb**2 + c2))).mean()
 
 
-def total_loss(prediction: Tensor, truth: Tensor, s: LossSettings) -> Tensor:
-    """Weighted sum of the terms, a scalar."""
+def total_loss(
+    prediction: Tensor, truth: Tensor, s: LossSettings, vgg: VggFeatures | None = None
+) -> Tensor:
+    """Weighted sum of the terms, a scalar.
+
+    Raises
+    ------
+    ValueError
+        If a term needs VGG16's features and `vgg` is None.
+    """
     d = prediction - truth
     loss = s.mse * d.square().mean()
     loss = loss + s.charbonnier * (torch.sqrt(d.square() + s.eps**2) - s.eps).mean()
     if s.ssim:
         loss = loss + s.ssim * (1 - ssim(prediction, truth))
+    if s.needs_vgg:
+        if vgg is None:
+            raise ValueError("Perceptual and style terms need VGG16's features: pass vgg.")
+        with torch.no_grad():
+            wanted = vgg(truth)
+        got = vgg(prediction)
+        loss = loss + s.perceptual * perceptual_loss(got, wanted)
+        loss = loss + s.style * style_loss(got, wanted)
     return loss

@@ -16,7 +16,8 @@ from ..network import PRESETS
 from ..volumes import open_volume
 from .augment import Augmentation
 from .data import TripletSource
-from .losses import LossSettings
+from .losses import LOSSES, LossSettings
+from .preparation import Screening, specify_histograms
 from .settings import TrainingSettings
 
 if sys.version_info >= (3, 11):
@@ -36,6 +37,8 @@ class VolumeEntry:
     spacings: tuple[int, ...]
     weight: float
     augmentation: Augmentation
+    specify_histograms: bool
+    screening: Screening | None
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ class Recipe:
         for entry in self.volumes:
             volume = open_volume(folder / entry.path, dataset=entry.dataset)
             array = np.asarray(volume.data)
+            if entry.specify_histograms:
+                array = specify_histograms(array)
             source = TripletSource(
                 array,
                 estimate_range(array),
@@ -78,6 +83,7 @@ class Recipe:
                 entry.spacings,
                 entry.weight,
                 entry.augmentation,
+                entry.screening,
             )
             parts.append(source.split(self.held_out))
         return parts
@@ -142,7 +148,8 @@ def read_recipe(path: Path) -> Recipe:
 
 def _settings(training: dict[str, Any], loss: dict[str, Any]) -> TrainingSettings:
     settings: TrainingSettings = _checked(TrainingSettings(**training))
-    return replace(settings, loss=_checked(LossSettings(**loss)))
+    preset = LOSSES[loss.pop("preset")] if "preset" in loss else LossSettings()
+    return replace(settings, loss=_checked(replace(preset, **loss)))
 
 
 def _checked(settings: Any) -> Any:
@@ -161,6 +168,8 @@ def _volume(values: dict[str, Any]) -> VolumeEntry:
     if "noise" in augmentation:
         augmentation["noise"] = tuple(augmentation["noise"])
 
+    screening = values.pop("screening", None)
+
     def take(key: str, default: Any, convert: Callable[[Any], Any]) -> Any:
         return convert(values.pop(key, default))
 
@@ -172,6 +181,8 @@ def _volume(values: dict[str, Any]) -> VolumeEntry:
         spacings=take("spacings", (1,), _ints),
         weight=take("weight", 1.0, float),
         augmentation=_checked(Augmentation(**augmentation)),
+        specify_histograms=bool(values.pop("specify_histograms", False)),
+        screening=None if screening is None else _checked(Screening(**screening)),
     )
     if values:
         raise TypeError(f"unknown entry {next(iter(values))!r} of volume {entry.path}")

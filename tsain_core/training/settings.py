@@ -23,6 +23,11 @@ class TrainingSettings:
     decay : float
         Last share of the steps over which the rate falls to zero along a half cosine. Before that
         it does not depend on `steps`, so a run may be lengthened when it is resumed.
+    plateau : int
+        Validations without gain after which the rate falls to a tenth, as the authors have it
+        (5 there); 0 leaves it to `decay`.
+    patience : int
+        Validations without gain after which training ends; 0 goes on to the last step.
     offset_lr : float
         Factor on the rate of the convolutions that predict offsets.
     clip : float
@@ -46,6 +51,8 @@ class TrainingSettings:
     lr: float = 1e-3
     warmup: int = 100
     decay: float = 0.3
+    plateau: int = 0
+    patience: int = 0
     offset_lr: float = 0.5
     clip: float = 0.5
     ema: float = 0.999
@@ -62,6 +69,6 @@ class TrainingSettings:
         if step < self.warmup:
             return (step + 1) / self.warmup
         start = self.steps * (1 - self.decay)
-        if step <= start:
+        if step <= start or self.plateau:
             return 1.0
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - start) / (self.steps - start))))

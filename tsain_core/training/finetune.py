@@ -1,0 +1,259 @@
+"""Fine-tuning on a volume of the user's: no settings needed, and a verdict at the end.
+
+The volume is cut into three blocks of z slices. The network learns on triplets of the first, stops
+by the second, and is judged on the third, which decides nothing else. It learns to compute a slice
+from its neighbours, twice as far apart as the slices that it will work between.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..checkpoint import ModelInfo
+from ..errors import TsainError
+from ..evaluate import evaluate, mean_by_model
+from ..intensity import estimate_range
+from ..metrics import Scores
+from ..models import BaselineModel, InferenceSettings, NetworkModel, SliceModel
+from ..models.device import native_bf16
+from ..network import TSAIN
+from ..volumes import Volume
+from .data import TripletSampler, TripletSource
+from .loop import Progress, Trainer
+from .losses import LOSSES
+from .preparation import Screening
+from .settings import TrainingSettings
+
+_LEAST = 3  # slices of a block: one triplet
+_SCORED = 4  # triplets of a block that are scored, at most
+_LARGEST_BLOCK = 2**30  # voxels that are held in memory
+_TIMED = 3  # steps that are timed to know how many fit
+
+
+@dataclass(frozen=True)
+class FinetuneSettings:
+    """The defaults suit any volume.
+
+    Attributes
+    ----------
+    minutes : float
+        Time for learning; it ends earlier when it no longer gains.
+    held_out : float
+        Share of the slices in each of the two held-out blocks.
+    batch, crop : int
+        Crops in a batch, and their side in pixels; smaller where slices are.
+    lr : float
+        Learning rate; falls over the last half of the time.
+    patience : int
+        Validations without gain, of 20, after which it ends.
+    seed : int
+    """
+
+    minutes: float = 20.0
+    held_out: float = 0.15
+    batch: int = 8
+    crop: int = 128
+    lr: float = 3e-4
+    patience: int = 8
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Half-open ranges of z slices: learning, stopping, judging."""
+
+    learn: tuple[int, int]
+    stop: tuple[int, int]
+    judge: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What is going to happen: the blocks, and how many steps fit into the time."""
+
+    blocks: Blocks
+    steps: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of it.
+
+    Attributes
+    ----------
+    network : TSAIN
+        The better one: fine-tuned, or the start.
+    improved : bool
+        Whether it is the fine-tuned one.
+    scores : dict
+        "before", "after", "mean", "optical-flow" -> scores on the block for judging.
+    blocks : Blocks
+    steps : int
+    minutes : float
+    """
+
+    network: TSAIN
+    improved: bool
+    scores: dict[str, Scores]
+    blocks: Blocks
+    steps: int
+    minutes: float
+
+    def sentence(self) -> str:
+        """The verdict in words."""
+        before, after = self.scores["before"], self.scores["after"]
+        gain = f"PSNR {before.psnr:.2f} -> {after.psnr:.2f} dB, structure "
+        gain += f"{before.structure:.2f} -> {after.structure:.2f} dB on slices it never saw"
+        first, last = self.blocks.judge
+        where = f"(z {first} to {last - 1})"
+        if self.improved:
+            return f"Better: {gain} {where}."
+        return f"Not better: {gain} {where}. The model it started from is kept."
+
+
+def split_blocks(depth: int, held_out: float) -> Blocks:
+    """Blocks of a volume of `depth` slices.
+
+    Raises
+    ------
+    TsainError
+        If there are too few slices for a triplet in each.
+    """
+    held = max(_LEAST, round(depth * held_out))
+    learn = depth - 2 * held
+    if learn < _LEAST:
+        raise TsainError(
+            f"The volume has {depth} slices; fine-tuning needs at least {3 * _LEAST}, to learn "
+            "from some and to be judged by others."
+        )
+    return Blocks((0, learn), (learn, learn + held), (learn + held, depth))
+
+
+def finetune(
+    volume: Volume,
+    start: TSAIN,
+    info: ModelInfo,
+    settings: FinetuneSettings = FinetuneSettings(),
+    device: torch.device | str = "cpu",
+) -> Iterator[Begun | Progress | Verdict]:
+    """Fine-tune a network on a volume.
+
+    Parameters
+    ----------
+    volume : Volume
+        At least nine slices.
+    start : TSAIN
+        Left as it is.
+    info : ModelInfo
+        What is known of it.
+    settings : FinetuneSettings
+    device : torch.device
+
+    Yields
+    ------
+    Begun, Progress or Verdict
+        `Begun` first, a `Progress` for each step, the `Verdict` last. Closing the generator stops.
+
+    Raises
+    ------
+    TsainError
+        If the volume is too thin or too small, or training goes astray.
+    """
+    device = torch.device(device)
+    blocks = split_blocks(volume.shape[0], settings.held_out)
+    intensity = estimate_range(volume, info.intensity_percentiles)
+    crop = _fitting_crop(volume, settings.crop, start.settings.multiple)
+
+    def source(block: tuple[int, int]) -> TripletSource:
+        return TripletSource(_read(volume, block), intensity, screening=Screening())
+
+    training = TrainingSettings(
+        batch=settings.batch,
+        crop=crop,
+        lr=settings.lr,
+        warmup=20,
+        decay=0.5,
+        ema=0.99,
+        patience=settings.patience,
+        bf16=native_bf16(device),
+        seed=settings.seed,
+        loss=LOSSES["fidelity"],
+    )
+    sampler = TripletSampler([source(blocks.learn)], crop, settings.batch, settings.seed)
+    stopping = list(source(blocks.stop).fixed(512))
+    stopping = stopping[:: math.ceil(len(stopping) / _SCORED)]
+    began = time.monotonic()
+    seconds = _seconds_a_step(start, sampler, training, device)
+    steps = max(20, int(60 * settings.minutes / seconds))
+    every = max(1, steps // 20)
+    training = replace(training, steps=steps, validate_every=every, check_every=min(20, every))
+    yield Begun(blocks, steps)
+    trainer = Trainer(copy.deepcopy(start), sampler, training, stopping, device)
+    trainer.judge_start()
+    for progress in trainer.run():
+        yield progress
+        if time.monotonic() - began > 60 * settings.minutes:
+            break
+    learnt = copy.deepcopy(start)
+    learnt.load_state_dict(trainer.best.weights)
+    scores = _scores(volume, blocks.judge, {"before": start, "after": learnt}, info, device)
+    better = _is_better(scores["after"], scores["before"])
+    minutes = (time.monotonic() - began) / 60
+    yield Verdict(learnt if better else start, better, scores, blocks, trainer.best.step, minutes)
+
+
+def _read(volume: Volume, block: tuple[int, int]) -> NDArray[Any]:
+    """The slices of a block; of a large one as many in its middle as memory bears."""
+    first, last = block
+    most = max(_LEAST, _LARGEST_BLOCK // (volume.shape[1] * volume.shape[2]))
+    first += max(0, last - first - most) // 2
+    return np.stack([np.asarray(volume[z]) for z in range(first, min(last, first + most))])
+
+
+def _is_better(after: Scores, before: Scores) -> bool:
+    """More PSNR, and no less structure to speak of: blur alone must not win."""
+    return after.psnr > before.psnr and after.structure > before.structure - 0.02
+
+
+def _fitting_crop(volume: Volume, wanted: int, multiple: int) -> int:
+    crop = min(wanted, *volume.shape[1:]) // multiple * multiple
+    if crop < 8 * multiple:
+        raise TsainError(
+            f"Slices are {volume.shape[1]} x {volume.shape[2]} pixels; fine-tuning needs at least "
+            f"{8 * multiple} a side."
+        )
+    return crop
+
+
+def _seconds_a_step(
+    start: TSAIN, sampler: TripletSampler, settings: TrainingSettings, device: torch.device
+) -> float:
+    trial = Trainer(copy.deepcopy(start), sampler, replace(settings, steps=1 + _TIMED), (), device)
+    times = [progress.seconds for progress in trial.run()]
+    return (times[-1] - times[0]) / _TIMED
+
+
+def _scores(
+    volume: Volume,
+    block: tuple[int, int],
+    networks: dict[str, TSAIN],
+    info: ModelInfo,
+    device: torch.device,
+) -> dict[str, Scores]:
+    array = _read(volume, block)
+    models: list[SliceModel] = [
+        NetworkModel(copy.deepcopy(network), replace(info, name=name), device, InferenceSettings())
+        for name, network in networks.items()
+    ]
+    models += [BaselineModel("mean"), BaselineModel("optical-flow")]
+    every = math.ceil((len(array) - 2) / _SCORED)
+    return mean_by_model(evaluate(array, models, every=every))
