@@ -66,7 +66,7 @@ def test_it_learns_and_says_how_much(stack_file: Path, stirred_network: TSAIN) -
     before = copy.deepcopy(stirred_network.state_dict())
     begun, *steps, verdict = run(open_volume(stack_file), stirred_network)
     assert isinstance(begun, Begun)
-    assert all(isinstance(step, Progress) for step in steps)
+    assert all(isinstance(step, Progress | finetune.Preview) for step in steps)
     assert isinstance(verdict, Verdict)
     assert set(verdict.scores) == {"before", "after", "mean", "optical-flow"}
     assert verdict.improved

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
-from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
-from ..baselines import mean_of_neighbours
-from ..checkpoint import ModelInfo, load, save
+from ..checkpoint import load
 from ..errors import TsainError
-from ..evaluate import CROP, score_table
-from ..figures import interpolation_figure, middle
-from ..intensity import estimate_range
-from ..models import InferenceSettings, NetworkModel, choose_device, run_to_end, shipped_models
-from ..network import TSAIN
+from ..evaluate import score_table
+from ..models import choose_device, model_files
 from ..training import Progress
-from ..training.card import finetune_card
-from ..training.finetune import Begun, FinetuneSettings, Verdict, finetune
-from ..volumes import Volume
+from ..training.finetune import Begun, FinetuneSettings, Preview, Verdict, finetune
+from ..training.outcome import write_outcome
 from ._options import add_volume_options, read_volume
 
 logger = logging.getLogger(__name__)
@@ -57,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
     if args.minutes <= 0:
         raise TsainError(f"{args.minutes:g} minutes; needed is a positive number.")
     volume = read_volume(args)
-    start, base = load(shipped_models().get(args.base, Path(args.base)))
+    start, base = load(model_files().get(args.base, Path(args.base)))
     device = choose_device(args.device)
     settings = FinetuneSettings(minutes=args.minutes, seed=args.seed)
     verdict = None
@@ -69,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
                 bar = tqdm(total=event.steps, unit="step")
             elif isinstance(event, Verdict):
                 verdict = event
-            elif bar is not None:
+            elif not isinstance(event, Preview) and bar is not None:
                 _show(bar, event)
     finally:
         if bar is not None:
@@ -77,7 +69,9 @@ def run(args: argparse.Namespace) -> None:
     assert verdict is not None
     print(score_table(verdict.scores))
     print(verdict.sentence())
-    _write(args, volume, start, base, verdict)
+    if verdict.improved:
+        for path in write_outcome(args.output, volume, start, base, verdict):
+            print(path)
 
 
 def _announce(begun: Begun) -> None:
@@ -97,47 +91,3 @@ def _show(bar: tqdm, progress: Progress) -> None:  # type: ignore[type-arg]
         logger.warning(progress.note)
     if progress.validation is not None:
         bar.set_postfix(held_out=f"{progress.validation:.2f} dB")
-
-
-def _write(
-    args: argparse.Namespace, volume: Volume, start: TSAIN, base: ModelInfo, verdict: Verdict
-) -> None:
-    if not verdict.improved:
-        return
-    source = os.path.basename(os.path.normpath(volume.source))
-    info = replace(
-        base,
-        name=args.output.stem,
-        training=base.training
-        | {
-            "finetuned_on": source,
-            "finetuned_from": base.weights_hash,
-            "finetune_steps": verdict.steps,
-            "finetune_minutes": round(verdict.minutes, 1),
-        },
-        scores={source: asdict(verdict.scores["after"])},
-        licence=f"{base.licence}; fine-tuned on {source}, whose terms apply as well",
-    )
-    save(args.output, verdict.network, info)
-    card = args.output.with_suffix(".md")
-    card.write_text(finetune_card(info, base, source, verdict), encoding="utf-8")
-    picture = args.output.with_suffix(".png")
-    _picture(picture, volume, start, base, verdict)
-    print(f"{args.output}, its card {card.name} and the picture {picture.name}")
-
-
-def _picture(path: Path, volume: Volume, start: TSAIN, base: ModelInfo, verdict: Verdict) -> None:
-    """A slice for judging, before and after fine-tuning."""
-    first, last = verdict.blocks.judge
-    z = (first + last - 1) // 2
-    intensity = estimate_range(volume, base.intensity_percentiles)
-    cuts = [middle(np.asarray(volume[i]))[:CROP, :CROP] for i in (z - 1, z, z + 1)]
-    before, after = (intensity.to_unit(cuts[i]) for i in (0, 2))
-    predicted = {}
-    for name, network in (("before", start), ("fine-tuned", verdict.network)):
-        model = NetworkModel(network, base, choose_device("cpu"), InferenceSettings())
-        image = run_to_end(model.between(before, after))
-        predicted[name] = intensity.from_unit(image, volume.dtype)
-    mean = mean_of_neighbours(before, after)
-    predicted["mean"] = intensity.from_unit(mean, volume.dtype)
-    interpolation_figure(path, cuts[0], predicted, cuts[1], cuts[2])

@@ -1,7 +1,14 @@
 """Methods that compute a slice between two slices: networks and baselines behind one face."""
 
 from .baseline_models import BASELINES, BaselineModel
-from .catalogue import default_model, describe_models, model_card, open_model, shipped_models
+from .catalogue import (
+    default_model,
+    describe_models,
+    model_card,
+    model_files,
+    open_model,
+    shipped_models,
+)
 from .device import Precision, choose_device, free_memory
 from .network_model import InferenceSettings, NetworkModel
 from .slice_model import Image, SliceModel, TileDone, run_to_end
@@ -20,6 +27,7 @@ __all__ = [
     "describe_models",
     "free_memory",
     "model_card",
+    "model_files",
     "open_model",
     "run_to_end",
     "shipped_models",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
+from .._places import own_models_folder
 from .._resources import weights_folder
 from ..checkpoint import ModelInfo, load, read_info
 from ..errors import TsainError
@@ -12,21 +14,38 @@ from .device import choose_device
 from .network_model import InferenceSettings, NetworkModel
 from .slice_model import SliceModel
 
+logger = logging.getLogger(__name__)
+
 
 def shipped_models() -> dict[str, Path]:
     """Name -> file of the weights that come with this installation."""
     return {path.stem: path for path in sorted(weights_folder().glob("*.safetensors"))}
 
 
+def own_models() -> dict[str, Path]:
+    """Name -> file of the models that this user fine-tuned."""
+    return {path.stem: path for path in sorted(own_models_folder().glob("*.safetensors"))}
+
+
+def model_files() -> dict[str, Path]:
+    """Name -> file of all models; shipped ones cannot be hidden by one's own."""
+    return own_models() | shipped_models()
+
+
 def describe_models() -> dict[str, ModelInfo | None]:
-    """Name -> what the model file says; None for the baselines."""
-    shipped = {name: read_info(path) for name, path in shipped_models().items()}
-    return {**shipped, **dict.fromkeys(BASELINES)}
+    """Name -> what the model file says, shipped ones first; None for the baselines."""
+    found: dict[str, ModelInfo | None] = {n: read_info(p) for n, p in shipped_models().items()}
+    for name, path in own_models().items():
+        try:
+            found.setdefault(name, read_info(path))
+        except TsainError as error:  # one damaged file must not hide the others
+            logger.warning("%s", error)
+    return found | dict.fromkeys(BASELINES)
 
 
 def model_card(name: str) -> str | None:
-    """The card of a shipped model, as Markdown; None where there is none."""
-    path = shipped_models().get(name)
+    """The card of a model, as Markdown; None where there is none."""
+    path = model_files().get(name)
     card = path.with_suffix(".md") if path else None
     return card.read_text(encoding="utf-8") if card and card.is_file() else None
 
@@ -45,7 +64,8 @@ def open_model(name: str | Path, settings: InferenceSettings = InferenceSettings
     Parameters
     ----------
     name : str or Path
-        "auto", a shipped model, a baseline of `BASELINES`, or the path of a model file.
+        "auto", a shipped model, one of the user's own, a baseline of `BASELINES`, or the path of a
+        model file.
     settings : InferenceSettings
         Device, precision and tiles, for networks.
 
@@ -59,10 +79,10 @@ def open_model(name: str | Path, settings: InferenceSettings = InferenceSettings
         return BaselineModel(text)
     if text == "auto":
         text = default_model(settings.device)
-    shipped = shipped_models()
-    path = shipped.get(text, Path(text))
+    files = model_files()
+    path = files.get(text, Path(text))
     if not path.exists():
-        known = ", ".join([*shipped, *BASELINES])
+        known = ", ".join([*files, *BASELINES])
         raise TsainError(
             f"There is no model {text!r}; needed is one of {known}, or the path of a model file."
         )

@@ -156,7 +156,8 @@ def sample_fused(
     groups = offset_conv.out_channels // 27
     operands = (x, guide, offset_conv.weight, offset_conv.bias, deform.weight, deform.bias)
     backend = choose_backend(x.device)
-    if backend == "cpu" and torch.is_inference_mode_enabled() and x.dtype != torch.float64:
+    inference = torch.is_inference_mode_enabled() and not torch.compiler.is_compiling()
+    if backend == "cpu" and inference and x.dtype != torch.float64:
         with autocast_off(x.device):
             return _cpu.adaptive_sampling(*operands, groups)
     if backend != "triton" or not fits(x, guide, groups) or not pays(operands, groups):

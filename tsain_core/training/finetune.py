@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import copy
 import math
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,14 +23,14 @@ from ..errors import TsainError
 from ..evaluate import evaluate, mean_by_model
 from ..intensity import estimate_range
 from ..metrics import Scores
-from ..models import BaselineModel, InferenceSettings, NetworkModel, SliceModel
+from ..models import BaselineModel, Image, InferenceSettings, NetworkModel, SliceModel
 from ..models.device import native_bf16
 from ..network import TSAIN
 from ..volumes import Volume
 from .data import TripletSampler, TripletSource
 from .loop import Progress, Trainer
 from .losses import LOSSES
-from .preparation import Screening
+from .preparation import Screening, Triplet
 from .settings import TrainingSettings
 
 _LEAST = 3  # slices of a block: one triplet
@@ -82,6 +82,25 @@ class Begun:
 
     blocks: Blocks
     steps: int
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A held-out slice as it is computed now; (y, x), grey values in [0, 1].
+
+    Attributes
+    ----------
+    before : ndarray
+        By the model that it started from.
+    now, truth : ndarray
+    z : int
+        Of the slice in the volume.
+    """
+
+    before: Image
+    now: Image
+    truth: Image
+    z: int
 
 
 @dataclass(frozen=True)
@@ -144,7 +163,10 @@ def finetune(
     info: ModelInfo,
     settings: FinetuneSettings = FinetuneSettings(),
     device: torch.device | str = "cpu",
-) -> Iterator[Begun | Progress | Verdict]:
+    *,
+    state: Path | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Begun | Progress | Preview | Verdict]:
     """Fine-tune a network on a volume.
 
     Parameters
@@ -157,11 +179,17 @@ def finetune(
         What is known of it.
     settings : FinetuneSettings
     device : torch.device
+    state : Path, optional
+        File to save the state in at each validation. If it is there already, an interrupted run
+        goes on from it.
+    stop : callable
+        Asked after each step; true ends learning, and the best so far is judged.
 
     Yields
     ------
-    Begun, Progress or Verdict
-        `Begun` first, a `Progress` for each step, the `Verdict` last. Closing the generator stops.
+    Begun, Progress, Preview or Verdict
+        `Begun` first, a `Progress` for each step, a `Preview` after each validation, the `Verdict`
+        last. Closing the generator gives up.
 
     Raises
     ------
@@ -191,24 +219,58 @@ def finetune(
     sampler = TripletSampler([source(blocks.learn)], crop, settings.batch, settings.seed)
     stopping = list(source(blocks.stop).fixed(512))
     stopping = stopping[:: math.ceil(len(stopping) / _SCORED)]
-    began = time.monotonic()
-    seconds = _seconds_a_step(start, sampler, training, device)
-    steps = max(20, int(60 * settings.minutes / seconds))
+    plan = state.with_suffix(".steps") if state is not None else None
+    resumed = state is not None and state.exists() and plan is not None and plan.exists()
+    if resumed:
+        assert plan is not None
+        steps = int(plan.read_text(encoding="utf-8"))
+    else:
+        seconds = _seconds_a_step(start, sampler, training, device)
+        steps = max(20, int(60 * settings.minutes / seconds))
+        if plan is not None:
+            plan.write_text(str(steps), encoding="utf-8")
     every = max(1, steps // 20)
     training = replace(training, steps=steps, validate_every=every, check_every=min(20, every))
     yield Begun(blocks, steps)
     trainer = Trainer(copy.deepcopy(start), sampler, training, stopping, device)
-    trainer.judge_start()
+    if resumed:
+        assert state is not None
+        trainer.load_state(state)
+    else:
+        trainer.judge_start()
+    shown = _Shown(start, stopping[0], blocks.stop[0] + 1, device)
+    yield shown.by(start)
     for progress in trainer.run():
         yield progress
-        if time.monotonic() - began > 60 * settings.minutes:
+        if progress.validation is not None:
+            if state is not None:
+                trainer.save_state(state)
+            yield shown.by(trainer.averaged)
+        if trainer.seconds > 60 * settings.minutes or stop():
             break
     learnt = copy.deepcopy(start)
     learnt.load_state_dict(trainer.best.weights)
     scores = _scores(volume, blocks.judge, {"before": start, "after": learnt}, info, device)
     better = _is_better(scores["after"], scores["before"])
-    minutes = (time.monotonic() - began) / 60
-    yield Verdict(learnt if better else start, better, scores, blocks, trainer.best.step, minutes)
+    network, minutes = learnt if better else start, trainer.seconds / 60
+    yield Verdict(network, better, scores, blocks, trainer.best.step, minutes)
+
+
+class _Shown:
+    """The held-out slice that is shown while it learns."""
+
+    def __init__(self, start: TSAIN, triplet: Triplet, z: int, device: torch.device) -> None:
+        self._pair = [torch.from_numpy(triplet[i])[None, None].to(device) for i in (0, 2)]
+        self._truth, self._z = triplet[1], z
+        self._before = self._compute(start.to(device))
+
+    def _compute(self, network: TSAIN) -> Image:
+        with torch.no_grad():
+            image: Image = network(*self._pair)[0, 0].float().cpu().numpy()
+        return image
+
+    def by(self, network: TSAIN) -> Preview:
+        return Preview(self._before, self._compute(network), self._truth, self._z)
 
 
 def _read(volume: Volume, block: tuple[int, int]) -> NDArray[Any]:

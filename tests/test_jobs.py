@@ -1,0 +1,185 @@
+"""Fine-tuning jobs: real processes that are watched, steered, killed and resumed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from tsain_core.checkpoint import ModelInfo, save
+from tsain_core.errors import TsainError
+from tsain_core.jobs import Job, JobRequest, JobState, list_jobs, start_job
+from tsain_core.jobs.events import append_event, read_events
+from tsain_core.models import describe_models, model_card, open_model
+from tsain_core.network import TSAIN
+from tsain_core.phantom import em_phantom
+
+PATIENCE = 120.0  # seconds, on a machine that is busy
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of one's own for jobs and models; whatever is left at work there is killed."""
+    monkeypatch.setenv("TSAIN_HOME", str(tmp_path / "home"))
+    yield tmp_path / "home"
+    for job in list_jobs():
+        process = job.process()
+        if process is not None:
+            process.kill()
+
+
+@pytest.fixture
+def request_for(home: Path, tmp_path: Path, stirred_network: TSAIN) -> Callable[..., JobRequest]:
+    tifffile.imwrite(tmp_path / "stack.tif", em_phantom((12, 128, 128), seed=1))
+    base = tmp_path / "small.safetensors"
+    save(base, stirred_network, ModelInfo("small", stirred_network.settings, licence="CC BY"))
+
+    def make(**values: object) -> JobRequest:
+        known = {"name": "mine", "source": str(tmp_path / "stack.tif"), "base": str(base)}
+        return JobRequest(**(known | {"minutes": 0.1, "device": "cpu"} | values))  # type: ignore[arg-type]
+
+    return make
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.05)
+
+
+def kinds(job: Job) -> list[str]:
+    return [event["kind"] for event in job.events()[0]]
+
+
+def steps(job: Job) -> list[int]:
+    return [e["step"] for e in job.events()[0] if e["kind"] == "progress"]
+
+
+def test_from_start_to_model(home: Path, request_for: Callable[..., JobRequest]) -> None:
+    job = start_job(request_for())
+    assert job.state in (JobState.STARTING, JobState.RUNNING)
+    assert list_jobs() == [job]
+    wait_for(lambda: job.state.over, "the end")
+    assert job.state is JobState.FINISHED, (job.folder / "log.txt").read_text()
+    wait_for(lambda: job.process() is None, "the end of the process")
+    told = kinds(job)
+    assert told[:2] == ["started", "begun"] and told[-2:] == ["verdict", "finished"]
+    assert "preview" in told
+    progress = [e for e in job.events()[0] if e["kind"] == "progress"]
+    assert all(e["memory"] > 1e7 and e["loss"] > 0 for e in progress)
+    assert sum(e["validation"] is not None for e in progress) >= 3
+    verdict = next(e for e in job.events()[0] if e["kind"] == "verdict")
+    assert verdict["improved"] and verdict["sentence"].startswith("Better")
+    with np.load(job.folder / "preview.npz") as preview:
+        assert preview["now"].shape == preview["before"].shape == preview["truth"].shape
+        assert (preview["now"] != preview["before"]).any()
+    # at once where models are looked for
+    assert "mine" in describe_models()
+    assert "Better" in str(model_card("mine"))
+    assert open_model("mine").name == "mine"
+
+
+def test_pause_resume_stop(request_for: Callable[..., JobRequest]) -> None:
+    job = start_job(request_for(minutes=30))
+    wait_for(lambda: len(steps(job)) > 1, "progress")
+    job.pause()
+    wait_for(lambda: job.state is JobState.PAUSED, "the pause")
+    seen = len(kinds(job))
+    time.sleep(1.5)
+    assert len(kinds(job)) == seen
+    job.resume()
+    wait_for(lambda: job.state is JobState.RUNNING and len(kinds(job)) > seen + 2, "going on")
+    job.stop()
+    wait_for(lambda: job.state.over, "the end")
+    assert job.state is JobState.FINISHED
+    assert "verdict" in kinds(job)
+
+
+def test_cancel_keeps_nothing(home: Path, request_for: Callable[..., JobRequest]) -> None:
+    job = start_job(request_for(minutes=30))
+    wait_for(lambda: steps(job), "progress")
+    job.cancel()
+    assert job.state is JobState.CANCELLED
+    assert job.process() is None
+    assert not list(home.glob("models/*"))
+
+
+def test_killed_and_resumed(request_for: Callable[..., JobRequest]) -> None:
+    """kill -9 is told plainly; the job goes on from its last state."""
+    job = start_job(request_for(minutes=2))
+    wait_for(lambda: (job.folder / "state.pt").exists(), "a state")
+    process = job.process()
+    assert process is not None
+    os.kill(process.pid, signal.SIGKILL)
+    wait_for(lambda: job.process() is None, "its death")
+    assert job.state is JobState.FAILED
+    assert "killed" in job.problem()
+    reached = steps(job)[-1]
+    again = Job(job.folder)  # as another program finds it
+    again.resume()
+    wait_for(lambda: steps(job)[-1] > reached, "going on")
+    after = steps(job)[steps(job).index(reached) + 1 :]
+    assert after[0] > 1  # not from the beginning
+    assert kinds(job).count("begun") == 2
+    begun = [e["steps"] for e in job.events()[0] if e["kind"] == "begun"]
+    assert begun[0] == begun[1]
+    job.cancel()
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"source": "/nowhere/stack.tif"}, "stack.tif"),
+        ({"base": "/nowhere/model.safetensors"}, "No model file"),
+        ({"device": "quantum"}, "quantum"),
+    ],
+)
+def test_failures_are_one_readable_line(
+    request_for: Callable[..., JobRequest], values: dict[str, str], message: str
+) -> None:
+    job = start_job(request_for(**values))
+    wait_for(lambda: job.state.over, "the end")
+    assert job.state is JobState.FAILED
+    assert message in job.problem()
+    assert "\n" not in job.problem()
+    assert "Traceback" in (job.folder / "log.txt").read_text()
+
+
+def test_wrong_requests(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(TsainError, match="no name for a model"):
+        start_job(JobRequest(name="../evil", source="x"))
+    (tmp_path / "request.json").write_text("{}")
+    with pytest.raises(TsainError, match="no job"):
+        JobRequest.read(tmp_path)
+    assert list_jobs() == []
+
+
+def test_events_survive_a_cut(tmp_path: Path) -> None:
+    assert read_events(tmp_path) == ([], 0)
+    append_event(tmp_path, "begun", steps=3)
+    first, at = read_events(tmp_path)
+    assert [e["kind"] for e in first] == ["begun"]
+    with (tmp_path / "events.jsonl").open("a") as file:
+        file.write('{"kind": "prog')  # killed in the middle of a line
+    assert read_events(tmp_path, at) == ([], at)
+    with (tmp_path / "events.jsonl").open("a") as file:
+        file.write("\n")
+    append_event(tmp_path, "failed")
+    later, _ = read_events(tmp_path, at)
+    assert [e["kind"] for e in later] == ["failed"]
+
+
+def test_damaged_models_of_ones_own_hide_no_others(home: Path) -> None:
+    (home / "models").mkdir(parents=True)
+    (home / "models" / "broken.safetensors").write_bytes(b"nonsense")
+    (home / "models" / "tsain-lite.safetensors").write_bytes(b"nonsense")
+    known = describe_models()
+    assert "broken" not in known
+    assert known["tsain-lite"] is not None
