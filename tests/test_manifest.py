@@ -54,10 +54,13 @@ def test_docks_are_in_the_menus_where_users_look(manifest: PluginManifest) -> No
         name: [item.command for item in items]
         for name, items in manifest.contributions.menus.items()
     }
-    assert menus["napari/layers/transform"] == ["napari-tsain.interpolate"]
+    assert menus["napari/layers/transform"] == [
+        "napari-tsain.interpolate",
+        "napari-tsain.finetune",
+    ]
     assert menus["napari/layers/visualize"] == ["napari-tsain.sampling"]
     widgets = [widget.display_name for widget in manifest.contributions.widgets]
-    assert widgets == ["Interpolate slices", "Sampling offsets"]
+    assert widgets == ["Interpolate slices", "Sampling offsets", "Fine-tune interpolation"]
 
 
 def test_discovery_is_light() -> None:

@@ -29,6 +29,7 @@ from tsain_core.models import (
     model_card,
 )
 
+from .._model_news import NEWS
 from .._settings import remember, remembered
 
 _FROM_FILE = "from file ..."
@@ -84,6 +85,7 @@ class ModelForm(QWidget):
         layout.addLayout(row)
         layout.addWidget(self.advanced)
         self._recall()
+        NEWS.arrived.connect(self._news)
         self.model_box.changed.connect(self._chosen)
         self.file_box.changed.connect(self._chosen)
         self._form_advanced.changed.connect(self._chosen)
@@ -120,6 +122,9 @@ class ModelForm(QWidget):
         """Look again which models there are."""
         self._known = describe_models()
         self.model_box.choices = [*self._known, _FROM_FILE]
+
+    def _news(self, _: str) -> None:
+        self.refresh()
 
     def _advanced(self) -> QCollapsible:
         self.device_box = ComboBox(
@@ -172,7 +177,7 @@ class ModelForm(QWidget):
         self.card_button.setToolTip(
             "What it was trained on, licence, scores, limits"
             if card
-            else "Only models that come with napari-tsain have a card"
+            else "Only models that come with napari-tsain or were tuned here have a card"
         )
         auto = self.device_box.value == "auto"
         for box, tooltip in self._tooltips.items():

@@ -4,8 +4,17 @@ A job is a folder. `JobRequest` is what it is asked to do, `run_job` does it in 
 own, and `Job` is how others start, watch and steer it, from any process and at any time.
 """
 
-from .job import Job, JobState, list_jobs, start_job
+from .job import Job, JobState, copy_input, list_jobs, make_job, start_job
 from .request import JobRequest
 from .run import run_job
 
-__all__ = ["Job", "JobRequest", "JobState", "list_jobs", "run_job", "start_job"]
+__all__ = [
+    "Job",
+    "JobRequest",
+    "JobState",
+    "copy_input",
+    "list_jobs",
+    "make_job",
+    "run_job",
+    "start_job",
+]

@@ -7,7 +7,8 @@ import re
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -15,10 +16,11 @@ import psutil
 
 from .._places import jobs_folder
 from ..errors import TsainError
+from ..volumes import Volume, create_volume
 from .events import Event, append_event, read_events
 from .request import JobRequest
 
-PROCESS, CONTROL, LOG = "process", "control", "log.txt"
+PROCESS, CONTROL, LOG, INPUT = "process", "control", "log.txt", "input.zarr"
 _STARTING = 60.0  # seconds in which a process that was started has to report itself
 
 
@@ -173,7 +175,14 @@ class Job:
 
 
 def start_job(request: JobRequest) -> Job:
-    """Make a folder for a job, and start it.
+    """Make a folder for a job, and start it; raises as `make_job`."""
+    job = make_job(request)
+    job.start()
+    return job
+
+
+def make_job(request: JobRequest) -> Job:
+    """Make a folder for a job that is not started yet.
 
     Raises
     ------
@@ -193,9 +202,22 @@ def start_job(request: JobRequest) -> Job:
         except FileExistsError:
             continue
     request.write(folder)
-    job = Job(folder)
-    job.start()
-    return job
+    return Job(folder)
+
+
+def copy_input(job: Job, volume: Volume) -> Iterator[int]:
+    """Write a volume that is in no file into the job's folder, and let the job read it there.
+
+    Yields the number of slices written so far, after each.
+    """
+    path = job.folder / INPUT
+    with create_volume(
+        path, volume.shape, volume.dtype, voxel_size=volume.voxel_size, unit=volume.unit
+    ) as writer:
+        for z in range(volume.shape[0]):
+            writer.write(z, volume[z])
+            yield z + 1
+    replace(job.request, source=str(path), dataset=None).write(job.folder)
 
 
 def list_jobs() -> list[Job]:

@@ -36,6 +36,7 @@ from .settings import TrainingSettings
 _LEAST = 3  # slices of a block: one triplet
 _SCORED = 4  # triplets of a block that are scored, at most
 _LARGEST_BLOCK = 2**30  # voxels that are held in memory
+_LEAST_EVERY = 10  # steps between validations: the first steps always lose a little
 _TIMED = 3  # steps that are timed to know how many fit
 
 
@@ -54,7 +55,7 @@ class FinetuneSettings:
     lr : float
         Learning rate; falls over the last half of the time.
     patience : int
-        Validations without gain, of 20, after which it ends.
+        Validations without gain, of 20 at most, after which it ends.
     seed : int
     """
 
@@ -62,7 +63,7 @@ class FinetuneSettings:
     held_out: float = 0.15
     batch: int = 8
     crop: int = 128
-    lr: float = 3e-4
+    lr: float = 2e-4
     patience: int = 8
     seed: int = 0
 
@@ -229,7 +230,7 @@ def finetune(
         steps = max(20, int(60 * settings.minutes / seconds))
         if plan is not None:
             plan.write_text(str(steps), encoding="utf-8")
-    every = max(1, steps // 20)
+    every = min(max(_LEAST_EVERY, steps // 20), steps)
     training = replace(training, steps=steps, validate_every=every, check_every=min(20, every))
     yield Begun(blocks, steps)
     trainer = Trainer(copy.deepcopy(start), sampler, training, stopping, device)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import dask.array as da
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import TsainError, first_line
 from ._hdf5 import choose_dataset
+from ._locations import Location
 from ._marks import MARKS_KEY, read_marks
 from ._ome_zarr import axis_order, level_paths, multiscales, read_level
 from ._units import normal_unit
@@ -26,7 +26,7 @@ class ZarrStack:
 
     ndim = 3
 
-    def __init__(self, array: Any, order: tuple[int, int, int], path: Path) -> None:
+    def __init__(self, array: Any, order: tuple[int, int, int], path: Location) -> None:
         self.array, self.order, self.path = array, order, path
         self.shape = tuple(int(array.shape[axis]) for axis in order)
         self.dtype = np.dtype(array.dtype).newbyteorder("=")
@@ -46,12 +46,12 @@ class ZarrStack:
         return block.transpose([sorted(kept).index(axis) for axis in kept])
 
 
-def is_zarr(path: Path) -> bool:
+def is_zarr(path: Location) -> bool:
     """Whether a folder is a Zarr array or group, or says by its name that it should be."""
     return path.suffix == ".zarr" or any((path / name).is_file() for name in _METADATA_FILES)
 
 
-def zarr_datasets(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
+def zarr_datasets(path: Location) -> dict[str, tuple[tuple[int, ...], str]]:
     """Path inside a group -> (shape, dtype) of every array."""
     node = _open(path)
     if not isinstance(node, zarr.Group):
@@ -66,7 +66,7 @@ def zarr_datasets(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
     return dict(sorted(found.items()))
 
 
-def read_zarr(path: Path, dataset: str | None = None) -> Volume:
+def read_zarr(path: Location, dataset: str | None = None) -> Volume:
     """Open a Zarr array, or the array or multiscale image of a group.
 
     Raises
@@ -87,7 +87,7 @@ def read_zarr(path: Path, dataset: str | None = None) -> Volume:
     return _read_array(node[name], path, name)
 
 
-def pyramid_levels(path: Path, dataset: str | None = None) -> list[str]:
+def pyramid_levels(path: Location, dataset: str | None = None) -> list[str]:
     """Paths of all levels of the multiscale image that is meant; empty for plain arrays.
 
     Raises
@@ -103,7 +103,7 @@ def pyramid_levels(path: Path, dataset: str | None = None) -> list[str]:
     return [f"{group}/{name}".strip("/") for name in level_paths(_scales(node, group) or {})]
 
 
-def _open(path: Path) -> Any:
+def _open(path: Location) -> Any:
     try:
         return zarr.open(str(path), mode="r")
     except Exception as error:  # missing and damaged metadata raise errors of many kinds
@@ -131,7 +131,7 @@ def _scales(node: Any, group: str) -> Mapping[str, Any] | None:
     return multiscales(found) if isinstance(found, zarr.Group) else None
 
 
-def _read_image(node: Any, group: str, level_name: str | None, path: Path) -> Volume:
+def _read_image(node: Any, group: str, level_name: str | None, path: Location) -> Volume:
     owner = node[group] if group else node
     level = read_level(multiscales(owner) or {}, path.name, level_name)
     array = _member(owner, level.path, path)
@@ -156,7 +156,7 @@ def _read_image(node: Any, group: str, level_name: str | None, path: Path) -> Vo
     )
 
 
-def _member(group: Any, name: str, path: Path) -> Any:
+def _member(group: Any, name: str, path: Location) -> Any:
     try:
         return group[name]
     except Exception as error:  # missing and damaged metadata raise errors of many kinds
@@ -171,7 +171,7 @@ def _version(node: Any) -> int:
     return int(getattr(metadata, "zarr_format", 2))
 
 
-def _read_array(array: Any, path: Path, name: str | None) -> Volume:
+def _read_array(array: Any, path: Location, name: str | None) -> Volume:
     attributes = dict(array.attrs)
     unit = attributes.get("unit", attributes.get("units"))
     unit = unit[0] if isinstance(unit, list) and unit else unit
@@ -202,7 +202,7 @@ def _read_array(array: Any, path: Path, name: str | None) -> Volume:
 
 
 def _volume(
-    array: Any, order: tuple[int, ...], path: Path, axes: tuple[str, ...], **known: Any
+    array: Any, order: tuple[int, ...], path: Location, axes: tuple[str, ...], **known: Any
 ) -> Volume:
     shape = tuple(array.shape)
     others = [axis for axis in range(len(shape)) if axis not in order]

@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike
 from ..errors import TsainError
 from ._folder import has_slices, read_folder
 from ._hdf5 import hdf5_datasets, read_hdf5
+from ._locations import is_remote, locate
 from ._marks import Marks
 from ._mrc import read_mrc
 from ._sinks import Hdf5Sink, TiffSink
@@ -36,7 +37,8 @@ def open_volume(path: str | os.PathLike[str], *, dataset: str | None = None) -> 
     Parameters
     ----------
     path : path
-        A TIFF, HDF5 or MRC file, a Zarr or OME-Zarr folder, or a folder of TIFF or PNG slices.
+        A TIFF, HDF5 or MRC file, a Zarr or OME-Zarr folder, or a folder of TIFF or PNG slices; or
+        the URL of a Zarr or OME-Zarr: s3://, gs://, https:// or another that fsspec opens.
     dataset : str, optional
         Path inside an HDF5 or Zarr file.
 
@@ -45,7 +47,9 @@ def open_volume(path: str | os.PathLike[str], *, dataset: str | None = None) -> 
     TsainError
         In one line what was found, what is needed, and the remedy.
     """
-    path = Path(path)
+    path = locate(path)
+    if is_remote(path):
+        return read_zarr(path, dataset)
     if not path.exists():
         raise TsainError(f"There is nothing at {path}; check the name.")
     if path.is_dir():

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..errors import TsainError
 
 Triple = tuple[float, float, float]
+Shape = tuple[int, int, int]
 
 #: dtypes that are read and written.
 DTYPES = ("uint8", "uint16", "int16", "float32")
@@ -69,6 +70,17 @@ class Volume:
         """Slice `z` as a numpy array (y, x)."""
         image: NDArray[Any] = np.asarray(self.data[z].compute(scheduler="synchronous"))
         return image
+
+    def read(self, z: slice, y: slice, x: slice) -> NDArray[Any]:
+        """A box as a numpy array (z, y, x)."""
+        box: NDArray[Any] = np.asarray(self.data[z, y, x].compute(scheduler="synchronous"))
+        return box
+
+    @property
+    def chunks(self) -> Shape:
+        """(z, y, x) of what is read at once."""
+        z, y, x = (int(sizes[0]) for sizes in self.data.chunks)
+        return z, y, x
 
 
 def check_stack(shape: tuple[int, ...], dtype: Any, name: str) -> None:

@@ -1,0 +1,5 @@
+"""The dock that tunes a model to a stack."""
+
+from ._widget import FineTune
+
+__all__ = ["FineTune"]

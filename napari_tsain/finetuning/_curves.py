@@ -1,0 +1,73 @@
+"""Loss and validation while a model learns."""
+
+from __future__ import annotations
+
+import pyqtgraph as pg
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+
+from tsain_core.jobs.events import Event
+
+_SMOOTHING = 0.9  # of the loss, which jumps from batch to batch
+
+
+class Curves(QWidget):
+    """Two plots over the steps: loss, and PSNR on held-out slices.
+
+    Attributes
+    ----------
+    losses, validations : list of (step, value)
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._view = pg.GraphicsLayoutWidget()
+        self._view.setBackground(None)
+        self._view.setFixedHeight(240)
+        self._view.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        pens = (pg.mkPen("#7fb3ff", width=2), pg.mkPen("#ffb86b", width=2))
+        self._curves, self._plots = [], []
+        for row, (label, pen) in enumerate(zip(("loss", "held-out dB"), pens, strict=True)):
+            plot = self._view.addPlot(row=row, col=0, enableMenu=False)
+            self._plots.append(plot)
+            plot.setMouseEnabled(x=False, y=False)
+            plot.hideButtons()
+            plot.setLabel("left", label)
+            axis = plot.getAxis("left")
+            axis.setWidth(60)
+            axis.enableAutoSIPrefix(False)
+            self._curves.append(plot.plot(pen=pen, symbol="o" if row else None, symbolSize=5))
+        plot.setLabel("bottom", "step")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._view)
+        self.clear()
+
+    def take_down(self) -> None:
+        """Delete the plots with their menus, which are windows of their own to Qt."""
+        for plot in self._plots:
+            plot.close()
+
+    def clear(self) -> None:
+        """Forget everything: another job is looked at."""
+        self.losses: list[tuple[int, float]] = []
+        self.validations: list[tuple[int, float]] = []
+        self._smooth: float | None = None
+        self._draw()
+
+    def add(self, events: list[Event]) -> None:
+        """Take what a job has said since the last time."""
+        for event in events:
+            if event["kind"] != "progress":
+                continue
+            if event["loss"] is not None:
+                previous = event["loss"] if self._smooth is None else self._smooth
+                self._smooth = _SMOOTHING * previous + (1 - _SMOOTHING) * event["loss"]
+                self.losses.append((event["step"], self._smooth))
+            if event["validation"] is not None:
+                self.validations.append((event["step"], event["validation"]))
+        if events:
+            self._draw()
+
+    def _draw(self) -> None:
+        for curve, points in zip(self._curves, (self.losses, self.validations), strict=True):
+            curve.setData([x for x, _ in points], [y for _, y in points])

@@ -1,0 +1,60 @@
+"""The held-out slice in the viewer: before, now, and as it really is."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._marks import HELPER_KEY
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image
+
+NAMES = {"truth": "held-out: real", "before": "held-out: before", "now": "held-out: now"}
+
+
+class HeldOut:
+    """Three Image layers side by side, updated in place."""
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        self._viewer = viewer
+        self._layers: dict[str, Any] = {}
+
+    def show(self, path: Path, beside: Image | None) -> None:
+        """Show what a job has left at `path`; nothing happens while there is nothing.
+
+        Pixels are as large as those of the layer `beside`.
+        """
+        try:
+            with np.load(path) as file:
+                images = {key: file[key] for key in NAMES}
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            return
+        placed: dict[str, Any] = {"scale": (1, 1)}
+        if beside is not None:
+            placed = {"scale": beside.scale[-2:], "units": beside.units[-2:]}
+        width = images["truth"].shape[1] * placed["scale"][1]
+        for i, (key, name) in enumerate(NAMES.items()):
+            layer = self._layers.get(key)
+            if layer is None or layer not in self._viewer.layers:
+                self._layers[key] = self._viewer.add_image(
+                    images[key],
+                    name=name,
+                    translate=(0, 1.05 * width * i),
+                    contrast_limits=tuple(np.percentile(images["truth"], (0.5, 99.5))),
+                    metadata={HELPER_KEY: True},
+                    **placed,
+                )
+            elif not np.array_equal(layer.data, images[key]):
+                layer.data = images[key]
+
+    def clear(self) -> None:
+        """Take the layers out."""
+        for layer in self._layers.values():
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+        self._layers.clear()

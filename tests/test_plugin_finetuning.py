@@ -1,0 +1,186 @@
+"""The dock "Fine-tune interpolation", clicked through in a real window, with real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from gui import (  # noqa: F401
+    add_dock,
+    click,
+    layers_go_safely,
+    own_settings,
+    plugin_known,
+    type_into,
+    viewer,
+)
+from qtpy.QtWidgets import QApplication
+
+from tsain_core.checkpoint import ModelInfo, save
+from tsain_core.jobs import JobState, list_jobs
+from tsain_core.network import TSAIN
+from tsain_core.phantom import em_phantom
+
+TIMEOUT = 120_000
+NAME = "Fine-tune interpolation"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stirred_network: TSAIN) -> Iterator[Path]:
+    """A folder of one's own with a small model in it; no process outlives the test."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("TSAIN_HOME", str(folder))
+    info = ModelInfo("small", stirred_network.settings, licence="CC BY")
+    save(folder / "models" / "small.safetensors", stirred_network, info)
+    yield folder
+    for job in list_jobs():
+        process = job.process()
+        if process is not None:
+            process.kill()
+
+
+def open_dock(viewer: Any, minutes: float = 3) -> Any:  # noqa: F811
+    dock = add_dock(viewer, NAME)
+    QApplication.processEvents()
+    dock.setup.base_box.value = "small"
+    dock.setup.minutes_box.value = minutes
+    return dock
+
+
+def stack(viewer: Any, depth: int = 12) -> Any:  # noqa: F811
+    return viewer.add_image(em_phantom((depth, 128, 128), seed=1), name="stack", scale=(40, 5, 5))
+
+
+def wait(qtbot: Any, condition: Any) -> None:
+    qtbot.waitUntil(lambda: bool(condition()), timeout=TIMEOUT)
+
+
+def start(qtbot: Any, dock: Any) -> Any:
+    """Click Start; returns the job once it makes progress."""
+    click(qtbot, dock.start)
+    wait(qtbot, lambda: dock.curves.losses)
+    (job, *_) = list_jobs()
+    return job
+
+
+def test_from_start_to_a_model_in_the_other_dock(
+    qtbot: Any,
+    viewer: Any,  # noqa: F811
+    home: Path,
+) -> None:
+    stack(viewer)
+    other = add_dock(viewer, "Interpolate slices")
+    dock = open_dock(viewer, minutes=0.2)
+    assert "slices 0 to 5" in dock.plan.text() and "twice as far apart" in dock.plan.text()
+    assert "mine" not in other.model.model_box.choices
+    job = start(qtbot, dock)
+    wait(qtbot, lambda: job.state.over and dock.bar.status.text().startswith("Better"))
+    assert len(dock.curves.validations) >= 2
+    assert "mine" in other.model.model_box.choices
+    assert (home / "models" / "mine.md").is_file()
+    assert dock.setup.name_box.value == "mine"
+    click(qtbot, dock.start)  # once more: the name is taken
+    assert dock.setup.name_box.value == "mine-2"
+    wait(qtbot, lambda: len(list_jobs()) == 2 and list_jobs()[0].process() is not None)
+
+
+def test_held_out_slice_is_shown_and_refreshed(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    source = stack(viewer)
+    dock = open_dock(viewer)
+    click(qtbot, dock.show_held_out)
+    start(qtbot, dock)
+    wait(qtbot, lambda: len(viewer.layers) == 4)
+    truth, before, now = (viewer.layers[f"held-out: {name}"] for name in ("real", "before", "now"))
+    np.testing.assert_array_equal(truth.scale, source.scale[-2:])
+    first = now.data.copy()
+    wait(qtbot, lambda: not np.array_equal(now.data, first))
+    assert not np.array_equal(now.data, before.data)
+    assert [c for c in dock.source.layer_box.choices] == [source]  # not to be learnt from
+    click(qtbot, dock.show_held_out)
+    assert list(viewer.layers) == [source]
+
+
+def test_pause_resume_cancel(qtbot: Any, viewer: Any, home: Path) -> None:  # noqa: F811
+    stack(viewer)
+    dock = open_dock(viewer)
+    assert not dock.bar.pause.isEnabled() and dock.bar.pause.toolTip() == "No job is at work"
+    job = start(qtbot, dock)
+    click(qtbot, dock.bar.pause)
+    wait(qtbot, lambda: dock.bar.pause.text() == "Resume")
+    assert job.state is JobState.PAUSED and "Paused" in dock.bar.status.text()
+    step = dock.curves.losses[-1][0]
+    click(qtbot, dock.bar.pause)
+    wait(qtbot, lambda: dock.curves.losses[-1][0] > step)
+    click(qtbot, dock.bar.cancel)
+    wait(qtbot, lambda: dock.bar.status.text().startswith("Cancelled"))
+    assert job.process() is None
+    assert [p.name for p in (home / "models").iterdir()] == ["small.safetensors"]
+
+
+def test_stop_keeps_the_best(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    stack(viewer)
+    dock = open_dock(viewer)
+    job = start(qtbot, dock)
+    wait(qtbot, lambda: dock.curves.validations)
+    click(qtbot, dock.bar.stop)
+    wait(qtbot, lambda: "on slices it never saw" in dock.bar.status.text())
+    assert job.state is JobState.FINISHED
+
+
+def test_kill_and_resume(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    """kill -9 is a readable line in a dock that goes on working."""
+    stack(viewer)
+    dock = open_dock(viewer)
+    job = start(qtbot, dock)
+    wait(qtbot, lambda: (job.folder / "state.pt").exists())
+    process = job.process()
+    assert process is not None
+    os.kill(process.pid, signal.SIGKILL)
+    wait(qtbot, lambda: "killed" in dock.bar.status.text())
+    assert dock.bar.pause.text() == "Resume" and not dock.bar.stop.isEnabled()
+    reached = dock.curves.losses[-1][0]
+    click(qtbot, dock.bar.pause)
+    wait(qtbot, lambda: dock.curves.losses[-1][0] > reached)
+    click(qtbot, dock.bar.cancel)
+    wait(qtbot, lambda: job.state is JobState.CANCELLED)
+    assert job.process() is None
+
+
+def test_close_napari_and_reattach(qtbot: Any, make_napari_viewer: Any) -> None:
+    """The job outlives the viewer; a new one finds it, with its whole curve."""
+    first = make_napari_viewer(show=True)
+    stack(first)
+    dock = open_dock(first)
+    job = start(qtbot, dock)
+    seen = len(dock.curves.losses)
+    first.close()
+    QApplication.processEvents()
+    assert job.process() is not None
+    second = make_napari_viewer(show=True)
+    dock = add_dock(second, NAME)
+    wait(qtbot, lambda: len(dock.curves.losses) > seen)
+    assert dock.bar.jobs.currentText().startswith("mine (")
+    assert not dock.start.isEnabled() and "No image is open" in dock.start.toolTip()
+    wait(qtbot, dock.bar.cancel.isVisible)
+    click(qtbot, dock.bar.cancel)
+    wait(qtbot, lambda: job.state is JobState.CANCELLED)
+    assert job.process() is None
+
+
+def test_what_cannot_be_learnt_from_says_why(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    dock = open_dock(viewer)
+    assert not dock.start.isEnabled() and "No image is open" in dock.plan.text()
+    stack(viewer, depth=5)
+    assert not dock.start.isEnabled() and "at least 9" in dock.start.toolTip()
+    stack(viewer, depth=12)
+    dock.source.layer_box.value = viewer.layers[-1]
+    assert dock.start.isEnabled()
+    type_into(qtbot, dock.setup.name_box.native, "a/b")
+    click(qtbot, dock.start)
+    wait(qtbot, lambda: "no name for a model" in dock.bar.status.text())
+    assert list_jobs() == []
