@@ -14,7 +14,7 @@ import tifffile
 
 from tsain_core.checkpoint import ModelInfo, save
 from tsain_core.errors import TsainError
-from tsain_core.jobs import Job, JobRequest, JobState, list_jobs, start_job
+from tsain_core.jobs import Job, JobRequest, JobState, list_jobs, make_job, start_job
 from tsain_core.jobs.events import append_event, read_events
 from tsain_core.models import describe_models, model_card, open_model
 from tsain_core.network import TSAIN
@@ -183,3 +183,10 @@ def test_damaged_models_of_ones_own_hide_no_others(home: Path) -> None:
     known = describe_models()
     assert "broken" not in known
     assert known["tsain-lite"] is not None
+
+
+def test_damaged_job_does_not_hide_the_others(request_for: Callable[..., JobRequest]) -> None:
+    job = make_job(request_for(minutes=1))
+    damaged = make_job(request_for(minutes=1))
+    (damaged.folder / "request.json").write_text("")
+    assert [j.folder for j in list_jobs()] == [job.folder]

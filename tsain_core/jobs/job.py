@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -221,11 +222,15 @@ def copy_input(job: Job, volume: Volume) -> Iterator[int]:
 
 
 def list_jobs() -> list[Job]:
-    """All jobs of this user, the newest first."""
+    """All jobs of this user, the newest first; folders that cannot be understood are left out."""
     if not jobs_folder().is_dir():
         return []
-    folders = [f for f in jobs_folder().iterdir() if (f / "request.json").is_file()]
-    return [Job(folder) for folder in sorted(folders, reverse=True)]
+    jobs = []
+    for folder in sorted(jobs_folder().iterdir(), reverse=True):
+        with suppress(TsainError):
+            JobRequest.read(folder)
+            jobs.append(Job(folder))
+    return jobs
 
 
 def _reap(child: subprocess.Popen[bytes]) -> None:

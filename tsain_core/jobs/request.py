@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -39,9 +40,11 @@ class JobRequest:
     seed: int = 0
 
     def write(self, folder: Path) -> None:
-        """Put it into a job's folder."""
+        """Put it into a job's folder, in one step: others may be reading it."""
         text = json.dumps(asdict(self), indent=1)
-        (folder / REQUEST).write_text(text, encoding="utf-8")
+        new = folder / f".{REQUEST}.{os.getpid()}"
+        new.write_text(text, encoding="utf-8")
+        os.replace(new, folder / REQUEST)
 
     @staticmethod
     def read(folder: Path) -> JobRequest:
