@@ -22,7 +22,7 @@ from tsain_core.checkpoint import ModelInfo, save
 from tsain_core.cli import main
 from tsain_core.network import TSAIN, NetworkSettings
 from tsain_core.volumes import create_volume, open_volume
-from tsain_core.volumes._zarr_sink import ZARR_3
+from tsain_core.volumes.zarr_layout import ZARR_3
 
 SMALL = NetworkSettings(
     channels=8, image_channels=1, feature_blocks=1, reconstruction_blocks=1,

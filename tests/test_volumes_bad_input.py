@@ -16,7 +16,7 @@ import zarr
 
 from tsain_core.errors import TsainError
 from tsain_core.volumes import create_volume, open_volume
-from tsain_core.volumes._zarr_sink import ZARR_3
+from tsain_core.volumes.zarr_layout import ZARR_3
 
 needs_zarr_3 = pytest.mark.skipif(
     not ZARR_3, reason="zarr 3, which makes these arrays, needs Python 3.11"

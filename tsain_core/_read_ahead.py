@@ -17,10 +17,14 @@ from .models import Image
 
 @dataclass(frozen=True)
 class ReadSlice:
-    """A slice as it is in the volume, and scaled to [0, 1] for a model; the same objects always."""
+    """A slice as it is in the volume, and scaled to [0, 1] for a model; the same objects always.
+
+    `missing` is True where the volume has no data, which hold the fill value; None: nowhere.
+    """
 
     real: NDArray[Any]
     scaled: Image
+    missing: NDArray[np.bool_] | None
 
 
 class ReadAhead:
@@ -45,7 +49,9 @@ class ReadAhead:
 
     def _read(self, z: int) -> ReadSlice:
         real = np.asarray(self._volume[z])
-        return ReadSlice(real, self._intensity.to_unit(real))
+        find = getattr(self._volume, "missing", None)  # numpy arrays have all their data
+        missing = find(real, z) if find else None
+        return ReadSlice(real, self._intensity.to_unit(real), missing)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,10 @@ from .errors import TsainError
 PERCENTILES = (0.1, 99.9)
 _MOST_SLICES = 16
 _MOST_PIXELS = 1 << 18  # of a slice
+_LARGEST_SLICE = 1 << 26  # pixels; of larger ones some patches are read
+_PATCHES = 4  # along y and x
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,22 @@ class IntensityRange:
         return grey.astype(target)
 
 
+def _sample(volume: Any, z: int, step: int) -> NDArray[Any]:
+    """Some grey values of a slice: every `step`-th, or patches where slices are huge."""
+    _, height, width = volume.shape
+    if height * width <= _LARGEST_SLICE or not hasattr(volume, "read"):
+        return np.asarray(volume[z])[::step, ::step].ravel()
+    side = int((_LARGEST_SLICE / _PATCHES**2) ** 0.5)
+    step = max(1, int(side * _PATCHES / _MOST_PIXELS**0.5))
+    starts = [[(n - side) * i // (_PATCHES - 1) for i in range(_PATCHES)] for n in (height, width)]
+    patches = [
+        volume.read(slice(z, z + 1), slice(y, y + side), slice(x, x + side))[0, ::step, ::step]
+        for y in starts[0]
+        for x in starts[1]
+    ]
+    return np.concatenate([patch.ravel() for patch in patches])
+
+
 def estimate_range(volume: Any, percentiles: tuple[float, float] = PERCENTILES) -> IntensityRange:
     """Robust range from percentiles of up to 16 slices spread over the volume.
 
@@ -82,7 +103,16 @@ def estimate_range(volume: Any, percentiles: tuple[float, float] = PERCENTILES) 
     depth = volume.shape[0]
     chosen = np.unique(np.linspace(0, depth - 1, min(depth, _MOST_SLICES)).round().astype(int))
     step = max(1, int(np.sqrt(volume.shape[1] * volume.shape[2] / _MOST_PIXELS)))
-    values = np.concatenate([np.asarray(volume[int(z)])[::step, ::step].ravel() for z in chosen])
+    samples, problem = [], None
+    for z in chosen:
+        try:
+            samples.append(_sample(volume, int(z), step))
+        except TsainError as error:  # one damaged slice tells nothing about the others
+            problem = error
+            logger.warning("Slice %d is left out of the intensity range: %s", int(z), error)
+    if problem and len(samples) < 2:
+        raise problem
+    values = np.concatenate(samples)
     values = values[np.isfinite(values)]
     if values.size == 0:
         raise TsainError(

@@ -9,10 +9,11 @@ from fractions import Fraction
 from itertools import groupby
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ._memory import return_freed_memory
-from ._read_ahead import reading_ahead
+from ._read_ahead import ReadSlice, reading_ahead
 from .intensity import IntensityRange, estimate_range
 from .models import Image, SliceModel, TileDone
 from .schedule import Schedule, evaluations, halvings
@@ -70,7 +71,8 @@ def interpolate(
     ------
     Step or Finished
         `Finished` in ascending order of z, each slice of the schedule once. Closing the generator
-        stops within a tile.
+        stops within a tile. Where one of the two real slices has no data, because a chunk was never
+        written, synthetic slices have none either: they hold the fill value.
 
     Raises
     ------
@@ -94,6 +96,13 @@ def interpolate(
                 for index, _ in gap:
                     yield Finished(index, before.real, synthetic=False)
                 continue
+            missing = _either(before, after)
+            if missing is not None and missing.all():
+                part = Schedule(tuple(wanted for _, wanted in gap), schedule.step)
+                done += evaluations(part, model.any_position)
+                for index, _ in gap:
+                    yield Finished(index, _fill_of(before, after), synthetic=True)
+                continue
             # an array object stays the same from gap to gap: models know slices by it
             known = {Fraction(0): before.scaled, Fraction(1): after.scaled}
             for index, wanted in gap:
@@ -104,7 +113,24 @@ def interpolate(
                     known[middle] = yield from _steps(work, index, done, total)
                     done += 1
                 image = intensity.from_unit(known[wanted.fraction], volume.dtype)
+                if missing is not None:
+                    image[missing] = _fill_of(before, after)[missing]
                 yield Finished(index, image, synthetic=True)
+
+
+def _either(before: ReadSlice, after: ReadSlice) -> NDArray[np.bool_] | None:
+    """Where one of the slices has no data; None: nowhere."""
+    masks = [s.missing for s in (before, after) if s.missing is not None]
+    return np.logical_or.reduce(masks) if masks else None
+
+
+def _fill_of(before: ReadSlice, after: ReadSlice) -> NDArray[Any]:
+    """An image that holds the fill value where one of the slices has no data."""
+    if before.missing is None:
+        return after.real
+    if after.missing is None:
+        return before.real
+    return np.where(before.missing, before.real, after.real)
 
 
 @contextmanager

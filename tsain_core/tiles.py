@@ -17,6 +17,7 @@ network computes something else, and seams show whatever the halo.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .errors import TsainError
@@ -55,13 +56,30 @@ class Tile:
     read: Region
     write: Region
 
+    def within(self, outer: Region) -> Tile:
+        """The same tile in coordinates that start at `outer`."""
+        return Tile(self.read.within(outer), self.write.within(outer))
+
+
+def hull(regions: Iterable[Region]) -> Region:
+    """The smallest region that holds all of these."""
+    found = list(regions)
+    return Region(
+        min(r.y0 for r in found),
+        min(r.x0 for r in found),
+        max(r.y1 for r in found),
+        max(r.x1 for r in found),
+    )
+
 
 def ceil_to(value: int, multiple: int) -> int:
     """Smallest multiple not below `value`."""
     return -(-value // multiple) * multiple
 
 
-def tile_image(shape: tuple[int, int], tile: int, halo: int, multiple: int) -> list[Tile]:
+def tile_image(
+    shape: tuple[int, int], tile: int, halo: int, multiple: int, within: Region | None = None
+) -> list[Tile]:
     """Cut an image into tiles.
 
     Parameters
@@ -75,6 +93,8 @@ def tile_image(shape: tuple[int, int], tile: int, halo: int, multiple: int) -> l
         Least number of pixels read around a write region, where there is an image.
     multiple : int
         Of which origins and sizes of the read regions must be multiples.
+    within : Region, optional
+        Only the tiles whose write regions meet this part of the image.
 
     Returns
     -------
@@ -90,13 +110,16 @@ def tile_image(shape: tuple[int, int], tile: int, halo: int, multiple: int) -> l
     if tile < 1 or halo < 0:
         raise TsainError(f"Tile {tile} and halo {halo} px; needed are at least 1 and 0.")
     side, margin = ceil_to(tile, multiple), ceil_to(halo, multiple)
+    bounds = (0, shape[0], 0, shape[1])
+    if within is not None:
+        bounds = (within.y0, within.y1, within.x0, within.x1)
     spans = []
-    for size in shape:
+    for size, first, end in zip(shape, bounds[::2], bounds[1::2], strict=True):
         padded = ceil_to(size, multiple)
         spans.append(
             [
                 (max(0, a - margin), a, min(a + side, size), min(a + side + margin, padded))
-                for a in range(0, size, side)
+                for a in range(first // side * side, min(end, size), side)
             ]
         )
     return [

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import logging
 
+from ..errors import TsainError
 from ..intensity import IntensityRange, estimate_range
 from ..models import open_model
 from ..pipeline import interpolate_to_file, result_geometry, synthetic_slices
 from ..schedule import evaluations
+from ..streaming import stream
 from ._options import (
     add_model_options,
     add_schedule_options,
@@ -18,6 +20,7 @@ from ._options import (
     read_volume,
 )
 from ._progress import with_progress
+from ._streaming import add_layout_options, add_run_options, cluster, follow, stream_request
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +30,9 @@ EXAMPLES = """\
   tsain interpolate stack.mrc iso.zarr --z-size 10           10 nm between slices
   tsain interpolate slices/ repaired.tif --replace 12,57-59  compute damaged slices anew
   tsain interpolate stack.tif pair.tif --between 12 15       what lies between two slices
-  tsain interpolate stack.tif mean.tif --model mean          the mean of neighbours, to compare"""
+  tsain interpolate stack.tif mean.tif --model mean          the mean of neighbours, to compare
+  tsain interpolate big.zarr finer.zarr --memory 4GiB        larger than memory; repeat to go on
+  tsain interpolate s3://b/in.zarr s3://b/out.zarr --dask tcp://host:8786"""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -44,10 +49,28 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="grey values taken as black and white; default: percentiles of the stack",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing result")
+    add_layout_options(parser)
+    add_run_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Interpolate and write."""
+    """Interpolate and write; OME-Zarr block by block."""
+    if args.output.rstrip("/").lower().endswith(".zarr") or "://" in args.output:
+        blocks = stream(
+            stream_request(args, args.output),
+            cluster(args),
+            overwrite=args.overwrite,
+            restart=args.restart,
+            leave_out_failed=args.leave_out_failed,
+            accept_changed_input=args.accept_changed_input,
+        )
+        follow(blocks, args.output)
+        return
+    if args.workers or args.dask or args.memory or args.shards:
+        raise TsainError(
+            f"{args.output} is written slice by slice, in this process; needed for --workers, "
+            "--dask, --memory and --shards is an OME-Zarr: give it a name that ends in .zarr."
+        )
     volume = read_volume(args)
     model = open_model(args.model, inference_settings(args))
     schedule = make_schedule(args, volume, model.any_position)

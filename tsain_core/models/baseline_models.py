@@ -24,6 +24,11 @@ class BaselineModel:
     # all grey values: nothing is learned, so nothing is gained by stretching
     percentiles: tuple[float, float] = (0.0, 100.0)
 
+    @property
+    def pointwise(self) -> bool:
+        """Whether a pixel depends on the same pixel of the two slices only."""
+        return self.name == "mean"
+
     def between(
         self, before: Image, after: Image, fraction: Fraction = Fraction(1, 2)
     ) -> Generator[TileDone, None, Image]:

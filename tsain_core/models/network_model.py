@@ -47,6 +47,8 @@ class InferenceSettings:
     compile : bool
         Pass the network through torch.compile: about a minute at first for each shape of tiles,
         faster afterwards on CUDA cards.
+    memory : int or None
+        Bytes that tiles and features may take; None takes a share of the free memory.
     """
 
     device: str = "auto"
@@ -54,6 +56,7 @@ class InferenceSettings:
     tile: int | None = None
     halo: int | None = None
     compile: bool = False
+    memory: int | None = None
 
 
 class NetworkModel:
@@ -84,7 +87,8 @@ class NetworkModel:
         self.precision = automatic_precision(device, settings.precision)
         self.tile, self.halo = settings.tile, settings.halo
         self._execution = Execution(self.network, device, self.precision, settings.compile)
-        self._kept = _FeatureCache(int(free_memory(device) * _FEATURE_SHARE))
+        budget = settings.memory or free_memory(device)
+        self._kept = _FeatureCache(int(budget * _FEATURE_SHARE))
 
     @property
     def name(self) -> str:
@@ -131,10 +135,19 @@ class NetworkModel:
             self._halve_tile(before.shape)
 
     def _compute(self, before: Image, after: Image) -> Generator[TileDone, None, Image]:
-        tiles = self.plan(before, after)
+        return (yield from self.compute_tiles(before, after, self.plan(before, after)))
+
+    def compute_tiles(
+        self, before: Image, after: Image, tiles: Sequence[Tile]
+    ) -> Generator[TileDone, None, Image]:
+        """The middle of two slices, or of the same part of both, on some tiles; 0 elsewhere.
+
+        The origin of a part must be a multiple of the network's, and it must end there, too, or at
+        the end of the slice.
+        """
         multiple = self.network.settings.multiple
         pair = [(image, pad_to_multiple(image, multiple)) for image in (before, after)]
-        out = np.empty(before.shape, np.float32)
+        out = np.zeros(before.shape, np.float32)
         for i, tile in enumerate(tiles):
             result = self._run_tile(pair, tile.read)
             out[tile.write.slices] = result[tile.write.within(tile.read).slices]
@@ -145,35 +158,39 @@ class NetworkModel:
         """Tiles for slices of this size; the first call fixes tile and halo."""
         height, width = before.shape
         if self.tile is None:
-            self.tile = self._tile_for_memory()
+            self.tile = self.tile_for_memory()
         if self.halo is None and max(height, width) > self.tile:
-            self.halo = self._measure_halo(before, after)
+            self.halo = self.measure_halo(before, after)
             logger.info("Tiles of %d px with a halo of %d px", self.tile, self.halo)
         multiple = self.network.settings.multiple
         return tile_image((height, width), self.tile, self.halo or 0, multiple)
 
-    def _tile_for_memory(self) -> int:
-        budget = free_memory(self.device) * _MEMORY_SHARE
+    def tile_for_memory(self) -> int:
+        """Side of the largest tiles that the memory allows."""
+        budget = (self.settings.memory or free_memory(self.device)) * _MEMORY_SHARE
         half = self.precision == "bf16"
         per_pixel = peak_bytes(self.network.settings, 1024, 1024, half) / 1024**2
         side = int((budget / per_pixel) ** 0.5) - 2 * receptive_radius(self.network.settings)
         side = min(max(side, 4 * _SMALLEST_TILE), _LARGEST_TILE)
         return side // self.network.settings.multiple * self.network.settings.multiple
 
-    def _measure_halo(self, before: Image, after: Image) -> int:
-        """Receptive radius plus the largest offsets in the middle of this pair."""
-        assert self.tile is not None
+    def probe(self, shape: tuple[int, int]) -> Region:
+        """The middle of a slice, where `measure_halo` looks."""
         radius = receptive_radius(self.network.settings)
         m = self.network.settings.multiple
-        most = min(512, self.tile + 2 * radius)  # no tile that is read is smaller than that
-        (y, h), (x, w) = (
-            ((size - min(size, most)) // 2, min(size, most) // m * m) for size in before.shape
-        )
-        if not h or not w:
+        most = min(512, (self.tile or 512) + 2 * radius)  # no tile that is read is smaller
+        (y, h), (x, w) = (((n - min(n, most)) // 2, min(n, most) // m * m) for n in shape)
+        return Region(y, x, y + h, x + w)
+
+    def measure_halo(self, before: Image, after: Image) -> int:
+        """Receptive radius plus the largest offsets in the middle of this pair."""
+        middle = self.probe((before.shape[0], before.shape[1]))
+        radius = receptive_radius(self.network.settings)
+        if 0 in middle.shape:
             return radius
         sampling = Sampling()
         with torch.inference_mode(), self.autocast():
-            a, b = (self._tensor(image[y : y + h, x : x + w]) for image in (before, after))
+            a, b = (self._tensor(image[middle.slices]) for image in (before, after))
             self.network(a, b, sampling)
         return radius + offset_reach(sampling)
 

@@ -14,6 +14,7 @@ from ..errors import TsainError, first_line
 from ._hdf5 import choose_dataset
 from ._locations import Location
 from ._marks import MARKS_KEY, read_marks
+from ._missing import MissingChunks
 from ._ome_zarr import axis_order, level_paths, multiscales, read_level
 from ._units import normal_unit
 from .volume import Triple, Volume, check_stack
@@ -216,9 +217,10 @@ def _volume(
     z, y, x = order
     check_stack(tuple(shape[axis] for axis in order), array.dtype, path.name)
     stack = ZarrStack(array, (z, y, x), path)
-    chunks = tuple(int(array.chunks[axis]) for axis in order)
+    chunks = (int(array.chunks[z]), int(array.chunks[y]), int(array.chunks[x]))
     data = da.from_array(stack, chunks=chunks, name=False, meta=np.empty((0, 0, 0), stack.dtype))
-    return Volume(data, source=str(path), **known)
+    missing = MissingChunks(stack, chunks, getattr(array, "fill_value", 0))
+    return Volume(data, source=str(path), missing_chunks=missing, **known)
 
 
 def _triple(values: Any, order: Sequence[int]) -> Triple | None:

@@ -15,16 +15,17 @@ from numpy.typing import DTypeLike
 from ..errors import TsainError
 from ._folder import has_slices, read_folder
 from ._hdf5 import hdf5_datasets, read_hdf5
-from ._locations import is_remote, locate
+from ._locations import Location, is_remote, locate
 from ._marks import Marks
 from ._mrc import read_mrc
 from ._sinks import Hdf5Sink, TiffSink
 from ._tiff import read_tiff
 from ._units import normal_unit
 from ._zarr import is_zarr, pyramid_levels, read_zarr, zarr_datasets
-from ._zarr_sink import OmeVersion, ZarrSink, default_version
+from ._zarr_sink import ZarrSink
 from .volume import DTYPES, Triple, Volume
 from .writer import Sink, Target, VolumeWriter, check_target
+from .zarr_layout import OmeVersion, default_version
 
 _TIFF = (".tif", ".tiff", ".btf", ".tf8")
 _HDF5 = (".h5", ".hdf", ".hdf5")
@@ -47,9 +48,10 @@ def open_volume(path: str | os.PathLike[str], *, dataset: str | None = None) -> 
     TsainError
         In one line what was found, what is needed, and the remedy.
     """
-    path = locate(path)
-    if is_remote(path):
-        return read_zarr(path, dataset)
+    place = locate(path)
+    if is_remote(place):
+        return read_zarr(place, dataset)
+    path = Path(path)
     if not path.exists():
         raise TsainError(f"There is nothing at {path}; check the name.")
     if path.is_dir():
@@ -84,14 +86,16 @@ def open_pyramid(path: str | os.PathLike[str], *, dataset: str | None = None) ->
         As `open_volume`.
     """
     full = open_volume(path, dataset=dataset)
-    path = Path(path)
-    levels = pyramid_levels(path, dataset) if path.is_dir() and is_zarr(path) else []
-    return [full, *(read_zarr(path, level) for level in levels[1:])]
+    place = locate(path)
+    levels = pyramid_levels(place, dataset) if _in_zarr(place) else []
+    return [full, *(read_zarr(place, level) for level in levels[1:])]
 
 
 def list_datasets(path: str | os.PathLike[str]) -> Mapping[str, tuple[tuple[int, ...], str]]:
     """Path inside the file -> (shape, dtype) of each dataset; empty for formats without them."""
-    path = Path(path)
+    place, path = locate(path), Path(path)
+    if is_remote(place):
+        return zarr_datasets(place)
     if path.is_dir():
         return zarr_datasets(path) if is_zarr(path) and not has_slices(path) else {}
     return hdf5_datasets(path) if path.suffix.lower() in _HDF5 else {}
@@ -157,6 +161,10 @@ def create_volume(
         (depth, height, width), np.dtype(dtype), voxel_size, normal_unit(unit), offset, marks
     )
     return VolumeWriter(path, target, make_sink, overwrite)
+
+
+def _in_zarr(path: Location) -> bool:
+    return is_remote(path) or (path.is_dir() and is_zarr(path))
 
 
 def _sink_for(path: Path, ome_version: OmeVersion | None) -> Callable[[Path, Target], Sink]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TsainError
+
+if TYPE_CHECKING:
+    from ._missing import MissingChunks
 
 Triple = tuple[float, float, float]
 Shape = tuple[int, int, int]
@@ -42,6 +45,8 @@ class Volume:
         Name of the file format, for people.
     dataset : str or None
         Path inside the file.
+    missing_chunks : MissingChunks or None
+        Finds chunks that were never written, where the format can leave them out.
     """
 
     data: da.Array
@@ -53,6 +58,7 @@ class Volume:
     source: str = ""
     format: str = ""
     dataset: str | None = None
+    missing_chunks: MissingChunks | None = field(default=None, repr=False)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -75,6 +81,12 @@ class Volume:
         """A box as a numpy array (z, y, x)."""
         box: NDArray[Any] = np.asarray(self.data[z, y, x].compute(scheduler="synchronous"))
         return box
+
+    def missing(
+        self, image: NDArray[Any], z: int, y0: int = 0, x0: int = 0
+    ) -> NDArray[np.bool_] | None:
+        """Where pixels of a crop (y, x) of slice `z` were never written; None: nowhere."""
+        return self.missing_chunks.mask(image, z, y0, x0) if self.missing_chunks else None
 
     @property
     def chunks(self) -> Shape:

@@ -1,0 +1,312 @@
+"""Carrying a plan out: blocks, again and again, until all are done."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import TsainError, first_line
+from ..volumes._locations import Location, is_remote, locate
+from ..volumes._publish import publish
+from ..volumes.writer import check_target
+from ..volumes.zarr_layout import create_arrays, write_metadata
+from .blocks import Block, BlockGrid
+from .executors import HERE, Cluster, Executor, open_executor
+from .plan import RunPlan, StreamRequest, make_plan
+from .record import BEAT, Record, staging
+from .work import Outcome, Task, open_run
+
+ATTEMPTS = 3  # at a block, before it counts as failed
+_SHOWN = 5  # failed blocks that are named in an error
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The plan stands. `done` of the plan's blocks were there already; `dashboard` is Dask's."""
+
+    plan: RunPlan
+    done: int
+    total: int
+    dashboard: str = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Fraction of all voxels, of all levels, that are done."""
+
+    done: float
+
+
+@dataclass(frozen=True)
+class BlockDone:
+    """A block is on disk; what it took."""
+
+    block: Block
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BlockFailed:
+    """A block failed; `again` if it is tried once more."""
+
+    block: Block
+    why: str
+    again: bool
+
+
+@dataclass(frozen=True)
+class Done:
+    """All is done, and the output has its name.
+
+    Attributes
+    ----------
+    blocks : int
+        Made in this run.
+    seconds : float
+    peak : int
+        Most memory of any process, in bytes.
+    without_data : int
+        Computed voxels that hold the fill value, for the chunks that they would be computed from
+        were never written.
+    left_out : tuple of str
+        Regions of blocks that failed, which hold the fill value.
+    """
+
+    blocks: int
+    seconds: float
+    peak: int
+    without_data: int
+    left_out: tuple[str, ...] = ()
+
+
+Event = Begun | Progress | BlockDone | BlockFailed | Done
+
+
+def stream(
+    asked: StreamRequest,
+    cluster: Cluster = HERE,
+    *,
+    overwrite: bool = False,
+    restart: bool = False,
+    leave_out_failed: bool = False,
+    accept_changed_input: bool = False,
+) -> Generator[Event, None, None]:
+    """Interpolate a volume block by block, or go on where an earlier run of the same was stopped.
+
+    The same voxels come out of any number of processes and interruptions. Closing the generator,
+    an error or a killed process leave the finished blocks for the next run; the output takes its
+    name when all are there. Behind URLs, where nothing can be renamed, the arrays lie in their
+    place from the beginning, but the metadata that make them an image come last.
+
+    Parameters
+    ----------
+    asked : StreamRequest
+    cluster : Cluster
+        Where blocks are computed; here by default.
+    overwrite : bool
+        Replace an existing output, at the end.
+    restart : bool
+        Forget what an unfinished run left.
+    leave_out_failed : bool
+        Finish although blocks failed: they hold the fill value, and the output says which.
+    accept_changed_input : bool
+        Go on although the input's files have changed: damaged ones were mended.
+
+    Yields
+    ------
+    Begun, Progress, BlockDone, BlockFailed or Done
+        `Begun` first, `Done` last.
+
+    Raises
+    ------
+    TsainError
+        If the input or the settings are others than those of the run that is to go on, another
+        process is at it, the disk is full, or blocks failed: after all others are done.
+    """
+    started = time.monotonic()
+    output = _check_output(asked, overwrite)
+    record = Record(staging(output))
+    if restart:
+        record.take()  # not under the hands of another process
+        record.discard()
+    with ExitStack() as stack:
+        executor = stack.enter_context(open_executor(cluster))
+        plan = _begin_or_go_on(asked, record, executor, accept_changed_input)
+        stack.callback(record.release)
+        grids = plan.grids()
+        done = [record.done(grid.level) for grid in grids]
+        total = sum(len(grid) for grid in grids)
+        yield Begun(plan, sum(len(d) for d in done), total, executor.dashboard)
+        failed: list[tuple[Block, str]] = []
+        made = 0
+        for event in _levels(record, plan, executor, done, failed, leave_out_failed):
+            made += isinstance(event, BlockDone)
+            yield event
+        left_out = tuple(str(block) for block, _ in failed)
+        if failed and not leave_out_failed:
+            raise TsainError(_what_failed(asked, failed, total))
+        reports = [r for grid in grids for r in record.done(grid.level).values()]
+        _finish(record, plan, output, overwrite, left_out)
+    yield Done(
+        made,
+        time.monotonic() - started,
+        max((int(r["peak"]) for r in reports), default=0),
+        sum(int(r["without_data"]) for r in reports),
+        left_out,
+    )
+
+
+def _check_output(asked: StreamRequest, overwrite: bool) -> Location:
+    output = locate(asked.output)
+    if not is_remote(output):
+        with _explained(asked.output):
+            check_target(Path(str(output)), asked.source, overwrite, writes_folder=True)
+            output.parent.mkdir(parents=True, exist_ok=True)
+        return output
+    if asked.source.rstrip("/").startswith(str(output)) or str(output).startswith(asked.source):
+        raise TsainError(
+            f"The result {output} would lie over or inside the source; needed is a name elsewhere."
+        )
+    if any((output / name).exists() for name in ("zarr.json", ".zgroup")):
+        raise TsainError(
+            f"{output} exists; choose another name, or remove it yourself: what lies behind a URL "
+            "cannot be replaced in one step."
+        )
+    return output
+
+
+def _begin_or_go_on(
+    asked: StreamRequest, record: Record, executor: Executor, accept_changed_input: bool
+) -> RunPlan:
+    """The plan of the run that lies there, if it is the same; else a new one."""
+    old = record.plan()
+    plan = executor.call(make_plan, asked)
+    if old is not None:
+        old.check_same(plan, accept_changed_input)
+        if plan.asked.memory and old.need > plan.asked.memory:
+            raise TsainError(
+                f"The run was begun with blocks that take about {old.need / 2**20:.0f} MiB; needed "
+                "is a --memory of at least that, or --restart."
+            )
+        record.take()
+        old = replace(old, source=plan.source)
+        record.begin(old)
+        return old
+    with _explained(asked.output):
+        volume, model = plan.asked.open_volume(), plan.open_model()
+        target = plan.target(volume, plan.schedule(volume, model.any_position), model)
+        record.discard()  # what a run left that did not come as far as a plan
+        create_arrays(record.root, target, plan.asked.layout)
+        record.begin(plan)
+        record.take()
+    return plan
+
+
+def _levels(
+    record: Record,
+    plan: RunPlan,
+    executor: Executor,
+    done: Sequence[dict[int, dict[str, Any]]],
+    failed: list[tuple[Block, str]],
+    leave_out_failed: bool,
+) -> Iterator[Event]:
+    """All blocks that are missing, level by level: the coarser are made of the finer."""
+    grids = plan.grids()
+    sizes = [grid.shape[0] * grid.shape[1] * grid.shape[2] for grid in grids]
+    whole = sum(sizes)
+    reached = sum(grid[i].voxels for grid, d in zip(grids, done, strict=True) for i in d)
+    yield Progress(reached / whole)
+    for grid, finished in zip(grids, done, strict=True):
+        if failed and not leave_out_failed:
+            return
+        todo = (i for i in range(len(grid)) if i not in finished)
+        for event in _blocks(record, plan, grid, todo, executor):
+            if isinstance(event, float):
+                yield Progress((reached + event) / whole)
+                continue
+            yield event
+            if isinstance(event, BlockDone):
+                reached += event.block.voxels
+                yield Progress(reached / whole)
+            elif not event.again:
+                failed.append((event.block, event.why))
+
+
+def _blocks(
+    record: Record, plan: RunPlan, grid: BlockGrid, todo: Iterator[int], executor: Executor
+) -> Iterator[float | BlockDone | BlockFailed]:
+    """The blocks of a level; numbers are the voxels of blocks that are not done yet."""
+    attempts: Counter[int] = Counter()
+    tasks = (Task(str(record.root), plan.id, grid.level, i) for i in todo)
+    last_beat = time.monotonic()
+    for result in executor.run(tasks):
+        if time.monotonic() - last_beat > BEAT:
+            record.beat()
+            last_beat = time.monotonic()
+        if not isinstance(result, Outcome):
+            task, fraction = result
+            yield fraction * grid[task.index].voxels if task else 0.0
+            continue
+        block = grid[result.index]
+        if result.report is not None:
+            yield BlockDone(block, result.report)
+            continue
+        if result.hopeless:
+            raise TsainError(
+                f"{plan.asked.output} cannot be written or its input not be read ({result.why}); "
+                "free space, or see to the permissions, and repeat the command: finished blocks "
+                "are kept."
+            )
+        attempts[result.index] += 1
+        again = attempts[result.index] < ATTEMPTS
+        if again:
+            executor.add(Task(str(record.root), plan.id, grid.level, result.index))
+        yield BlockFailed(block, result.why, again)
+
+
+def _finish(
+    record: Record, plan: RunPlan, output: Location, overwrite: bool, left_out: tuple[str, ...]
+) -> None:
+    """Give a complete output its metadata and its name."""
+    run = open_run(str(record.root), plan.id)
+    target = plan.target(run.volume, run.schedule, run.model)
+    if left_out:
+        target.marks.provenance["left_out"] = list(left_out)
+    with _explained(plan.asked.output):
+        write_metadata(record.root, target, plan.asked.layout)
+        open_run.cache_clear()
+        if not is_remote(output):
+            publish(Path(str(record.root)), Path(str(output)), overwrite)
+    Record(output).clear()
+
+
+def _what_failed(asked: StreamRequest, failed: list[tuple[Block, str]], total: int) -> str:
+    shown = "; ".join(f"{block}: {why}" for block, why in failed[:_SHOWN])
+    more = f"; and {len(failed) - _SHOWN} more" if len(failed) > _SHOWN else ""
+    return (
+        f"{len(failed)} of {total} blocks of {asked.output} failed ({shown}{more}); mend the input "
+        "and repeat the command with --accept-changed-input, which makes only these, or finish "
+        "without them with --leave-out-failed."
+    )
+
+
+class _explained:
+    """Turns errors of the file system into one line."""
+
+    def __init__(self, output: str) -> None:
+        self._output = output
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, OSError):
+            raise TsainError(
+                f"{self._output} cannot be written ({first_line(error)}); needed is a place with "
+                "room that may be written to. Finished blocks are kept: repeat the command."
+            ) from error

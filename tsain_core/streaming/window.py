@@ -1,0 +1,171 @@
+"""What a block reads, and how the network computes only the tiles that it needs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..models import Image, NetworkModel, SliceModel, TileDone
+from ..schedule import OutputSlice, Schedule, halvings
+from ..tiles import Region, Tile, hull, tile_image
+from ..volumes import Volume
+
+
+@dataclass(frozen=True)
+class Window:
+    """What is read of each slice to compute a region of the result.
+
+    A slice at 1/4 of a gap is computed from the slice at 1/2, round which the network looks as far
+    as round a real one: so the slice at 1/2 is computed on more tiles.
+
+    Attributes
+    ----------
+    read : Region
+    write : Region
+        The block's own region.
+    rings : tuple of tuples of Tile
+        The tiles to compute for a slice that 0, 1, ... halvings in a row read further; empty for
+        methods that do without tiles.
+    """
+
+    read: Region
+    write: Region
+    rings: tuple[tuple[Tile, ...], ...] = ()
+
+
+def window(model: SliceModel, shape: tuple[int, int], write: Region, generations: int) -> Window:
+    """The window of a region; a network's tile and halo must be fixed.
+
+    Parameters
+    ----------
+    model : SliceModel
+    shape : (height, width) of the slices
+    write : Region
+    generations : int
+        Halvings in a row that the schedule takes, less one.
+    """
+    if not isinstance(model, NetworkModel):
+        return Window(write, write)
+    assert model.tile is not None
+    multiple, rings, needed = model.network.settings.multiple, [], write
+    for _ in range(generations + 1):
+        tiles = tile_image(shape, model.tile, model.halo or 0, multiple, needed)
+        rings.append(tuple(tiles))
+        needed = _clipped(hull(t.read for t in tiles), shape)
+    return Window(needed, write, tuple(rings))
+
+
+def _clipped(region: Region, shape: tuple[int, int]) -> Region:
+    return Region(region.y0, region.x0, min(region.y1, shape[0]), min(region.x1, shape[1]))
+
+
+def generations(schedule: Schedule, any_position: bool) -> dict[Fraction, int]:
+    """Position in a gap -> how many halvings in a row read further what is computed there."""
+    ends: dict[Fraction, tuple[Fraction, Fraction]] = {}
+    for item in schedule.slices:
+        if item.synthetic:
+            for low, middle, high in halvings(item.fraction, any_position):
+                ends[middle] = low, high
+    found = dict.fromkeys(ends, 0)
+    for middle in sorted(ends, key=lambda m: -m.denominator):
+        for end in ends[middle]:
+            if end in found and not any_position:
+                found[end] = max(found[end], found[middle] + 1)
+    return found
+
+
+class WindowModel:
+    """A model that computes the tiles of a window, from crops of the slices."""
+
+    def __init__(self, model: SliceModel, part: Window, table: dict[Fraction, int]) -> None:
+        self._model, self._table = model, table
+        self._rings = [[t.within(part.read) for t in tiles] for tiles in part.rings]
+        self._places: dict[int, tuple[Image, Fraction]] = {}
+
+    @property
+    def name(self) -> str:
+        """See `SliceModel.name`."""
+        return self._model.name
+
+    @property
+    def any_position(self) -> bool:
+        """See `SliceModel.any_position`."""
+        return self._model.any_position
+
+    @property
+    def percentiles(self) -> tuple[float, float]:
+        """See `SliceModel.percentiles`."""
+        return self._model.percentiles
+
+    def provenance(self) -> dict[str, object]:
+        """See `SliceModel.provenance`."""
+        return self._model.provenance()
+
+    def between(
+        self, before: Image, after: Image, fraction: Fraction = Fraction(1, 2)
+    ) -> Generator[TileDone, None, Image]:
+        """See `SliceModel.between`."""
+        if not isinstance(self._model, NetworkModel):
+            return (yield from self._model.between(before, after, fraction))
+        if id(before) not in self._places or id(after) not in self._places:  # a new gap
+            self._places = {id(before): (before, Fraction(0)), id(after): (after, Fraction(1))}
+        low, high = (self._places[id(image)][1] for image in (before, after))
+        middle = low + (high - low) * fraction
+        tiles = self._rings[self._table[middle]]
+        image = yield from self._model.compute_tiles(before, after, tiles)
+        self._places[id(image)] = image, middle
+        return image
+
+
+class WindowVolume:
+    """The slices of a volume, cut to a window; each chunk is read once.
+
+    Attributes
+    ----------
+    seconds : float
+        Spent reading.
+    bytes : int
+        Read, uncompressed.
+    """
+
+    def __init__(self, volume: Volume, region: Region, first: int, last: int) -> None:
+        self._volume, self._region, self._span = volume, region, (first, last)
+        self._slab: tuple[int, NDArray[Any]] | None = None
+        self.shape = (volume.shape[0], *region.shape)
+        self.dtype = volume.dtype
+        self.seconds, self.bytes = 0.0, 0
+        self._without: dict[int, NDArray[np.bool_] | None] = {}
+
+    def __getitem__(self, z: int) -> NDArray[Any]:
+        started = time.perf_counter()
+        if self._slab is None or not 0 <= z - self._slab[0] < len(self._slab[1]):
+            deep = self._volume.chunks[0]
+            first = max(z // deep * deep, self._span[0])
+            last = min((z // deep + 1) * deep, self._span[1] + 1)
+            self._slab = None
+            self._slab = first, self._volume.read(slice(first, last), *self._region.slices)
+            self.bytes += self._slab[1].nbytes
+        image = self._slab[1][z - self._slab[0]]
+        self.seconds += time.perf_counter() - started
+        return image
+
+    def missing(self, image: NDArray[Any], z: int) -> NDArray[np.bool_] | None:
+        """See `Volume.missing`."""
+        mask = self._volume.missing(image, z, self._region.y0, self._region.x0)
+        self._without = {k: m for k, m in self._without.items() if k >= z - 2}
+        self._without[z] = mask
+        return mask
+
+    def empty_between(self, item: OutputSlice, inside: tuple[slice, slice]) -> int:
+        """How many pixels of a computed slice are left without data, `inside` a region."""
+        masks = [self._without.get(z) for z in (item.before, item.after)]
+        found = [m[inside] for m in masks if m is not None]
+        if not item.synthetic or not found:
+            return 0
+        return int(np.count_nonzero(np.logical_or.reduce(found)))

@@ -1,0 +1,187 @@
+"""OME-Zarr as it is written: arrays of a pyramid, and the metadata that name them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from ..errors import TsainError
+from ._locations import Location
+from ._marks import MARKS_KEY
+from .volume import Shape, Triple
+from .writer import Target
+
+OmeVersion = Literal["0.4", "0.5"]
+
+#: Whether the installed zarr knows format 3; that of Python 3.10 does not.
+ZARR_3 = int(zarr.__version__.split(".")[0]) >= 3
+
+_CHUNK = 512
+_SMALLEST = 256  # side below which no further level is made
+
+
+@dataclass(frozen=True)
+class ZarrLayout:
+    """How an OME-Zarr is stored.
+
+    Attributes
+    ----------
+    version : "0.4" or "0.5"
+        Of OME-Zarr, in Zarr v2 or v3.
+    chunks : (z, y, x)
+        What is compressed together.
+    shards : (z, y, x) or None
+        What lies in one file together, multiples of `chunks`; None gives each chunk a file. Only
+        in version 0.5.
+    pyramid : bool
+        Whether there are coarser levels: each halves y and x by the mean; z stays, for it is the
+        coarsest axis.
+    """
+
+    version: OmeVersion
+    chunks: Shape = (1, _CHUNK, _CHUNK)
+    shards: Shape | None = None
+    pyramid: bool = True
+
+    def __post_init__(self) -> None:
+        if self.version == "0.5" and not ZARR_3:
+            raise TsainError("OME-Zarr 0.5 needs zarr 3, and that Python 3.11; write 0.4 instead.")
+        sizes = (*self.chunks, *(self.shards or ()))
+        if min(sizes) < 1:
+            raise TsainError(f"Chunks or shards of {sizes}; needed are sizes of at least 1.")
+        if self.shards and self.version == "0.4":
+            raise TsainError("Zarr v2 has no shards; write OME-Zarr 0.5, or leave them out.")
+        if self.shards and any(s % c for s, c in zip(self.shards, self.chunks, strict=True)):
+            raise TsainError(
+                f"Shards of {self.shards} are cut by chunks of {self.chunks}; needed are multiples."
+            )
+
+    def levels(self, shape: Shape) -> list[Shape]:
+        """Shapes of all levels, the finest first."""
+        shapes = [shape]
+        while self.pyramid and max(shapes[-1][1:]) > 2 * _SMALLEST and min(shapes[-1][1:]) > 1:
+            z, y, x = shapes[-1]
+            shapes.append((z, -(-y // 2), -(-x // 2)))
+        return shapes
+
+    def file_shape(self, shape: Shape) -> Shape:
+        """What is written at once in an array of this shape: a shard, or a chunk."""
+        if self.shards:
+            return self.shards
+        z, y, x = (min(c, n) for c, n in zip(self.chunks, shape, strict=True))
+        return z, y, x
+
+
+def create_arrays(root: Location, target: Target, layout: ZarrLayout) -> list[Any]:
+    """The arrays "0", "1", ... of the levels, all of them empty. No group is made round them."""
+    return [
+        _array(f"{root}/{i}", shape, target.dtype, layout)
+        for i, shape in enumerate(layout.levels(target.shape))
+    ]
+
+
+def open_array(root: Location, level: int, mode: Literal["r", "r+"]) -> Any:
+    """The array of a level."""
+    return zarr.open_array(f"{root}/{level}", mode=mode)
+
+
+def write_metadata(root: Location, target: Target, layout: ZarrLayout) -> None:
+    """Make the arrays an OME-Zarr image, with the marks of what is synthetic in it."""
+    kind: dict[str, Any] = {"zarr_format": 3 if layout.version == "0.5" else 2} if ZARR_3 else {}
+    group = zarr.open_group(str(root), mode="a", **kind)
+    scales = multiscales(target, len(layout.levels(target.shape)), root.name)
+    if layout.version == "0.5":
+        image: dict[str, Any] = {"ome": {"version": "0.5", "multiscales": [scales]}}
+    else:
+        image = {"multiscales": [{"version": "0.4", **scales}]}
+    group.attrs.update({**image, MARKS_KEY: target.marks.to_json()})
+
+
+def default_version() -> OmeVersion:
+    """The newest version that the installed zarr can write."""
+    return "0.5" if ZARR_3 else "0.4"
+
+
+def halve(image: NDArray[Any]) -> NDArray[Any]:
+    """Mean of 2 x 2 pixels, the edge repeated where a side is odd; dtype kept, rounded."""
+    y, x = image.shape
+    image = np.pad(image, ((0, y % 2), (0, x % 2)), mode="edge")
+    # four 16-bit numbers add up exactly in 32-bit floats
+    exact = np.float32 if image.dtype.itemsize <= 2 else np.float64
+    total = np.zeros((image.shape[0] // 2, image.shape[1] // 2), exact)
+    for corner in (image[::2, ::2], image[::2, 1::2], image[1::2, ::2], image[1::2, 1::2]):
+        total += corner
+    means = total / 4
+    return (np.rint(means) if image.dtype.kind in "ui" else means).astype(image.dtype)
+
+
+def multiscales(target: Target, levels: int, name: str) -> dict[str, Any]:
+    """The multiscales object of the OME-Zarr specification, for `levels` arrays "0", "1", ..."""
+    size = target.voxel_size or (1.0, 1.0, 1.0)
+    unit = {"unit": target.unit} if target.voxel_size and target.unit else {}
+    datasets = []
+    for i in range(levels):
+        z, y, x = size[0], size[1] * 2**i, size[2] * 2**i
+        # the centre of the first pixel moves as pixels grow
+        move = (target.offset[0], *(o + (s * 2**i - s) / 2 for o, s in _plane(target.offset, size)))
+        datasets.append(
+            {
+                "path": str(i),
+                "coordinateTransformations": [
+                    {"type": "scale", "scale": [z, y, x]},
+                    {"type": "translation", "translation": list(move)},
+                ],
+            }
+        )
+    return {
+        "name": name,
+        "axes": [{"name": axis, "type": "space", **unit} for axis in "zyx"],
+        "datasets": datasets,
+        "type": "mean",
+    }
+
+
+def _plane(offset: Triple, size: Triple) -> list[tuple[float, float]]:
+    return list(zip(offset[1:], size[1:], strict=True))
+
+
+def _array(path: str, shape: Shape, dtype: Any, layout: ZarrLayout) -> Any:
+    chunks = tuple(min(c, n) for c, n in zip(layout.chunks, shape, strict=True))
+    if layout.version == "0.5":
+        from zarr.codecs import BloscCodec
+
+        return zarr.create_array(
+            path,
+            shape=shape,
+            dtype=dtype,
+            chunks=layout.chunks if layout.shards else chunks,
+            shards=layout.shards,
+            compressors=BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"),
+            dimension_names=("z", "y", "x"),
+        )
+    from numcodecs import Blosc
+
+    blosc = Blosc(cname="zstd", clevel=3, shuffle=Blosc.BITSHUFFLE)
+    if ZARR_3:
+        return zarr.create_array(
+            path,
+            shape=shape,
+            dtype=dtype,
+            chunks=chunks,
+            compressors=blosc,
+            zarr_format=2,
+            chunk_key_encoding={"name": "v2", "separator": "/"},
+        )
+    return zarr.open_array(
+        path,
+        mode="w",
+        shape=shape,
+        dtype=dtype,
+        chunks=chunks,
+        compressor=blosc,
+        dimension_separator="/",
+    )
