@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,17 +16,16 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from numpy.typing import NDArray
+from streaming import files, finish, in_memory, marks, start, stop_after, wait_for
 
 from tsain_core.checkpoint import ModelInfo, save
 from tsain_core.errors import TsainError
-from tsain_core.interpolate import Finished, interpolate
 from tsain_core.models import InferenceSettings
 from tsain_core.network import TSAIN
 from tsain_core.phantom import em_phantom
 from tsain_core.request import Request
 from tsain_core.streaming import Begun, BlockDone, BlockFailed, Done, StreamRequest, stream
-from tsain_core.streaming.plan import RunPlan, make_plan
+from tsain_core.streaming.plan import make_plan
 from tsain_core.streaming.record import Record, staging
 from tsain_core.streaming.window import generations
 from tsain_core.volumes import open_volume
@@ -59,19 +56,6 @@ def model_file(tmp_path_factory: pytest.TempPathFactory, stirred_network: TSAIN)
 def asked(stack: Path, tmp_path: Path) -> StreamRequest:
     layout = ZarrLayout(default_version(), (1, 64, 64))
     return StreamRequest(str(stack), str(tmp_path / "out.zarr"), model="mean", layout=layout)
-
-
-def in_memory(asked: StreamRequest, plan: RunPlan) -> NDArray[Any]:
-    volume, model = asked.open_volume(), plan.open_model()
-    schedule = plan.schedule(volume, model.any_position)
-    events = interpolate(volume, schedule, model, plan.intensity)
-    return np.stack([e.image for e in events if isinstance(e, Finished)])
-
-
-def finish(asked: StreamRequest, **options: Any) -> tuple[RunPlan, Done]:
-    begun, *_, done = stream(asked, **options)
-    assert isinstance(begun, Begun) and isinstance(done, Done)
-    return begun.plan, done
 
 
 def cut_small(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,16 +174,6 @@ def test_layouts_that_make_no_sense(values: dict[str, Any], message: str) -> Non
 # Interruptions
 
 
-def stop_after(asked: StreamRequest, blocks: int, **options: Any) -> None:
-    """Close a run when some blocks are done."""
-    events = stream(asked, **options)
-    for event in events:
-        blocks -= isinstance(event, BlockDone)
-        if blocks == 0:
-            break
-    events.close()
-
-
 def test_goes_on_where_it_was_stopped(asked: StreamRequest, tmp_path: Path) -> None:
     whole, done = finish(asked)
     other = replace(asked, output=str(tmp_path / "again.zarr"))
@@ -209,11 +183,6 @@ def test_goes_on_where_it_was_stopped(asked: StreamRequest, tmp_path: Path) -> N
     assert isinstance(begun, Begun) and begun.done == 4
     assert isinstance(end, Done) and end.blocks == done.blocks - 4
     assert files(Path(other.output), "0") == files(Path(asked.output), "0")
-
-
-def files(root: Path, *below: str) -> dict[str, bytes]:
-    folder = root.joinpath(*below)
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 @pytest.mark.parametrize(
@@ -267,33 +236,6 @@ def test_two_at_once_are_refused(asked: StreamRequest) -> None:
         sleeper.kill()
         sleeper.wait()
     finish(asked)  # a dead process holds nothing
-
-
-_COMMAND = "import sys; from tsain_core.cli import main; sys.exit(main(sys.argv[1:]))"
-
-
-def start(*words: str | Path, **environment: str) -> subprocess.Popen[str]:
-    """The command, in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-c", _COMMAND, *(str(w) for w in words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, **environment},
-        start_new_session=True,
-    )
-
-
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"waited in vain for {what}"
-        time.sleep(0.05)
-
-
-def marks(output: Path) -> int:
-    folder = staging(output) / ".tsain-run" / "done"
-    return len(list(Path(folder).glob("*/*/*.json")))
 
 
 @pytest.mark.slow

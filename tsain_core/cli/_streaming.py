@@ -32,6 +32,7 @@ def add_layout_options(parser: argparse.ArgumentParser) -> None:
         "--memory", type=parse_bytes, metavar="1.5GiB", help="most memory of each process"
     )
     sizes: dict[str, Any] = {"nargs": 3, "type": int, "metavar": ("Z", "Y", "X")}
+    group.add_argument("--threads", type=int, help="of each process on CPU; the same for all")
     group.add_argument("--chunks", **sizes, default=(1, 512, 512), help="compressed together")
     group.add_argument("--shards", **sizes, help="in one file; multiples of the chunks")
     group.add_argument(
@@ -94,6 +95,7 @@ def stream_request(args: argparse.Namespace, output: str) -> StreamRequest:
         tuple(args.range) if args.range else None,
         layout,
         args.memory,
+        args.threads,
     )
 
 

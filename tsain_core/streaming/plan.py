@@ -9,6 +9,7 @@ from math import ceil, prod
 from typing import Any
 
 import psutil
+import torch
 
 from ..cost import peak_bytes
 from ..errors import TsainError
@@ -56,6 +57,10 @@ class StreamRequest:
     layout : ZarrLayout
     memory : int or None
         Bytes that a process may take; None takes 60 % of what is free.
+    threads : int or None
+        That a process computes with on CPU; None takes torch's own number. The last bit of a sum
+        may depend on it, and with it once in a million voxels the grey value, so it stays the same
+        for all of a run.
     """
 
     source: str
@@ -69,6 +74,7 @@ class StreamRequest:
     intensity: tuple[float, float] | None = None
     layout: ZarrLayout = ZarrLayout(default_version())
     memory: int | None = None
+    threads: int | None = None
 
     def open_volume(self) -> Volume:
         """The source, with what was given by hand."""
@@ -112,6 +118,8 @@ class RunPlan:
         Of the output.
     block : (z, y, x)
         What is computed at a time.
+    threads : int
+        That each process computes with on CPU.
     need : int
         Bytes that a process takes, estimated.
     """
@@ -125,6 +133,7 @@ class RunPlan:
     halo: int | None
     shape: Shape
     block: Shape
+    threads: int
     need: int
 
     def grids(self) -> list[BlockGrid]:
@@ -138,7 +147,8 @@ class RunPlan:
         return [BlockGrid(0, self.shape, self.block), *coarse]
 
     def open_model(self) -> SliceModel:
-        """The model, with the tiles of the plan."""
+        """The model, with the tiles and threads of the plan."""
+        torch.set_num_threads(self.threads)
         settings = replace(self.asked.inference, tile=self.tile, halo=self.halo)
         return open_model(self.asked.model, replace(settings, precision=self.made_by["precision"]))
 
@@ -177,6 +187,7 @@ class RunPlan:
             ("chunks, shards or pyramid are others", self.asked.layout, other.asked.layout),
             ("the intensity range is another", self.asked.intensity, other.asked.intensity),
             ("tile or halo are others", _tiles(self.asked), _tiles(other.asked)),
+            ("--threads is another", self.asked.threads, other.asked.threads),
         ]
         found = [words for words, mine, theirs in changes if mine != theirs]
         if self.shape != other.shape:
@@ -231,6 +242,8 @@ def make_plan(asked: StreamRequest) -> RunPlan:
     TsainError
         If the source cannot be read, or the memory bound is too small.
     """
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
     volume = asked.open_volume()
     memory = asked.memory or int(psutil.virtual_memory().available * 0.6)
     model = open_model(asked.model, asked.inference)
@@ -273,6 +286,7 @@ def make_plan(asked: StreamRequest) -> RunPlan:
         model.halo if isinstance(model, NetworkModel) else None,
         shape,
         block,
+        torch.get_num_threads(),
         memory - free - _MARGIN + need(region),
     )
 
