@@ -56,11 +56,18 @@ def start(*words: str | Path, **environment: str) -> subprocess.Popen[str]:
     return launch("-c", _COMMAND, *words, **environment)
 
 
-def launch(*words: str | Path, **environment: str) -> subprocess.Popen[str]:
+def serve(*words: str | Path, **environment: str) -> subprocess.Popen[str]:
+    """Python that runs until it is killed; what it says is not kept."""
+    return launch(*words, output=subprocess.DEVNULL, **environment)
+
+
+def launch(
+    *words: str | Path, output: int = subprocess.PIPE, **environment: str
+) -> subprocess.Popen[str]:
     """Python, in a process and a group of its own."""
     return subprocess.Popen(
         [sys.executable, *(str(w) for w in words)],
-        stdout=subprocess.PIPE,
+        stdout=output,
         stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, **environment},

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import tifffile
-from streaming import files, finish, launch, marks, start, wait_for
+from streaming import files, finish, marks, serve, start, wait_for
 
 from tsain_core.checkpoint import ModelInfo, save
 from tsain_core.errors import TsainError
@@ -79,16 +79,14 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[str]]]]
     """A scheduler and two workers, started by hand: (scheduler file, workers)."""
     place = str(tmp_path / "scheduler.json")
     run = ("-m", "dask")
-    scheduler = launch(
-        *run, "scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", place
-    )
+    scheduler = serve(*run, "scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", place)
     workers = []
     try:
         wait_for(lambda: os.path.exists(place), "the scheduler")
         for _ in range(2):
             options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0")
             workers.append(
-                launch(*run, "worker", "--scheduler-file", place, *options, OMP_NUM_THREADS="1")
+                serve(*run, "worker", "--scheduler-file", place, *options, OMP_NUM_THREADS="1")
             )
         yield place, workers
     finally:

@@ -128,15 +128,42 @@ def stream(
         If the input or the settings are others than those of the run that is to go on, another
         process is at it, the disk is full, or blocks failed: after all others are done.
     """
+    wishes = Wishes(overwrite, restart, leave_out_failed, accept_changed_input)
+    try:
+        yield from _carry_out(asked, cluster, wishes)
+    except TsainError:
+        raise
+    except Exception as error:  # of storage behind URLs, whose libraries have errors of many kinds
+        if not any(is_remote(locate(place)) for place in (asked.source, asked.output)):
+            raise
+        raise TsainError(
+            f"{asked.source} or {asked.output} cannot be reached ({first_line(error)}); check "
+            "network and credentials and repeat the command: finished blocks are kept."
+        ) from error
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What `stream` is told about earlier runs and failures."""
+
+    overwrite: bool
+    restart: bool
+    leave_out_failed: bool
+    accept_changed_input: bool
+
+
+def _carry_out(
+    asked: StreamRequest, cluster: Cluster, wishes: Wishes
+) -> Generator[Event, None, None]:
     started = time.monotonic()
-    output = _check_output(asked, overwrite)
+    output = _check_output(asked, wishes.overwrite)
     record = Record(staging(output))
-    if restart:
+    if wishes.restart:
         record.take()  # not under the hands of another process
         record.discard()
     with ExitStack() as stack:
         executor = stack.enter_context(open_executor(cluster))
-        plan = _begin_or_go_on(asked, record, executor, accept_changed_input)
+        plan = _begin_or_go_on(asked, record, executor, wishes.accept_changed_input)
         stack.callback(record.release)
         grids = plan.grids()
         done = [record.done(grid.level) for grid in grids]
@@ -144,14 +171,14 @@ def stream(
         yield Begun(plan, sum(len(d) for d in done), total, executor.dashboard)
         failed: list[tuple[Block, str]] = []
         made = 0
-        for event in _levels(record, plan, executor, done, failed, leave_out_failed):
+        for event in _levels(record, plan, executor, done, failed, wishes.leave_out_failed):
             made += isinstance(event, BlockDone)
             yield event
         left_out = tuple(str(block) for block, _ in failed)
-        if failed and not leave_out_failed:
+        if failed and not wishes.leave_out_failed:
             raise TsainError(_what_failed(asked, failed, total))
         reports = [r for grid in grids for r in record.done(grid.level).values()]
-        _finish(record, plan, output, overwrite, left_out)
+        _finish(record, plan, output, wishes.overwrite, left_out)
     yield Done(
         made,
         time.monotonic() - started,
