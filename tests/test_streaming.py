@@ -66,7 +66,7 @@ def cut_small(monkeypatch: pytest.MonkeyPatch) -> None:
         region = arguments[0]
         return 1 if max(region.shape) <= 128 else 1 << 60
 
-    monkeypatch.setattr("tsain_core.streaming.plan._bytes_for", parts)
+    monkeypatch.setattr("tsain_core.streaming.planning.bytes_for", parts)
 
 
 @pytest.mark.parametrize(
@@ -349,14 +349,14 @@ def test_failed_blocks_can_be_left_out(
 ) -> None:
     import tsain_core.streaming.work as work
 
-    real = work._compute
+    real = work.compute
 
     def failing(run: Any, block: Any) -> Any:
         if block.index == 1:
             raise ValueError("no luck")
         return real(run, block)
 
-    monkeypatch.setattr(work, "_compute", failing)
+    monkeypatch.setattr(work, "compute", failing)
     _, done = finish(asked, leave_out_failed=True)
     result = open_volume(asked.output)
     assert list(done.left_out) == result.provenance["left_out"]

@@ -20,6 +20,7 @@ from ..errors import TsainError
 #: help does not wait for torch.
 _COMMANDS = {
     "interpolate": "compute the slices in between",
+    "plan": "show what a run block by block would take, here and on a cluster",
     "demo": "interpolate a generated EM stack and report on it",
     "info": "show what a stack is and what a run would take",
     "fetch-sample": "download real EM slices, with their licence",

@@ -47,8 +47,9 @@ class InferenceSettings:
     compile : bool
         Pass the network through torch.compile: about a minute at first for each shape of tiles,
         faster afterwards on CUDA cards.
-    memory : int or None
-        Bytes that tiles and features may take; None takes a share of the free memory.
+    feature_memory : int or None
+        Bytes for features of the latest slices, which serve the next pair, too; None takes a share
+        of the free memory.
     """
 
     device: str = "auto"
@@ -56,7 +57,7 @@ class InferenceSettings:
     tile: int | None = None
     halo: int | None = None
     compile: bool = False
-    memory: int | None = None
+    feature_memory: int | None = None
 
 
 class NetworkModel:
@@ -87,8 +88,8 @@ class NetworkModel:
         self.precision = automatic_precision(device, settings.precision)
         self.tile, self.halo = settings.tile, settings.halo
         self._execution = Execution(self.network, device, self.precision, settings.compile)
-        budget = settings.memory or free_memory(device)
-        self._kept = _FeatureCache(int(budget * _FEATURE_SHARE))
+        share = int(free_memory(device) * _FEATURE_SHARE)
+        self._kept = _FeatureCache(settings.feature_memory or share)
 
     @property
     def name(self) -> str:
@@ -167,7 +168,7 @@ class NetworkModel:
 
     def tile_for_memory(self) -> int:
         """Side of the largest tiles that the memory allows."""
-        budget = (self.settings.memory or free_memory(self.device)) * _MEMORY_SHARE
+        budget = free_memory(self.device) * _MEMORY_SHARE
         half = self.precision == "bf16"
         per_pixel = peak_bytes(self.network.settings, 1024, 1024, half) / 1024**2
         side = int((budget / per_pixel) ** 0.5) - 2 * receptive_radius(self.network.settings)

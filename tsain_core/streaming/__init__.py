@@ -4,7 +4,8 @@
 says beforehand what it would take.
 """
 
-from .plan import RunPlan, StreamRequest, make_plan
+from .plan import RunPlan, StreamRequest
+from .planning import make_plan
 from .run import Begun, BlockDone, BlockFailed, Cluster, Done, Progress, stream
 
 __all__ = [

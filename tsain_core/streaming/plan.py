@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from math import ceil, prod
 from typing import Any
 
-import psutil
 import torch
 
-from ..cost import peak_bytes
 from ..errors import TsainError
 from ..estimate import format_bytes
-from ..intensity import IntensityRange, estimate_range
-from ..models import BaselineModel, InferenceSettings, NetworkModel, SliceModel, open_model
+from ..intensity import IntensityRange
+from ..models import InferenceSettings, SliceModel, open_model
 from ..pipeline import provenance, result_geometry, synthetic_slices
 from ..request import Request
 from ..schedule import Schedule
-from ..tiles import Region
 from ..volumes import Volume, normal_unit, open_volume
 from ..volumes._marks import Marks
 from ..volumes.volume import Shape, Triple
 from ..volumes.writer import Target
 from ..volumes.zarr_layout import ZarrLayout, default_version
-from .blocks import BlockGrid, choose_block, pyramid_block
-from .fingerprint import fingerprint
-from .window import generations, window
+from .blocks import BlockGrid, pyramid_block
 
 _VERSION = 1
-_TEMPORARY = 40  # bytes a pixel for the conversions of a slice: float64, several times
-_AHEAD = 4  # slices that are held: two in use, and those that are read ahead
-_MARGIN = 96 << 20  # bytes for what is not counted here
-_SMALLEST_TILE = 64
 
 
 @dataclass(frozen=True)
@@ -118,6 +107,8 @@ class RunPlan:
         Of the output.
     block : (z, y, x)
         What is computed at a time.
+    features : int
+        Bytes that a network may keep of what it knows of the latest slices.
     threads : int
         That each process computes with on CPU.
     need : int
@@ -133,6 +124,7 @@ class RunPlan:
     halo: int | None
     shape: Shape
     block: Shape
+    features: int
     threads: int
     need: int
 
@@ -149,8 +141,14 @@ class RunPlan:
     def open_model(self) -> SliceModel:
         """The model, with the tiles and threads of the plan."""
         torch.set_num_threads(self.threads)
-        settings = replace(self.asked.inference, tile=self.tile, halo=self.halo)
-        return open_model(self.asked.model, replace(settings, precision=self.made_by["precision"]))
+        settings = replace(
+            self.asked.inference,
+            tile=self.tile,
+            halo=self.halo,
+            precision=self.made_by["precision"],
+            feature_memory=self.features or None,
+        )
+        return open_model(self.asked.model, settings)
 
     def schedule(self, volume: Volume, any_position: bool) -> Schedule:
         """All slices of the output."""
@@ -232,120 +230,6 @@ def schedule_of(asked: StreamRequest, volume: Volume, any_position: bool) -> Sch
     """All slices of the output that is asked for."""
     voxel_z = volume.voxel_size[0] if volume.voxel_size else None
     return asked.request.schedule(volume.shape[0], voxel_z, any_position)
-
-
-def make_plan(asked: StreamRequest) -> RunPlan:
-    """Decide how a run is cut, on the machine that computes it.
-
-    Raises
-    ------
-    TsainError
-        If the source cannot be read, or the memory bound is too small.
-    """
-    if asked.threads:
-        torch.set_num_threads(asked.threads)
-    volume = asked.open_volume()
-    memory = asked.memory or int(psutil.virtual_memory().available * 0.6)
-    model = open_model(asked.model, asked.inference)
-    schedule = schedule_of(asked, volume, model.any_position)
-    intensity = (
-        IntensityRange(*asked.intensity)
-        if asked.intensity
-        else estimate_range(volume, model.percentiles)
-    )
-    if isinstance(model, NetworkModel) and model.halo is None:
-        model = _measured(model, volume, schedule, intensity)  # what it takes to start is taken
-    free = memory - psutil.Process().memory_info().rss - _MARGIN
-    if isinstance(model, NetworkModel):
-        model = _with_tile(model, volume, schedule, intensity, free)
-    shape = (len(schedule.slices), *volume.shape[1:])
-    files = asked.layout.file_shape(shape)
-    depth = max(generations(schedule, model.any_position).values(), default=0)
-
-    def need(region: Region) -> int:
-        return _bytes_for(region, model, volume, files, depth)
-
-    tile = model.tile if isinstance(model, NetworkModel) and _cuts(model, volume) else None
-    block = choose_block(
-        shape,
-        files,
-        tile,
-        isinstance(model, BaselineModel) and not model.pointwise,
-        max(1, ceil(1 / schedule.step)),
-        need,
-        free,
-    )
-    region = Region(0, 0, min(block[1], shape[1]), min(block[2], shape[2]))
-    return RunPlan(
-        uuid.uuid4().hex[:12],
-        asked,
-        fingerprint(volume),
-        _made_by(model),
-        intensity,
-        model.tile if isinstance(model, NetworkModel) else None,
-        model.halo if isinstance(model, NetworkModel) else None,
-        shape,
-        block,
-        torch.get_num_threads(),
-        memory - free - _MARGIN + need(region),
-    )
-
-
-def _made_by(model: SliceModel) -> dict[str, Any]:
-    device = model.device.type if isinstance(model, NetworkModel) else "cpu"
-    return {"precision": "auto", **model.provenance(), "device": device}
-
-
-def _measured(
-    model: NetworkModel, volume: Volume, schedule: Schedule, intensity: IntensityRange
-) -> NetworkModel:
-    """A model whose halo is that of the first pair of the schedule."""
-    ends = next(((s.before, s.after) for s in schedule.slices if s.synthetic), (0, 1))
-    middle = model.probe((volume.shape[1], volume.shape[2]))
-    pair = [volume.read(slice(z, z + 1), *middle.slices)[0] for z in ends]
-    before, after = (intensity.to_unit(image) for image in pair)
-    model.halo = model.measure_halo(before, after)
-    return model
-
-
-def _with_tile(
-    model: NetworkModel, volume: Volume, schedule: Schedule, intensity: IntensityRange, free: int
-) -> NetworkModel:
-    """A model whose tile fits into the memory: the whole slice, or a power of two."""
-    settings = model.settings
-    if model.device.type == "cpu":
-        settings = replace(settings, memory=max(free, 1))
-    halo = model.halo
-    model = NetworkModel(model.network, model.info, model.device, settings)
-    model.halo = halo
-    if model.tile is None:
-        most = model.tile_for_memory()
-        if most < max(volume.shape[1:]):
-            most = max(_SMALLEST_TILE, 1 << (most.bit_length() - 1))
-        model.tile = most
-    return model
-
-
-def _cuts(model: NetworkModel, volume: Volume) -> bool:
-    return model.tile is not None and model.tile < max(volume.shape[1:])
-
-
-def _bytes_for(region: Region, model: SliceModel, volume: Volume, files: Shape, depth: int) -> int:
-    """Memory for a block of this region, estimated from above."""
-    part = window(model, (volume.shape[1], volume.shape[2]), region, depth)
-    pixels, item = prod(part.read.shape), volume.dtype.itemsize
-    deep, high, wide = volume.chunks
-    slab = deep * item * max(pixels, high * wide)
-    slices = pixels * (_AHEAD * (item + 4) + 4 * (depth + 1) + _TEMPORARY)
-    written = prod(region.shape) * item * (2 * files[0] + 3)
-    if not isinstance(model, NetworkModel):
-        return 2 * slab + slices + written
-    largest = max((prod(t.read.shape) for t in part.rings[0]), default=0)
-    if model.device.type != "cpu":
-        return 2 * slab + slices + written
-    half = model.precision == "bf16"
-    forward = peak_bytes(model.network.settings, largest, 1, half) if largest else 0
-    return 2 * slab + slices + written + forward + int(1.3 * (model.settings.memory or 0) * 0.2)
 
 
 def _by_hand(plan: RunPlan) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from ..volumes.writer import check_target
 from ..volumes.zarr_layout import create_arrays, write_metadata
 from .blocks import Block, BlockGrid
 from .executors import HERE, Cluster, Executor, open_executor
-from .plan import RunPlan, StreamRequest, make_plan
+from .plan import RunPlan, StreamRequest
+from .planning import make_plan
 from .record import BEAT, Record, staging
 from .work import Outcome, Task, open_run
 
@@ -244,9 +246,10 @@ def _levels(
 ) -> Iterator[Event]:
     """All blocks that are missing, level by level: the coarser are made of the finer."""
     grids = plan.grids()
-    sizes = [grid.shape[0] * grid.shape[1] * grid.shape[2] for grid in grids]
-    whole = sum(sizes)
-    reached = sum(grid[i].voxels for grid, d in zip(grids, done, strict=True) for i in d)
+    whole = sum(_weight(grid.level) * prod(grid.shape) for grid in grids)
+    reached = sum(
+        _weight(grid.level) * grid[i].voxels for grid, d in zip(grids, done, strict=True) for i in d
+    )
     yield Progress(reached / whole)
     for grid, finished in zip(grids, done, strict=True):
         if failed and not leave_out_failed:
@@ -254,14 +257,19 @@ def _levels(
         todo = (i for i in range(len(grid)) if i not in finished)
         for event in _blocks(record, plan, grid, todo, executor):
             if isinstance(event, float):
-                yield Progress((reached + event) / whole)
+                yield Progress((reached + _weight(grid.level) * event) / whole)
                 continue
             yield event
             if isinstance(event, BlockDone):
-                reached += event.block.voxels
+                reached += _weight(grid.level) * event.block.voxels
                 yield Progress(reached / whole)
             elif not event.again:
                 failed.append((event.block, event.why))
+
+
+def _weight(level: int) -> float:
+    """What a voxel counts in progress: those of coarser levels are only averaged."""
+    return 0.1 if level else 1.0
 
 
 def _blocks(

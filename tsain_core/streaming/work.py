@@ -103,7 +103,7 @@ def work_on(task: Task) -> Generator[float, None, Outcome]:
         with _AT_WORK:
             run = open_run(task.root, task.run)
             block = run.plan.grids()[task.level][task.index]
-            make = _coarsen if task.level else _compute
+            make = coarsen if task.level else compute
             report = yield from make(run, block)
             run.record.mark(block, report)
             return Outcome(task.level, task.index, report)
@@ -118,7 +118,7 @@ def _is_hopeless(error: BaseException | None) -> bool:
     return isinstance(error, OSError) and error.errno in _HOPELESS
 
 
-def _compute(run: OpenRun, block: Block) -> Generator[float, None, dict[str, Any]]:
+def compute(run: OpenRun, block: Block) -> Generator[float, None, dict[str, Any]]:
     """A block of full resolution."""
     started, cpu = time.perf_counter(), time.process_time()
     table = generations(run.schedule, run.model.any_position)
@@ -199,7 +199,7 @@ class _Writer:
         self.seconds += time.perf_counter() - started
 
 
-def _coarsen(run: OpenRun, block: Block) -> Generator[float, None, dict[str, Any]]:
+def coarsen(run: OpenRun, block: Block) -> Generator[float, None, dict[str, Any]]:
     """A block of a coarser level, from the level below."""
     started, cpu = time.perf_counter(), time.process_time()
     fine = open_array(run.record.root, block.level - 1, "r")

@@ -1,0 +1,126 @@
+"""`tsain plan`: what a run block by block would take, before it is paid for."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import timedelta
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import TsainError
+from ..estimate import format_bytes
+from ..streaming.forecast import Forecast, Sample, compare, measure
+from ..streaming.plan import RunPlan
+from ..streaming.planning import make_plan
+from ._options import add_model_options, add_schedule_options, add_volume_options
+from ._streaming import add_layout_options, parse_bytes, stream_request
+
+EXAMPLES = """\
+  tsain plan big.zarr --factor 4                              here, and on 1 to 1000 workers
+  tsain plan big.zarr --output /scratch/x.zarr --memory 4GiB  on the disk of the output
+  tsain plan part.zarr --on-paper 25000 65536 65536 --faster 60 --bandwidth 5GiB --price 2.5
+                                                              a larger volume, faster workers"""
+
+_WORKERS = (1, 2, 10, 100, 1000)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what this command takes."""
+    add_volume_options(parser)
+    parser.add_argument("--output", help="where the result would go: its disk is timed")
+    add_schedule_options(parser)
+    add_model_options(parser)
+    parser.add_argument(
+        "--range", nargs=2, type=float, metavar=("LO", "HI"), help=argparse.SUPPRESS
+    )
+    add_layout_options(parser)
+    group = parser.add_argument_group("what if")
+    group.add_argument("--workers", type=int, nargs="+", default=_WORKERS, help="to compare")
+    group.add_argument(
+        "--on-paper", type=int, nargs=3, metavar=("Z", "Y", "X"), help="a source of this shape"
+    )
+    group.add_argument(
+        "--faster", type=float, default=1.0, help="workers compute this many times as fast as here"
+    )
+    group.add_argument(
+        "--bandwidth", type=parse_bytes, metavar="5GiB", help="a second, of the whole storage"
+    )
+    group.add_argument("--price", type=float, help="of an hour of a worker")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure a sample, and print the forecast."""
+    if args.faster <= 0 or min(args.workers) < 1:
+        raise TsainError("--faster and --workers must be positive.")
+    output = args.output or str(Path(args.input.rstrip("/")).with_suffix("")) + "-planned.zarr"
+    plan = make_plan(stream_request(args, output))
+    folder = (
+        Path(args.output).resolve().parent if args.output and "://" not in args.output else None
+    )
+    if folder and not folder.is_dir():
+        raise TsainError(f"There is no folder {folder}; make it, or choose another --output.")
+    sample = measure(plan, folder)
+    shape = None
+    if args.on_paper:
+        z, y, x = args.on_paper
+        depth = max(
+            1, round((z - 1) * (plan.shape[0] - 1) / max(1, plan.source["shape"][0] - 1)) + 1
+        )
+        shape = (depth, y, x)
+    for label, text in describe(plan, sample, shape or plan.shape):
+        print(f"{label:<14}{text}")
+    forecasts = compare(
+        plan, sample, args.workers, shape=shape, faster=args.faster, bandwidth=args.bandwidth
+    )
+    print()
+    print(table(forecasts, args.price))
+
+
+def describe(plan: RunPlan, sample: Sample, shape: tuple[int, int, int]) -> list[tuple[str, str]]:
+    """(label, text) of how a run is cut, and of what its sample took."""
+    voxels = prod(shape)
+    blocks = sum(len(grid) for grid in plan.grids()[:1])
+    share = voxels / prod(plan.shape)
+    item = np.dtype(plan.source["dtype"]).itemsize
+    pyramid = 4 / 3 if len(plan.grids()) > 1 else 1.0
+    size = " x ".join(str(n) for n in plan.block)
+    return [
+        ("output", " x ".join(str(n) for n in shape) + f" voxels, {format_bytes(voxels * item)}"),
+        ("on disk", f"about {format_bytes(voxels * sample.written * pyramid)}, compressed"),
+        ("blocks", f"{round(blocks * share)} of {size}"),
+        ("memory", f"about {format_bytes(plan.need)} for each process"),
+        ("model", f"{plan.made_by['model']} on {plan.made_by['device']}"),
+        (
+            "sample",
+            f"{sample.per_voxel * 1e9:.0f} ns a voxel and {sample.per_block:.2g} s a block, "
+            f"{sample.reading:.0%} of it reading and {sample.writing:.0%} writing at the same time",
+        ),
+    ]
+
+
+def table(forecasts: list[Forecast], price: float | None) -> str:
+    """The forecasts as text."""
+    heads = ["workers", "time", "worker hours", "computing", "reads", "writes", "limited by"]
+    rows = [
+        [
+            str(f.workers),
+            str(timedelta(seconds=round(f.seconds))),
+            f"{f.worker_hours:.3g}",
+            f"{f.busy:.0%}",
+            f"{format_bytes(f.read_rate)}/s",
+            f"{format_bytes(f.write_rate)}/s",
+            f.limit,
+        ]
+        for f in forecasts
+    ]
+    if price is not None:
+        heads.insert(3, "cost")
+        for row, f in zip(rows, forecasts, strict=True):
+            row.insert(3, f"{f.worker_hours * price:.2f}")
+    widths = [max(len(r[i]) for r in (heads, *rows)) for i in range(len(heads))]
+    return "\n".join(
+        "  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True))
+        for row in (heads, *rows)
+    )

@@ -1,0 +1,211 @@
+"""From what is asked for to a plan: how large blocks and tiles may be in the memory there is."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil, prod
+from typing import Any
+
+import psutil
+import torch
+
+from .._memory import return_freed_memory
+from ..cost import peak_bytes
+from ..errors import TsainError
+from ..intensity import IntensityRange, estimate_range
+from ..models import BaselineModel, NetworkModel, SliceModel, open_model
+from ..schedule import Schedule
+from ..tiles import Region, tile_image
+from ..volumes import Volume
+from ..volumes.volume import Shape
+from .blocks import choose_block
+from .fingerprint import fingerprint
+from .plan import RunPlan, StreamRequest, schedule_of
+from .window import Window, generations, window
+
+_TEMPORARY = 40  # bytes a pixel for the conversions of a slice: float64, several times
+_AHEAD = 4  # slices that are held: two in use, and those that are read ahead
+_MARGIN = 96 << 20  # bytes for what is not counted here
+_SMALLEST_TILE, _LARGEST_TILE = 64, 4096
+_FEATURES = 0.15  # of the memory, at least, for features that serve two pairs
+_ENOUGH = 6  # slices whose features are worth keeping
+_LEVELS = 1.35  # features of all levels of the network's pyramid over those of the finest
+
+
+def make_plan(asked: StreamRequest) -> RunPlan:
+    """Decide how a run is cut, on the machine that computes it.
+
+    Raises
+    ------
+    TsainError
+        If the source cannot be read, or the memory bound is too small.
+    """
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
+    volume = asked.open_volume()
+    memory = asked.memory or int(psutil.virtual_memory().available * 0.6)
+    model = open_model(asked.model, asked.inference)
+    schedule = schedule_of(asked, volume, model.any_position)
+    intensity = (
+        IntensityRange(*asked.intensity)
+        if asked.intensity
+        else estimate_range(volume, model.percentiles)
+    )
+    if isinstance(model, NetworkModel) and model.halo is None:
+        model.halo = _measured_halo(model, volume, schedule, intensity)
+    return_freed_memory()  # of the measuring
+    taken = psutil.Process().memory_info().rss
+    shape = (len(schedule.slices), *volume.shape[1:])
+    case = Case(
+        model,
+        volume,
+        shape,
+        asked.layout.file_shape(shape),
+        max(generations(schedule, model.any_position).values(), default=0),
+        max(1, ceil(1 / schedule.step)),
+    )
+    free = memory - taken - _MARGIN
+    tile, block, need = _fit(case, free)
+    return RunPlan(
+        uuid.uuid4().hex[:12],
+        asked,
+        fingerprint(volume),
+        _made_by(model),
+        intensity,
+        tile,
+        model.halo if isinstance(model, NetworkModel) else None,
+        shape,
+        block,
+        min(free - need, _enough_features(case, block)) if _on_cpu(model) else 0,
+        torch.get_num_threads(),
+        taken + _MARGIN + need,
+    )
+
+
+@dataclass(frozen=True)
+class Case:
+    """What decides how much memory a block takes.
+
+    Attributes
+    ----------
+    model, volume
+    shape, files : (z, y, x)
+        Of the output, and of what is written at once.
+    generations : int
+        Halvings in a row, less one.
+    slices_per_gap : int
+        Of the output.
+    """
+
+    model: SliceModel
+    volume: Volume
+    shape: Shape
+    files: Shape
+    generations: int
+    slices_per_gap: int
+
+
+def _fit(case: Case, free: int) -> tuple[int | None, Shape, int]:
+    """(tile, block, bytes) that compute the fewest pixels twice among those that fit."""
+    model = case.model
+    whole = isinstance(model, BaselineModel) and not model.pointwise
+    problem: TsainError | None = None
+    for tile in _tiles(case):
+        if isinstance(model, NetworkModel):
+            model.tile = tile
+        cut = tile if tile and tile < max(case.shape[1:]) else None
+        reserve = int(_FEATURES * max(free, 0)) if _on_cpu(model) else 0
+        try:
+            block = choose_block(
+                case.shape,
+                case.files,
+                cut,
+                whole,
+                case.slices_per_gap,
+                lambda region: bytes_for(region, case),
+                free - reserve,
+            )
+        except TsainError as error:
+            problem = error
+            continue
+        region = Region(0, 0, min(block[1], case.shape[1]), min(block[2], case.shape[2]))
+        return tile, block, bytes_for(region, case)
+    assert problem is not None
+    raise problem
+
+
+def _tiles(case: Case) -> Iterator[int | None]:
+    """Tiles to try, those first with which the fewest pixels are computed twice."""
+    model = case.model
+    if not isinstance(model, NetworkModel):
+        yield None
+        return
+    if model.tile is not None:
+        yield model.tile
+        return
+    height, width = case.shape[1:]
+    most = _LARGEST_TILE if _on_cpu(model) else model.tile_for_memory()
+    powers = [1 << i for i in range(6, 13) if _SMALLEST_TILE <= 1 << i <= most]
+    whole = [max(height, width)] if max(height, width) <= most else []
+    multiple, halo = model.network.settings.multiple, model.halo or 0
+    part = (min(height, 4 * _LARGEST_TILE), min(width, 4 * _LARGEST_TILE))
+
+    def work(tile: int) -> int:
+        tiles = tile_image(part, tile, halo if tile < max(part) else 0, multiple)
+        return sum(prod(t.read.shape) for t in tiles)
+
+    yield from sorted({t for t in powers if t < max(height, width)} | set(whole), key=work)
+
+
+def bytes_for(region: Region, case: Case) -> int:
+    """Memory for a block of this region, estimated from above; features that are kept excluded."""
+    volume, model = case.volume, case.model
+    part = window(model, (volume.shape[1], volume.shape[2]), region, case.generations)
+    pixels, item = prod(part.read.shape), volume.dtype.itemsize
+    deep, high, wide = volume.chunks
+    slab = deep * item * max(pixels, high * wide)
+    slices = pixels * (_AHEAD * (item + 4) + 4 * (case.generations + 1) + _TEMPORARY)
+    written = prod(region.shape) * item * (2 * case.files[0] + 3)
+    return 2 * slab + slices + written + _forward(model, part)
+
+
+def _forward(model: SliceModel, part: Window) -> int:
+    """Memory of a pass through the network, where it is this machine's."""
+    if not isinstance(model, NetworkModel) or not _on_cpu(model):
+        return 0
+    largest = max(prod(t.read.shape) for t in part.rings[0])
+    return peak_bytes(model.network.settings, largest, 1, model.precision == "bf16")
+
+
+def _enough_features(case: Case, block: Shape) -> int:
+    """Bytes of the features of a gap's slices on all tiles of a block."""
+    model = case.model
+    if not isinstance(model, NetworkModel):
+        return 0
+    region = Region(0, 0, min(block[1], case.shape[1]), min(block[2], case.shape[2]))
+    part = window(model, (case.shape[1], case.shape[2]), region, case.generations)
+    settings = model.network.settings
+    pixels = sum(prod(t.read.shape) for t in part.rings[-1]) / settings.unshuffle**2
+    return max(1, int(_ENOUGH * _LEVELS * pixels * settings.channels * 4))
+
+
+def _on_cpu(model: SliceModel) -> bool:
+    return isinstance(model, NetworkModel) and model.device.type == "cpu"
+
+
+def _made_by(model: SliceModel) -> dict[str, Any]:
+    device = model.device.type if isinstance(model, NetworkModel) else "cpu"
+    return {"precision": "auto", **model.provenance(), "device": device}
+
+
+def _measured_halo(
+    model: NetworkModel, volume: Volume, schedule: Schedule, intensity: IntensityRange
+) -> int:
+    """The halo by the first pair of the schedule."""
+    ends = next(((s.before, s.after) for s in schedule.slices if s.synthetic), (0, 1))
+    middle = model.probe((volume.shape[1], volume.shape[2]))
+    pair = [volume.read(slice(z, z + 1), *middle.slices)[0] for z in ends]
+    before, after = (intensity.to_unit(image) for image in pair)
+    return model.measure_halo(before, after)
