@@ -6,8 +6,9 @@
 Volumes are tiled from the generated EM stack, 2048 x 2048 pixels a slice in chunks of 8 x 256 x
 256, and doubled from OME-Zarr to OME-Zarr with a pyramid. The mean of neighbours stands for a model
 that costs nothing, so that streaming is what is measured; tsain-lite doubles 64 MiB. Each run is a
-process of its own; time counts from the plan to the finished result. The largest resident set of
-any process is compared with the bound, the time with what `tsain plan` said beforehand, and small
+process of its own; seconds count from the plan to the finished result, those of a voxel and of
+workers from the end of the first block, which opens and compiles. The largest resident set of any
+process is compared with the bound, the time with what `tsain plan` said beforehand, and small
 results with those computed in memory.
 """
 
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +32,7 @@ from tsain_core.interpolate import Finished, interpolate
 from tsain_core.models import open_model
 from tsain_core.phantom import em_phantom
 from tsain_core.schedule import by_factor
-from tsain_core.streaming import Cluster, Done, StreamRequest, make_plan, stream
+from tsain_core.streaming import BlockDone, Cluster, Done, StreamRequest, make_plan, stream
 from tsain_core.streaming.forecast import forecast, measure
 from tsain_core.volumes import open_volume
 from tsain_core.volumes.zarr_layout import ZarrLayout, default_version
@@ -38,6 +40,16 @@ from tsain_core.volumes.zarr_layout import ZarrLayout, default_version
 _SIDE = 2048
 _BOUND = 1.5 * 2**30
 LAYOUT = ZarrLayout(default_version())
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run took: seconds, bytes of memory, seconds after its first block, voxels of that."""
+
+    seconds: float
+    peak: int
+    rest: float
+    first: int
 
 
 def main() -> None:
@@ -68,18 +80,18 @@ def sizes(folder: Path, mebibytes: list[int]) -> None:
     for size in mebibytes:
         source = volume(folder, size)
         said = forecast(*planned(source, "mean", 1), workers=1).seconds
-        seconds, peak = run(source, folder / "out.zarr", "mean", 1)
-        result = open_volume(folder / "out.zarr")
-        each = seconds / np.prod(result.shape) * 1e9
+        took = run(source, folder / "out.zarr", "mean", 1)
+        voxels = int(np.prod(open_volume(folder / "out.zarr").shape))
+        each = took.rest / (voxels - took.first) * 1e9
         first = first or each
         same = identical(source, folder / "out.zarr") if size <= 256 else "too large"
         print_row(
             size,
-            f"{seconds:.1f}",
+            f"{took.seconds:.1f}",
             f"{said:.1f}",
             f"{each:.1f}",
             f"{each / first:.2f}",
-            mib(peak),
+            mib(took.peak),
             same,
         )
         shutil.rmtree(folder / "out.zarr")
@@ -97,7 +109,8 @@ def workers(folder: Path, size: int) -> None:
     said = [forecast(plan, sample, n).seconds for n in (1, 2)]
     measured = []
     for n in (1, 2):
-        measured.append(run(source, folder / "out.zarr", "mean", 1, n)[0])
+        took = run(source, folder / "out.zarr", "mean", 1, n)
+        measured.append(took.rest)
         shutil.rmtree(folder / "out.zarr")
         print_row(
             n,
@@ -119,11 +132,11 @@ def network(folder: Path, size: int) -> None:
         out = kept if (n, threads) == (1, 2) else folder / "out.zarr"
         plan, sample = planned(source, "tsain-lite", threads)
         said = forecast(plan, sample, n).seconds
-        seconds, peak = run(source, out, "tsain-lite", threads, n if n > 1 else 0)
+        took = run(source, out, "tsain-lite", threads, n if n > 1 else 0)
         voxels = np.prod(open_volume(out).shape)
-        each = f"{seconds / voxels * 1e9:.0f}"
+        each = f"{took.seconds / voxels * 1e9:.0f}"
         same = differing(out, kept)
-        print_row(n, threads, f"{seconds:.1f}", f"{said:.1f}", each, mib(peak), same)
+        print_row(n, threads, f"{took.seconds:.1f}", f"{said:.1f}", each, mib(took.peak), same)
         if out != kept:
             shutil.rmtree(out)
 
@@ -152,17 +165,14 @@ def planned(source: Path, model: str, threads: int) -> tuple:  # type: ignore[ty
     return plan, measure(plan, source.parent)
 
 
-def run(
-    source: Path, output: Path, model: str, threads: int, workers: int = 0
-) -> tuple[float, float]:
-    """(seconds, bytes of memory) of a run in a process of its own."""
+def run(source: Path, output: Path, model: str, threads: int, workers: int = 0) -> Run:
+    """A run in a process of its own."""
     words = [str(source), str(output), model, str(threads), str(workers)]
     command = [sys.executable, __file__, "--one", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
-    seconds, peak = json.loads(done.stdout.splitlines()[-1])
-    return seconds, peak
+    return Run(*json.loads(done.stdout.splitlines()[-1]))
 
 
 def one(source: str, output: str, model: str, threads: str, workers: str) -> None:
@@ -173,8 +183,13 @@ def one(source: str, output: str, model: str, threads: str, workers: str) -> Non
     events = stream(asked, Cluster(int(workers)))
     next(events)
     started = time.perf_counter()
-    (done,) = (event for event in events if isinstance(event, Done))
-    print(json.dumps([time.perf_counter() - started, done.peak]))
+    opened, first = 0.0, 0
+    for event in events:
+        if isinstance(event, BlockDone) and not first:
+            opened, first = time.perf_counter() - started, event.block.voxels
+        if isinstance(event, Done):
+            seconds = time.perf_counter() - started
+            print(json.dumps([seconds, event.peak, seconds - opened, first]))
 
 
 def mib(count: float) -> str:

@@ -84,6 +84,7 @@ def as_command(
     voxel_size: Sequence[float] | None = None,
     unit: str | None = None,
     overwrite: bool = False,
+    cluster: str | None = None,
 ) -> str:
     """The `tsain` command that does the same, quoted for a shell.
 
@@ -114,6 +115,8 @@ def as_command(
         words.append("--compile")
     if overwrite:
         words.append("--overwrite")
+    if cluster:
+        words += ["--dask", cluster]
     return shlex.join(words)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from magicgui.widgets import CheckBox, Container, FileEdit
+from magicgui.widgets import CheckBox, Container, FileEdit, LineEdit
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
@@ -34,7 +34,14 @@ class OutputForm(QWidget):
         self.replace_box = CheckBox(
             text="Replace it if it exists", tooltip="Only when the new one is complete"
         )
-        self._form = Container(widgets=[self.path_box, self.replace_box], labels=True)
+        self.cluster_box = LineEdit(
+            label="Dask cluster",
+            tooltip="Address of a Dask scheduler, or its scheduler file: the blocks are computed "
+            "there, and go on when napari is closed. Leave it empty to compute here.",
+        )
+        self.cluster_box.native.setPlaceholderText("none: computed here")
+        boxes = [self.path_box, self.replace_box, self.cluster_box]
+        self._form = Container(widgets=boxes, labels=True)
         self._form.margins = (0, 0, 0, 0)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -48,6 +55,11 @@ class OutputForm(QWidget):
     def overwrite(self) -> bool:
         """Whether an existing file may be replaced."""
         return bool(self.replace_box.value)
+
+    @property
+    def cluster(self) -> str | None:
+        """Address of the Dask scheduler that is to compute; None computes here."""
+        return str(self.cluster_box.value).strip() or None if self.on_disk else None
 
     @property
     def on_disk(self) -> bool:

@@ -18,7 +18,7 @@ from tsain_core.pipeline import Begun
 from tsain_core.schedule import evaluations
 from tsain_core.volumes import growing_levels
 
-from .._marks import LayerMarks
+from .._marks import METADATA_KEY, LayerMarks
 from .._result import expand_axes, placed_like, result_marks
 from .._view import shows_slices, slice_on_screen
 from .._worker import JobQueue
@@ -81,16 +81,8 @@ class LayerRun:
         self._stack: Any = None
         self._marks = LayerMarks()
         # taken now: the source layer may be gone when the first slice comes
-        schedule = plan.schedule
-        self._attributes = placed_like(
-            place.layer,
-            place.z_axis,
-            place.index,
-            float(schedule.slices[0].position),
-            float(schedule.step),
-        )
-        self._name = f"{place.layer.name} {_what(plan)}"
-        total = evaluations(schedule, plan.choice.any_position)
+        self._attributes = result_attributes(place, plan)
+        total = evaluations(plan.schedule, plan.choice.any_position)
         self._bar = progress(total=total, desc=f"Interpolating {place.layer.name}", unit="slice")
         self._total, self._began, self._drawn = total, time.perf_counter(), 0.0
         viewer.layers.events.removed.connect(self._layer_removed)
@@ -134,7 +126,7 @@ class LayerRun:
     def _add(self, data: Any, **more: Any) -> None:
         marks = replace(self._marks, computed=0)
         self.layer = self._viewer.add_image(
-            data, name=self._name, metadata=marks.to_metadata(), **self._attributes, **more
+            data, metadata=marks.to_metadata(), **self._attributes, **more
         )
 
     def _step(self, event: Step) -> None:
@@ -182,16 +174,9 @@ class LayerRun:
 
     def _open_result(self) -> None:
         """Show the file, which has its name now, with its pyramid."""
-        from ..io import layer_data
-
-        assert self._plan.output is not None
-        data, attributes, _ = layer_data(self._plan.output)
-        levels = data if attributes.get("multiscale") else [data]
-        ndim, axis = self._place.layer.ndim, self._place.z_axis
-        levels = [expand_axes(level, ndim, axis) for level in levels]
-        self._marks = replace(
-            self._marks, source=str(self._plan.output), format=attributes_format(attributes)
-        )
+        levels, marks = result_levels(self._place, self._plan)
+        form = str(marks.get("format", ""))
+        self._marks = replace(self._marks, source=str(self._plan.output), format=form)
         if self.layer is None:
             self._add(levels if len(levels) > 1 else levels[0], multiscale=len(levels) > 1)
         else:
@@ -225,9 +210,49 @@ class LayerRun:
         self._on_end(layer, error)
 
 
-def attributes_format(attributes: dict[str, Any]) -> str:
-    """Name of the file format, from what a reader says of a layer."""
-    return str(attributes.get("metadata", {}).get("tsain", {}).get("format", ""))
+def result_attributes(place: Place, plan: RunPlan) -> dict[str, Any]:
+    """Name and place of a result's layer."""
+    first, step = plan.schedule.slices[0].position, plan.schedule.step
+    placed = placed_like(place.layer, place.z_axis, place.index, float(first), float(step))
+    return {"name": f"{place.layer.name} {_what(plan)}", **placed}
+
+
+def result_levels(place: Place, plan: RunPlan) -> tuple[list[Any], dict[str, Any]]:
+    """(levels of a result that lies on disk, what the reader says of it)."""
+    from ..io import layer_data
+
+    assert plan.output is not None
+    data, attributes, _ = layer_data(plan.output)
+    levels = data if attributes.get("multiscale") else [data]
+    levels = [expand_axes(level, place.layer.ndim, place.z_axis) for level in levels]
+    return levels, dict(attributes.get("metadata", {}).get(METADATA_KEY, {}))
+
+
+def show_result(viewer: napari.Viewer, place: Place, plan: RunPlan) -> Image:
+    """Open a result that lies on disk as a layer where its source lies.
+
+    Raises
+    ------
+    TsainError
+        If it cannot be read.
+    """
+    levels, read = result_levels(place, plan)
+    marks = result_marks(
+        place.layer,
+        place.z_axis,
+        place.index,
+        plan.schedule,
+        tuple(read.get("synthetic_slices", ())),
+        read.get("provenance", {}),
+    )
+    marks = replace(marks, source=str(plan.output), format=str(read.get("format", "")))
+    data = levels if len(levels) > 1 else levels[0]
+    return viewer.add_image(
+        data,
+        multiscale=len(levels) > 1,
+        metadata=marks.to_metadata(),
+        **result_attributes(place, plan),
+    )
 
 
 def check_memory(plan: RunPlan) -> None:

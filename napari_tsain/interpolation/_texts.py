@@ -42,7 +42,13 @@ def cost_of(plan: RunPlan, one: SliceCost) -> str:
 
 
 def command_of(
-    volume: Volume, request: Request, choice: ModelChoice, output: str, *, overwrite: bool
+    volume: Volume,
+    request: Request,
+    choice: ModelChoice,
+    output: str,
+    *,
+    overwrite: bool,
+    cluster: str | None = None,
 ) -> str:
     """The `tsain` command that does the same.
 
@@ -67,6 +73,7 @@ def command_of(
         voxel_size=volume.voxel_size if said else None,
         unit=volume.unit if said else None,
         overwrite=overwrite,
+        cluster=cluster,
     )
 
 

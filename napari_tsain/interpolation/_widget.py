@@ -20,6 +20,7 @@ from .._synthetic_notice import watch
 from .._view import camera_of, current_index, go_to_slice
 from .._worker import JobQueue
 from ._bar import PreviewBar, RunBar
+from ._cluster_run import AnyRun, ClusterRun
 from ._jobs import ModelCache, RunPlan, cost
 from ._model import ModelForm
 from ._output import OutputForm
@@ -52,7 +53,7 @@ class InterpolateSlices(QWidget):
         super().__init__(parent)
         self._viewer = viewer = napari_viewer
         self._queue, self._models = JobQueue(), ModelCache()
-        self._run: LayerRun | None = None
+        self._run: AnyRun | None = None
         self._costs: dict[Any, SliceCost] = {}
         self.source, self.wish, self.model = SourceForm(viewer), WishForm(), ModelForm()
         self.output, self.preview_bar, self.bar = OutputForm(), PreviewBar(), RunBar()
@@ -291,11 +292,22 @@ class InterpolateSlices(QWidget):
     def _begin(self) -> None:
         assert self._waiting is not None
         (place, plan), self._waiting = self._waiting, None
-        self._run = LayerRun(
-            self._viewer, place, plan, self._models, self._queue, self._progress, self._ended
-        )
+        try:
+            self._run = self._new_run(place, plan)
+        except TsainError as error:
+            self._ended(None, error)
+            return
         animate(self.window(), _CALM)
         self._changed()
+
+    def _new_run(self, place: Place, plan: RunPlan) -> AnyRun:
+        if self.output.cluster is None:
+            return LayerRun(
+                self._viewer, place, plan, self._models, self._queue, self._progress, self._ended
+            )
+        return ClusterRun(
+            self._viewer, place, plan, self.command_line(), self._progress, self._ended
+        )
 
     def _progress(self, progress: Progress) -> None:
         self.bar.show_progress(progress)
@@ -316,7 +328,12 @@ class InterpolateSlices(QWidget):
         if error is not None:
             self._show_error(error)
         elif layer is None:
-            self._say("Cancelled; nothing was kept.")
+            kept = self.output.cluster is not None
+            self._say(
+                "Cancelled; the same run goes on where it stopped."
+                if kept
+                else "Cancelled; nothing was kept."
+            )
         else:
             count = len(layer_marks(layer).synthetic)
             self._say(f"Done: {layer.name}, {count} synthetic slices.")
@@ -348,7 +365,12 @@ class InterpolateSlices(QWidget):
         self._schedule(volume, choice.any_position)
         output = self.output.path or "result.zarr"
         return command_of(
-            volume, self.wish.request, choice, str(output), overwrite=self.output.overwrite
+            volume,
+            self.wish.request,
+            choice,
+            str(output),
+            overwrite=self.output.overwrite,
+            cluster=self.output.cluster,
         )
 
     def _say(self, text: str) -> None:

@@ -1,0 +1,5 @@
+"""`python -m tsain_core.cli`: the `tsain` command."""
+
+from .main import command
+
+command()
