@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -25,9 +27,11 @@ from tsain_core.network import TSAIN
 from tsain_core.phantom import em_phantom
 from tsain_core.request import Request
 from tsain_core.streaming import Begun, BlockDone, BlockFailed, Done, StreamRequest, stream
-from tsain_core.streaming.plan import make_plan
+from tsain_core.streaming.blocks import choose_block
+from tsain_core.streaming.planning import make_plan
 from tsain_core.streaming.record import Record, staging
 from tsain_core.streaming.window import generations
+from tsain_core.tiles import Region
 from tsain_core.volumes import open_volume
 from tsain_core.volumes.zarr_layout import ZARR_3, ZarrLayout, default_version
 
@@ -50,6 +54,12 @@ def model_file(tmp_path_factory: pytest.TempPathFactory, stirred_network: TSAIN)
     path = tmp_path_factory.mktemp("model") / "stirred.safetensors"
     save(path, stirred_network, ModelInfo("stirred", stirred_network.settings))
     return str(path)
+
+
+@pytest.fixture(autouse=True)
+def shallow_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many blocks, also in a small stack of deep chunks."""
+    monkeypatch.setattr("tsain_core.streaming.blocks._DEEPEST", 4)
 
 
 @pytest.fixture
@@ -109,6 +119,23 @@ def test_same_voxels_as_in_memory(
     assert result.voxel_size is not None and result.voxel_size[1:] == (5, 5)
     assert sorted(p.name for p in Path(asked.output).parent.iterdir()) == ["out.zarr"]
     assert not (Path(asked.output) / ".tsain-run").exists()
+
+
+def test_blocks_begin_where_chunks_of_the_source_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tsain_core.streaming.blocks._DEEPEST", 512)
+
+    def block(deep: int, budget: int = 1 << 40, tile: int | None = None) -> tuple[int, ...]:
+        def need(region: Region) -> int:
+            return region.shape[0] * region.shape[1]
+
+        return choose_block((801, 3000, 5000), (2, 512, 512), tile, False, 4, deep, need, budget)
+
+    assert block(1) == (4, 3000, 5000)
+    assert block(16) == (64, 3000, 5000)
+    assert block(1000) == (4, 3000, 5000)  # too deep to be heeded
+    assert block(1, 2_000_000, 256)[1:] == (1024, 1536)
+    with pytest.raises(TsainError, match="smallest block"):
+        block(1, 1000, 1024)
 
 
 def test_generations_count_the_halvings_that_read_a_slice() -> None:
@@ -207,8 +234,6 @@ def test_other_settings_are_refused(
 
 
 def test_changed_input_is_refused(stack: Path, tmp_path: Path, asked: StreamRequest) -> None:
-    import shutil
-
     mine = tmp_path / "mine.zarr"
     shutil.copytree(stack, mine)
     asked = replace(asked, source=str(mine))
@@ -240,20 +265,12 @@ def test_two_at_once_are_refused(asked: StreamRequest) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_killed_and_repeated(
-    tmp_path: Path, model_file: str, stack: Path, how: signal.Signals
-) -> None:
+def test_killed_and_repeated(tmp_path: Path, model_file: str, how: signal.Signals) -> None:
     """Killed in mid-run, the same command goes on; the result is the same to the last bit."""
-    words = [
-        "interpolate",
-        stack,
-        "--factor",
-        "8",
-        "--model",
-        model_file,
-        "--chunks",
-        *["1", "64", "64"],
-    ]
+    source = tmp_path / "stack.tif"
+    tifffile.imwrite(source, em_phantom((9, 128, 128), seed=3))
+    network = ["--model", model_file, "--tile", "64", "--halo", "24"]
+    words = ["interpolate", source, "--factor", "8", *network, "--chunks", "1", "64", "64"]
     whole, out = tmp_path / "whole.zarr", tmp_path / "out.zarr"
     assert start(*words[:2], whole, *words[2:]).wait() == 0
     process = start(*words[:2], out, *words[2:])
@@ -310,8 +327,6 @@ def chunk_files(path: Path) -> list[Path]:
 def test_corrupt_chunk_costs_only_its_blocks(
     tmp_path: Path, stack: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import shutil
-
     mine = tmp_path / "mine.zarr"
     shutil.copytree(stack, mine)
     broken = chunk_files(mine)[-1]
@@ -364,27 +379,64 @@ def test_failed_blocks_can_be_left_out(
     assert not result.data[2:4].compute().any() and result.data[0:2].compute().any()
 
 
-@pytest.mark.skipif(os.geteuid() == 0 and not sys.platform.startswith("linux"), reason="no tmpfs")
-def test_full_disk(asked: StreamRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """ENOSPC ends the run at once, with what to do; afterwards it goes on."""
-    import errno
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mounts a file system of a few MiB, or mounts it anew with other options."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
 
-    import tsain_core.streaming.work as work
+    def mount(options: str) -> Path:
+        again = "remount," if os.path.ismount(folder) else ""
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", again + options, "tmpfs", str(folder)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            pytest.skip(f"No file system can be mounted here: {done.stderr.strip()}")
+        return folder
 
-    real, calls = work._Writer._write, []
+    try:
+        yield mount
+    finally:
+        subprocess.run(["umount", str(folder)], capture_output=True, check=False)
 
-    def full(self: Any, z: int, pieces: Any) -> None:
-        calls.append(z)
-        if len(calls) == 5:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        real(self, z, pieces)
 
-    monkeypatch.setattr(work._Writer, "_write", full)
-    with pytest.raises(TsainError, match="free space"):
+@pytest.mark.skipif(shutil.which("mount") is None, reason="no mount command")
+def test_full_disk(asked: StreamRequest, small_disk: Callable[[str], Path]) -> None:
+    """It ends the run at once, with what to do; when there is room, the run goes on."""
+    disk = small_disk("size=150k")
+    asked = replace(asked, output=str(disk / "out.zarr"))
+    with pytest.raises(TsainError, match="No space left on device.*free space"):
         finish(asked)
-    assert not Path(asked.output).exists() and len(calls) < 8
-    plan, _ = finish(asked)
-    np.testing.assert_array_equal(open_volume(asked.output).data.compute(), in_memory(asked, plan))
+    assert not Path(asked.output).exists()
+    small_disk("size=64m")
+    events = list(stream(asked))
+    assert events[0].done > 0  # type: ignore[union-attr]
+    np.testing.assert_array_equal(
+        open_volume(asked.output).data.compute(),
+        in_memory(asked, events[0].plan),  # type: ignore[union-attr]
+    )
+
+
+@pytest.mark.skipif(shutil.which("mount") is None, reason="no mount command")
+def test_permission_lost(asked: StreamRequest, small_disk: Callable[[str], Path]) -> None:
+    disk = small_disk("size=64m")
+    asked = replace(asked, output=str(disk / "out.zarr"))
+    events = stream(asked)
+    done = 0
+    with pytest.raises(TsainError, match="Read-only file system"):
+        for event in events:
+            done += isinstance(event, BlockDone)
+            if done == 3:
+                small_disk("ro")
+    small_disk("rw")
+    begun, *_ = stream(asked)
+    assert isinstance(begun, Begun) and begun.done == 3
+    np.testing.assert_array_equal(
+        open_volume(asked.output).data.compute(), in_memory(asked, begun.plan)
+    )
 
 
 def test_memory_bound_that_is_too_small(asked: StreamRequest) -> None:

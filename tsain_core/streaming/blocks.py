@@ -10,8 +10,9 @@ from ..errors import TsainError
 from ..tiles import Region
 from ..volumes.volume import Shape
 
-_VOXELS = 1 << 25  # of a block, about: what is lost when a worker dies
-_FEWEST = 16  # blocks along z, as far as there are slices: so that workers share the load
+_VOXELS = 1 << 26  # of a block, about: what is lost when a worker dies
+_FEWEST = 8  # blocks along z, as far as there are slices: so that workers share the load
+_DEEPEST = 512  # slices of a block that begins where chunks of the source do
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def choose_block(
     tile: int | None,
     whole_slices: bool,
     slices_per_gap: int,
+    deep: int,
     need: Callable[[Region], int],
     budget: int,
 ) -> Shape:
@@ -106,6 +108,9 @@ def choose_block(
         The method cannot do with parts of slices.
     slices_per_gap : int
         Output slices from one real slice to the next: blocks begin at real slices where they can.
+    deep : int
+        Slices of a chunk of the source, which is decompressed as a whole: blocks begin where one
+        begins, if they can.
     need : function
         Bytes for a block that covers a region of the slices.
     budget : int
@@ -117,11 +122,11 @@ def choose_block(
         If not even the smallest block fits.
     """
     depth, height, width = shape
-    units = [lcm(f, tile or 1) for f in files[1:]]
-    parts = [ceil(n / u) for n, u in zip((height, width), units, strict=True)]
+    steps = [lcm(f, tile or 1) for f in files[1:]]
+    parts = [ceil(n / u) for n, u in zip((height, width), steps, strict=True)]
     sides = [height, width]
     while (bytes_needed := need(Region(0, 0, *sides))) > budget:
-        longer = int(parts[1] * units[1] > parts[0] * units[0])
+        longer = int(parts[1] * steps[1] > parts[0] * steps[0])
         if parts[longer] == 1:
             longer = 1 - longer
         if parts[longer] == 1 or whole_slices:
@@ -131,8 +136,9 @@ def choose_block(
                 "--memory, or a smaller --tile, --chunks or --shards."
             )
         parts[longer] = ceil(parts[longer] / 2)
-        sides[longer] = parts[longer] * units[longer]
-    unit = lcm(files[0], slices_per_gap) if slices_per_gap * files[0] <= 512 else files[0]
+        sides[longer] = parts[longer] * steps[longer]
+    units = (lcm(files[0], slices_per_gap * deep), lcm(files[0], slices_per_gap), files[0])
+    unit = next((u for u in units if u <= _DEEPEST), files[0])
     most = max(1, min(_VOXELS // (sides[0] * sides[1]), ceil(depth / _FEWEST)))
     return max(1, most // unit) * unit, sides[0], sides[1]
 
@@ -143,5 +149,5 @@ def pyramid_block(shape: Shape, files: Shape) -> Shape:
         max(f, min(2048 // f * f, ceil(n / f) * f))
         for f, n in zip(files[1:], shape[1:], strict=True)
     ]
-    depth = max(1, (_VOXELS // 8) // (sides[0] * sides[1]) // files[0]) * files[0]
+    depth = max(1, (_VOXELS // 16) // (sides[0] * sides[1]) // files[0]) * files[0]
     return depth, sides[0], sides[1]

@@ -124,6 +124,7 @@ def _fit(case: Case, free: int) -> tuple[int | None, Shape, int]:
                 cut,
                 whole,
                 case.slices_per_gap,
+                case.volume.chunks[0],
                 lambda region: bytes_for(region, case),
                 free - reserve,
             )

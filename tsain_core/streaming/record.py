@@ -128,6 +128,15 @@ class Record:
         """Remove the record of a finished run."""
         _remove(self._folder)
 
+    def sweep(self) -> None:
+        """Remove what zarr leaves of files that it was writing when its process was killed."""
+        if is_remote(self.root):
+            return  # objects appear whole or not at all
+        for folder, _, names in os.walk(str(self.root)):
+            for name in names:
+                if name.endswith(".partial"):
+                    os.unlink(os.path.join(folder, name))
+
     def discard(self) -> None:
         """Remove the run with all its voxels."""
         _remove(self.root)

@@ -135,12 +135,17 @@ def stream(
         yield from _carry_out(asked, cluster, wishes)
     except TsainError:
         raise
-    except Exception as error:  # of storage behind URLs, whose libraries have errors of many kinds
-        if not any(is_remote(locate(place)) for place in (asked.source, asked.output)):
+    except Exception as error:  # the libraries behind URLs have errors of many kinds
+        if any(is_remote(locate(place)) for place in (asked.source, asked.output)):
+            raise TsainError(
+                f"{asked.source} or {asked.output} cannot be reached ({first_line(error)}); check "
+                "network and credentials and repeat the command: finished blocks are kept."
+            ) from error
+        if not isinstance(error, OSError):
             raise
         raise TsainError(
-            f"{asked.source} or {asked.output} cannot be reached ({first_line(error)}); check "
-            "network and credentials and repeat the command: finished blocks are kept."
+            f"{asked.output} cannot be written ({first_line(error)}); needed is a place with room "
+            "that may be written to. Finished blocks are kept: repeat the command."
         ) from error
 
 
@@ -193,9 +198,8 @@ def _carry_out(
 def _check_output(asked: StreamRequest, overwrite: bool) -> Location:
     output = locate(asked.output)
     if not is_remote(output):
-        with _explained(asked.output):
-            check_target(Path(str(output)), asked.source, overwrite, writes_folder=True)
-            output.parent.mkdir(parents=True, exist_ok=True)
+        check_target(Path(str(output)), asked.source, overwrite, writes_folder=True)
+        output.parent.mkdir(parents=True, exist_ok=True)
         return output
     if asked.source.rstrip("/").startswith(str(output)) or str(output).startswith(asked.source):
         raise TsainError(
@@ -226,13 +230,12 @@ def _begin_or_go_on(
         old = replace(old, source=plan.source)
         record.begin(old)
         return old
-    with _explained(asked.output):
-        volume, model = plan.asked.open_volume(), plan.open_model()
-        target = plan.target(volume, plan.schedule(volume, model.any_position), model)
-        record.discard()  # what a run left that did not come as far as a plan
-        create_arrays(record.root, target, plan.asked.layout)
-        record.begin(plan)
-        record.take()
+    volume, model = plan.asked.open_volume(), plan.open_model()
+    target = plan.target(volume, plan.schedule(volume, model.any_position), model)
+    record.discard()  # what a run left that did not come as far as a plan
+    create_arrays(record.root, target, plan.asked.layout)
+    record.begin(plan)
+    record.take()
     return plan
 
 
@@ -312,11 +315,11 @@ def _finish(
     target = plan.target(run.volume, run.schedule, run.model)
     if left_out:
         target.marks.provenance["left_out"] = list(left_out)
-    with _explained(plan.asked.output):
-        write_metadata(record.root, target, plan.asked.layout)
-        open_run.cache_clear()
-        if not is_remote(output):
-            publish(Path(str(record.root)), Path(str(output)), overwrite)
+    record.sweep()
+    write_metadata(record.root, target, plan.asked.layout)
+    open_run.cache_clear()
+    if not is_remote(output):
+        publish(Path(str(record.root)), Path(str(output)), overwrite)
     Record(output).clear()
 
 
@@ -328,20 +331,3 @@ def _what_failed(asked: StreamRequest, failed: list[tuple[Block, str]], total: i
         "and repeat the command with --accept-changed-input, which makes only these, or finish "
         "without them with --leave-out-failed."
     )
-
-
-class _explained:
-    """Turns errors of the file system into one line."""
-
-    def __init__(self, output: str) -> None:
-        self._output = output
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, OSError):
-            raise TsainError(
-                f"{self._output} cannot be written ({first_line(error)}); needed is a place with "
-                "room that may be written to. Finished blocks are kept: repeat the command."
-            ) from error
