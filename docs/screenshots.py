@@ -11,6 +11,8 @@ The second form makes the same pictures of a stack of yours. Needs a screen; wit
 from __future__ import annotations
 
 import argparse
+import os
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -48,6 +50,10 @@ def main() -> None:
     result = interpolation(viewer, source, args.output)
     sampling(viewer, result, tuple(args.at) if args.at else _AT, args.output)
     cut_along_z(viewer, source, result, args.output)
+    viewer.layers.remove(result)
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["TSAIN_HOME"] = home  # the job of the picture is not the user's
+        fine_tuning(viewer, args.output)
     viewer.close()
 
 
@@ -126,6 +132,39 @@ def cut_along_z(viewer: Any, source: Any, result: Any, folder: Path) -> None:
     viewer.dims.set_point(1, source.data_to_world((0, source.data.shape[1] // 2, 0))[1])
     viewer.reset_view()
     save(viewer, folder / "gui-xz.png")
+
+
+def fine_tuning(viewer: Any, folder: Path) -> None:
+    """The dock in mid-job, with the slices that it is judged by."""
+    from napari_tsain.finetuning import FineTune
+    from tsain_core.jobs import list_jobs
+
+    for name in list(viewer.window.dock_widgets):
+        viewer.window.remove_dock_widget(viewer.window.dock_widgets[name])
+    deep, attributes = deep_stack(viewer)
+    viewer.layers.clear()
+    viewer.add_image(deep, **attributes)
+    dock = FineTune(viewer)
+    viewer.window.add_dock_widget(dock, name="Fine-tune interpolation", area="right")
+    dock.setup.minutes_box.value = 3
+    dock.start.click()
+    dock.show_held_out.setChecked(True)
+    wait(lambda: len(dock.curves.validations) >= 6)
+    pause(1)
+    save(viewer, folder / "gui-finetune.png")
+    for job in list_jobs():
+        job.cancel()
+
+
+def deep_stack(viewer: Any) -> tuple[Any, dict[str, Any]]:
+    """The layer's stack, or for the generated one a deeper one to learn from."""
+    from tsain_core.phantom import em_phantom
+
+    layer = viewer.layers[0]
+    attributes = {"name": layer.name, "scale": layer.scale, "units": layer.units}
+    if layer.data.shape[0] >= 9:
+        return layer.data, attributes
+    return em_phantom((14, _PART // 2, _PART // 2), seed=0), attributes
 
 
 def go(viewer: Any, layer: Any, z: int) -> None:

@@ -103,7 +103,7 @@ def test_tiles_do_not_show_on_the_phantom() -> None:
     intensity = estimate_range(stack)
     before, after = (intensity.to_unit(image) for image in stack)
     whole = run_to_end(open_model("tsain-lite", InferenceSettings(tile=512)).between(before, after))
-    settings = InferenceSettings(tile=96, halo=128)
+    settings = InferenceSettings(tile=96)
     tiled = run_to_end(open_model("tsain-lite", settings).between(before, after))
     difference = np.abs(whole - tiled) * (intensity.hi - intensity.lo)
     assert difference.max() <= TILE_BOUND

@@ -27,6 +27,8 @@ _SMALLEST_TILE = 64
 _LARGEST_TILE = 4096
 _MEMORY_SHARE = 0.4  # of the free memory that a forward pass may take
 _FEATURE_SHARE = 0.2  # of the free memory for features kept for the next pair
+_PROBE, _TRIED, _STEP = 512, 128, 16  # pixels: sides of what is looked at, steps between halos
+_SAME = 2e-5  # of the intensity range: a hundredth of a grey level is no difference
 _MOST_IMAGES = 6  # whose features are kept: those of the halvings of one gap
 
 
@@ -177,23 +179,44 @@ class NetworkModel:
 
     def probe(self, shape: tuple[int, int]) -> Region:
         """The middle of a slice, where `measure_halo` looks."""
-        radius = receptive_radius(self.network.settings)
         m = self.network.settings.multiple
-        most = min(512, (self.tile or 512) + 2 * radius)  # no tile that is read is smaller
-        (y, h), (x, w) = (((n - min(n, most)) // 2, min(n, most) // m * m) for n in shape)
+        (y, h), (x, w) = (((n - min(n, _PROBE)) // 2, min(n, _PROBE) // m * m) for n in shape)
         return Region(y, x, y + h, x + w)
 
     def measure_halo(self, before: Image, after: Image) -> int:
-        """Receptive radius plus the largest offsets in the middle of this pair."""
+        """How far the network looks in the middle of this pair, sampling offsets included.
+
+        The receptive radius, and what has to be added so that a part of the middle comes out as it
+        does with all of its surroundings. Where the middle is too small to try this, the offsets
+        are added up, of which few have any influence.
+        """
+        radius, m = receptive_radius(self.network.settings), self.network.settings.multiple
         middle = self.probe((before.shape[0], before.shape[1]))
-        radius = receptive_radius(self.network.settings)
+        height, width = middle.shape
         if 0 in middle.shape:
             return radius
+        pair = [image[middle.slices] for image in (before, after)]
         sampling = Sampling()
+        whole = self._plain(pair, Region(0, 0, height, width), sampling)
+        bound = radius + offset_reach(sampling)
+        y, x = ((n - _TRIED) // 2 // m * m for n in (height, width))
+        tried = Region(y, x, y + _TRIED, x + _TRIED)
+        for halo in range(ceil_to(radius, m), bound, _STEP):
+            reach = Region(tried.y0 - halo, tried.x0 - halo, tried.y1 + halo, tried.x1 + halo)
+            if min(reach.y0, reach.x0, height - reach.y1, width - reach.x1) < 0:
+                break
+            part = self._plain(pair, reach)[tried.within(reach).slices]
+            if float((part - whole[tried.slices]).abs().max()) < _SAME:
+                return halo
+        return bound
+
+    def _plain(
+        self, pair: Sequence[Image], region: Region, sampling: Sampling | None = None
+    ) -> Tensor:
+        """The network on a region of two images, as it is."""
         with torch.inference_mode(), self.autocast():
-            a, b = (self._tensor(image[middle.slices]) for image in (before, after))
-            self.network(a, b, sampling)
-        return radius + offset_reach(sampling)
+            a, b = (self._tensor(image[region.slices]) for image in pair)
+            return self.network(a, b, sampling)[0, 0].float().cpu()
 
     def _run_tile(self, pair: Sequence[tuple[Image, Image]], read: Region) -> Image:
         """Result for a read region, from (image, padded image) of both slices."""

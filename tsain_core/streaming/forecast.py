@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -101,6 +102,8 @@ def measure(plan: RunPlan, folder: Path | None = None) -> Sample:
         On the disk that the output goes to; a temporary one by default. What is written there is
         removed again.
     """
+    if hasattr(os, "sync"):
+        os.sync()  # what others have written would be waited for at the end of a block
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix=".tsain-sample-", dir=folder) as name:
         root = Path(name)

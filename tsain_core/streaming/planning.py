@@ -27,7 +27,9 @@ from .window import Window, generations, window
 
 _TEMPORARY = 40  # bytes a pixel for the conversions of a slice: float64, several times
 _AHEAD = 4  # slices that are held: two in use, and those that are read ahead
-_MARGIN = 96 << 20  # bytes for what is not counted here
+_MARGIN = 64 << 20  # bytes for what is not counted here
+_HOLES = 0.15  # of the memory, that lies unused between what is used: tiles differ in size
+_FORWARD = 0.8  # of the estimate for the largest tile, which was rounded up for many networks
 _SMALLEST_TILE, _LARGEST_TILE = 64, 4096
 _FEATURES = 0.15  # of the memory, at least, for features that serve two pairs
 _ENOUGH = 6  # slices whose features are worth keeping
@@ -66,8 +68,9 @@ def make_plan(asked: StreamRequest) -> RunPlan:
         max(generations(schedule, model.any_position).values(), default=0),
         max(1, ceil(1 / schedule.step)),
     )
-    free = memory - taken - _MARGIN
+    free = int((memory - taken) * (1 - _HOLES)) - _MARGIN
     tile, block, need = _fit(case, free)
+    features = min(free - need, _enough_features(case, block)) if _on_cpu(model) else 0
     return RunPlan(
         uuid.uuid4().hex[:12],
         asked,
@@ -78,9 +81,9 @@ def make_plan(asked: StreamRequest) -> RunPlan:
         model.halo if isinstance(model, NetworkModel) else None,
         shape,
         block,
-        min(free - need, _enough_features(case, block)) if _on_cpu(model) else 0,
+        features,
         torch.get_num_threads(),
-        taken + _MARGIN + need,
+        taken + int((need + features + _MARGIN) / (1 - _HOLES)),
     )
 
 
@@ -125,13 +128,13 @@ def _fit(case: Case, free: int) -> tuple[int | None, Shape, int]:
                 whole,
                 case.slices_per_gap,
                 case.volume.chunks[0],
-                lambda region: bytes_for(region, case),
+                lambda region: bytes_for(_in_the_middle(region, case), case),
                 free - reserve,
             )
         except TsainError as error:
             problem = error
             continue
-        region = Region(0, 0, min(block[1], case.shape[1]), min(block[2], case.shape[2]))
+        region = _in_the_middle(Region(0, 0, block[1], block[2]), case)
         return tile, block, bytes_for(region, case)
     assert problem is not None
     raise problem
@@ -160,6 +163,17 @@ def _tiles(case: Case) -> Iterator[int | None]:
     yield from sorted({t for t in powers if t < max(height, width)} | set(whole), key=work)
 
 
+def _in_the_middle(region: Region, case: Case) -> Region:
+    """A region of the same size where no edge of the slices cuts what is read round it."""
+    step = case.model.tile or 1 if isinstance(case.model, NetworkModel) else 1
+    spans = []
+    for side, whole in zip(region.shape, case.shape[1:], strict=True):
+        start = max(0, (whole - side) // 2) // step * step
+        spans.append((start, min(start + side, whole)))
+    (y0, y1), (x0, x1) = spans
+    return Region(y0, x0, y1, x1)
+
+
 def bytes_for(region: Region, case: Case) -> int:
     """Memory for a block of this region, estimated from above; features that are kept excluded."""
     volume, model = case.volume, case.model
@@ -177,7 +191,8 @@ def _forward(model: SliceModel, part: Window) -> int:
     if not isinstance(model, NetworkModel) or not _on_cpu(model):
         return 0
     largest = max(prod(t.read.shape) for t in part.rings[0])
-    return peak_bytes(model.network.settings, largest, 1, model.precision == "bf16")
+    half = model.precision == "bf16"
+    return int(_FORWARD * peak_bytes(model.network.settings, largest, 1, half))
 
 
 def _enough_features(case: Case, block: Shape) -> int:
@@ -185,7 +200,7 @@ def _enough_features(case: Case, block: Shape) -> int:
     model = case.model
     if not isinstance(model, NetworkModel):
         return 0
-    region = Region(0, 0, min(block[1], case.shape[1]), min(block[2], case.shape[2]))
+    region = _in_the_middle(Region(0, 0, block[1], block[2]), case)
     part = window(model, (case.shape[1], case.shape[2]), region, case.generations)
     settings = model.network.settings
     pixels = sum(prod(t.read.shape) for t in part.rings[-1]) / settings.unshuffle**2

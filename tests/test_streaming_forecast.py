@@ -1,0 +1,82 @@
+"""What `tsain plan` says: measured on a sample, and simulated."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tifffile
+
+from tsain_core.cli import main
+from tsain_core.phantom import em_phantom
+from tsain_core.streaming import RunPlan, StreamRequest, make_plan
+from tsain_core.streaming.forecast import Sample, forecast, measure
+
+SAMPLE = Sample(
+    startup=2.0,
+    per_block=0.0,
+    per_voxel=1e-6,
+    reading=0.1,
+    writing=0.2,
+    read=0.5,
+    written=0.8,
+    coarsening=1e-8,
+    peak=1 << 30,
+)
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> RunPlan:
+    tifffile.imwrite(tmp_path / "stack.tif", em_phantom((9, 128, 128), seed=1))
+    asked = StreamRequest(str(tmp_path / "stack.tif"), str(tmp_path / "out.zarr"), model="mean")
+    return make_plan(asked)
+
+
+def test_time_is_shared_until_blocks_or_storage_run_out(plan: RunPlan) -> None:
+    shape = (2000, 8192, 8192)  # on paper
+    one, ten, many = (forecast(plan, SAMPLE, n, shape=shape) for n in (1, 10, 100))
+    voxels = 2000 * 8192**2
+    assert one.seconds == pytest.approx(voxels * (1e-6 + 1e-8 / 3), rel=0.02)
+    assert one.limit == "computing" and one.busy > 0.95
+    assert one.seconds / ten.seconds == pytest.approx(10, rel=0.03)
+    assert one.seconds / many.seconds == pytest.approx(100, rel=0.1)
+    assert many.worker_hours == pytest.approx(one.worker_hours, rel=0.1)
+    narrow = forecast(plan, SAMPLE, 100, shape=shape, bandwidth=20e6)
+    assert narrow.limit == "writing"
+    assert narrow.seconds == pytest.approx(voxels * 1.3 / 20e6, rel=0.4)
+    fast = forecast(plan, SAMPLE, 1, shape=shape, faster=100)
+    assert fast.limit == "writing" and fast.seconds == pytest.approx(0.2 * one.seconds, rel=0.1)
+
+
+def test_few_blocks_cannot_be_shared(plan: RunPlan) -> None:
+    blocks = len(plan.grids()[0])
+    found = forecast(plan, SAMPLE, 10 * blocks)
+    assert found.limit == "too few blocks"
+    assert found.seconds == pytest.approx(forecast(plan, SAMPLE, blocks).seconds, rel=0.01)
+
+
+def test_sample_is_measured_and_removed(plan: RunPlan, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
+    sample = measure(plan, tmp_path)
+    assert sorted(tmp_path.iterdir()) == before
+    assert 0 < sample.per_voxel < 1e-3 and 0 < sample.written < 1.2
+    assert sample.peak > 1 << 26
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tifffile.imwrite(tmp_path / "stack.tif", em_phantom((9, 128, 128), seed=1))
+    words = ["plan", str(tmp_path / "stack.tif"), "--model", "mean", "--workers", "1", "500"]
+    paper = ["--on-paper", "25000", "65536", "65536", "--faster", "60", "--price", "2.5"]
+    assert main([*words, *paper]) == 0
+    text = capsys.readouterr().out
+    assert "49999 x 65536 x 65536 voxels" in text
+    assert "worker hours" in text and "cost" in text and "limited by" in text
+    assert main([*words, "--faster", "0"]) == 1
+    assert main([*words, "--output", str(tmp_path / "nowhere" / "x.zarr")]) == 1
+
+
+def test_plan_is_the_same_again(plan: RunPlan) -> None:
+    again = make_plan(plan.asked)
+    assert replace(again, id=plan.id, need=plan.need) == plan
+    assert RunPlan.from_json(plan.to_json()) == plan
