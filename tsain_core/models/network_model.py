@@ -177,21 +177,31 @@ class NetworkModel:
         side = min(max(side, 4 * _SMALLEST_TILE), _LARGEST_TILE)
         return side // self.network.settings.multiple * self.network.settings.multiple
 
-    def probe(self, shape: tuple[int, int]) -> Region:
+    def probe(self, shape: tuple[int, int], most: int = _PROBE) -> Region:
         """The middle of a slice, where `measure_halo` looks."""
         m = self.network.settings.multiple
-        (y, h), (x, w) = (((n - min(n, _PROBE)) // 2, min(n, _PROBE) // m * m) for n in shape)
+        (y, h), (x, w) = (((n - min(n, most)) // 2, min(n, most) // m * m) for n in shape)
         return Region(y, x, y + h, x + w)
 
     def measure_halo(self, before: Image, after: Image) -> int:
         """How far the network looks in the middle of this pair, sampling offsets included.
 
         The receptive radius, and what has to be added so that a part of the middle comes out as it
-        does with all of its surroundings. Where the middle is too small to try this, the offsets
-        are added up, of which few have any influence.
+        does with all of its surroundings. Where the middle is too small to try this, or memory does
+        not suffice for it, the offsets are added up, of which few have any influence.
         """
+        radius = receptive_radius(self.network.settings)
+        try:
+            return self._try_halos(before, after, _PROBE)
+        except RuntimeError as error:
+            least = (self.tile or _PROBE) + 2 * radius  # no tile that is read is smaller
+            if least >= _PROBE or not _is_out_of_memory(error):
+                raise
+        return self._try_halos(before, after, least)
+
+    def _try_halos(self, before: Image, after: Image, most: int) -> int:
         radius, m = receptive_radius(self.network.settings), self.network.settings.multiple
-        middle = self.probe((before.shape[0], before.shape[1]))
+        middle = self.probe((before.shape[0], before.shape[1]), most)
         height, width = middle.shape
         if 0 in middle.shape:
             return radius
