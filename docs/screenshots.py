@@ -164,7 +164,7 @@ def deep_stack(viewer: Any) -> tuple[Any, dict[str, Any]]:
     attributes = {"name": layer.name, "scale": layer.scale, "units": layer.units}
     if layer.data.shape[0] >= 9:
         return layer.data, attributes
-    return em_phantom((14, _PART // 2, _PART // 2), seed=0), attributes
+    return em_phantom((14, _PART, _PART), seed=0), attributes
 
 
 def go(viewer: Any, layer: Any, z: int) -> None:
