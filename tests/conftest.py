@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from streaming import asked, shallow_blocks, stack  # noqa: F401  # fixtures of streamed runs
 
 from tsain_core.network import TSAIN, AdaptiveSampling, NetworkSettings
 

@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+import zarr
 from numpy.typing import NDArray
 
 from tsain_core.interpolate import Finished, interpolate
+from tsain_core.phantom import em_phantom
 from tsain_core.streaming import Begun, BlockDone, Done, RunPlan, StreamRequest, stream
 from tsain_core.streaming.record import staging
+from tsain_core.volumes.zarr_layout import ZarrLayout, default_version
 
 _COMMAND = "import sys; from tsain_core.cli import main; sys.exit(main(sys.argv[1:]))"
 
@@ -87,3 +91,37 @@ def marks(output: Path) -> int:
     """How many blocks of an unfinished run are done."""
     folder = Path(str(staging(output))) / ".tsain-run" / "done"
     return len(list(folder.glob("*/*/*.json")))
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small stack whose chunks are several slices deep, and no divisor of anything."""
+    path = tmp_path_factory.mktemp("stack") / "stack.zarr"
+    data = em_phantom((7, 136, 200), seed=3)
+    array = zarr.open_array(str(path), mode="w", shape=data.shape, chunks=(3, 70, 90), dtype="u1")
+    array[:] = data
+    array.attrs["voxel_size"] = [40, 5, 5]
+    return path
+
+
+@pytest.fixture
+def shallow_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many blocks, also in a small stack of deep chunks."""
+    monkeypatch.setattr("tsain_core.streaming.blocks._DEEPEST", 4)
+
+
+@pytest.fixture
+def asked(stack: Path, tmp_path: Path) -> StreamRequest:
+    layout = ZarrLayout(default_version(), (1, 64, 64))
+    return StreamRequest(str(stack), str(tmp_path / "out.zarr"), model="mean", layout=layout)
+
+
+def cut_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of parts of slices, a few slices deep, as large volumes have them."""
+    monkeypatch.setattr("tsain_core.streaming.blocks._VOXELS", 4 * 128 * 128)
+
+    def parts(*arguments: Any) -> int:
+        region = arguments[0]
+        return 1 if max(region.shape) <= 128 else 1 << 60
+
+    monkeypatch.setattr("tsain_core.streaming.planning.bytes_for", parts)
