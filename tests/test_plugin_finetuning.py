@@ -26,7 +26,7 @@ from tsain_core.jobs import JobState, list_jobs
 from tsain_core.network import TSAIN
 from tsain_core.phantom import em_phantom
 
-TIMEOUT = 120_000
+TIMEOUT = 300_000  # on machines that others use, too
 NAME = "Fine-tune interpolation"
 
 
@@ -75,7 +75,7 @@ def test_from_start_to_a_model_in_the_other_dock(
 ) -> None:
     stack(viewer)
     other = add_dock(viewer, "Interpolate slices")
-    dock = open_dock(viewer, minutes=0.2)
+    dock = open_dock(viewer, minutes=0.5)
     assert "slices 0 to 5" in dock.plan.text() and "twice as far apart" in dock.plan.text()
     assert "mine" not in other.model.model_box.choices
     job = start(qtbot, dock)
