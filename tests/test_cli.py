@@ -240,7 +240,7 @@ def test_info(stack: Path, model: str, capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.parametrize("suffix", [".tif", ".zarr"])
+@pytest.mark.parametrize("suffix", [".tif", ".h5"])  # .zarr goes on: see test_streaming
 def test_stopped_runs_leave_nothing(tmp_path: Path, model: str, stop: int, suffix: str) -> None:
     """Ctrl-C and SIGTERM clean up; after kill -9 nothing is under the final name."""
     data = np.random.default_rng(0).integers(0, 255, (40, 512, 512), np.uint8)

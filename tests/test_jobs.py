@@ -74,7 +74,7 @@ def test_from_start_to_model(home: Path, request_for: Callable[..., JobRequest])
     assert "preview" in told
     progress = [e for e in job.events()[0] if e["kind"] == "progress"]
     assert all(e["memory"] > 1e7 and e["loss"] > 0 for e in progress)
-    assert sum(e["validation"] is not None for e in progress) >= 3
+    assert any(e["validation"] is not None for e in progress)
     verdict = next(e for e in job.events()[0] if e["kind"] == "verdict")
     assert verdict["improved"] and verdict["sentence"].startswith("Better")
     with np.load(job.folder / "preview.npz") as preview:

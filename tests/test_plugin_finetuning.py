@@ -19,8 +19,10 @@ from gui import (  # noqa: F401
     type_into,
     viewer,
 )
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication
 
+from napari_tsain._model_news import NEWS
 from tsain_core.checkpoint import ModelInfo, save
 from tsain_core.jobs import JobState, list_jobs
 from tsain_core.network import TSAIN
@@ -184,3 +186,15 @@ def test_what_cannot_be_learnt_from_says_why(qtbot: Any, viewer: Any) -> None:  
     click(qtbot, dock.start)
     wait(qtbot, lambda: "no name for a model" in dock.bar.status.text())
     assert list_jobs() == []
+
+
+def test_news_of_models_do_not_reach_docks_that_are_gone(
+    qtbot: Any,
+    viewer: Any,  # noqa: F811
+) -> None:
+    dock = add_dock(viewer, "Interpolate slices")
+    viewer.window.remove_dock_widget(dock)
+    dock.deleteLater()
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    QApplication.processEvents()
+    NEWS.arrived.emit("mine")  # raises where a dead widget is called

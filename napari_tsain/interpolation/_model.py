@@ -29,6 +29,7 @@ from tsain_core.models import (
     model_card,
 )
 
+from .._closing import Closing
 from .._model_news import NEWS
 from .._settings import remember, remembered
 
@@ -86,6 +87,8 @@ class ModelForm(QWidget):
         layout.addWidget(self.advanced)
         self._recall()
         NEWS.arrived.connect(self._news)
+        # or the form would be called when it is gone, and those after it not at all
+        Closing(self).stack.callback(NEWS.arrived.disconnect, self._news)
         self.model_box.changed.connect(self._chosen)
         self.file_box.changed.connect(self._chosen)
         self._form_advanced.changed.connect(self._chosen)

@@ -113,7 +113,7 @@ class _OnDask:
             if cluster.address:
                 place = cluster.address
                 is_file = os.path.isfile(place)
-                client = Client(scheduler_file=place) if is_file else Client(place, timeout=20)
+                client = Client(scheduler_file=place) if is_file else Client(place, timeout=10)
             else:
                 local = LocalCluster(
                     n_workers=cluster.workers,
