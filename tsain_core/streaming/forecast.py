@@ -20,7 +20,7 @@ from ..volumes.zarr_layout import create_arrays
 from .blocks import Block
 from .plan import RunPlan
 from .record import Record
-from .window import generations, window
+from .window import window
 from .work import OpenRun, coarsen, compute, peak_memory
 
 _SIDE = 1024  # pixels of the part of a block that is timed
@@ -182,7 +182,7 @@ def _least_deep(plan: RunPlan) -> int:
 
 def _work(run: OpenRun, region: Region) -> float:
     """What a region costs, in pixels that the model sees."""
-    table = generations(run.schedule, run.model.any_position)
+    table = run.generations
     shape = (run.volume.shape[1], run.volume.shape[2])
     part = window(run.model, shape, region, max(table.values(), default=0))
     if not part.rings:

@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from fractions import Fraction
+from functools import cached_property, lru_cache
 from threading import Lock
 from typing import Any
 
@@ -68,6 +69,11 @@ class OpenRun:
     model: SliceModel
     schedule: Schedule
 
+    @cached_property
+    def generations(self) -> dict[Fraction, int]:
+        """Of the whole schedule, which may be long: see `window.generations`."""
+        return generations(self.schedule, self.model.any_position)
+
 
 @lru_cache(maxsize=1)
 def open_run(root: str, run: str) -> OpenRun:
@@ -121,7 +127,7 @@ def _is_hopeless(error: BaseException | None) -> bool:
 def compute(run: OpenRun, block: Block) -> Generator[float, None, dict[str, Any]]:
     """A block of full resolution."""
     started, cpu = time.perf_counter(), time.process_time()
-    table = generations(run.schedule, run.model.any_position)
+    table = run.generations
     _, height, width = run.volume.shape
     part = window(run.model, (height, width), block.region, max(table.values(), default=0))
     slices = run.schedule.slices[block.z0 : block.z1]
