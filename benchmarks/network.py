@@ -19,13 +19,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-import rife
 import torch
 from common import hardware, median_ms, peak_mib, print_head, print_row
 from torch import nn
 
 from tsain_core.cost import multiply_adds
 from tsain_core.models._execution import Execution
+from tsain_core.models.rife import Rife
 from tsain_core.network import PRESETS, TSAIN, AdaptiveSampling, NetworkSettings
 from tsain_core.ops import DeformConv2d
 
@@ -54,7 +54,7 @@ def pair_of(way: str, preset: str, size: int, device: torch.device) -> Callable[
     """What computes one pair."""
     before, after = torch.rand(2, 1, 1, size, size).to(device)
     if way == "rife":
-        model = rife.Rife(device)
+        model = Rife(device)
         return lambda: model(before, after)
     kind, precision = way.split()
     net = network(preset, device)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -67,7 +68,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = Path(name)
         sizes(folder, args.sizes)
-        workers(folder, args.sizes[min(1, len(args.sizes) - 1)])
+        workers(folder, args.sizes[-2:][0])
         if args.network_size:
             network(folder, args.network_size)
 
@@ -106,7 +107,8 @@ def workers(folder: Path, size: int) -> None:
     print_head("workers", "seconds", "forecast", "speed-up", "forecast")
     source = volume(folder, size)
     plan, sample = planned(source, "mean", 1)
-    said = [forecast(plan, sample, n).seconds for n in (1, 2)]
+    cores = os.cpu_count()
+    said = [forecast(plan, sample, n, cores=cores).seconds for n in (1, 2)]
     measured = []
     for n in (1, 2):
         took = run(source, folder / "out.zarr", "mean", 1, n)
@@ -131,7 +133,7 @@ def network(folder: Path, size: int) -> None:
     for n, threads in ((1, 2), (1, 1), (2, 1)):
         out = kept if (n, threads) == (1, 2) else folder / "out.zarr"
         plan, sample = planned(source, "tsain-lite", threads)
-        said = forecast(plan, sample, n).seconds
+        said = forecast(plan, sample, n, cores=os.cpu_count()).seconds
         took = run(source, out, "tsain-lite", threads, n if n > 1 else 0)
         voxels = np.prod(open_volume(out).shape)
         each = f"{took.seconds / voxels * 1e9:.0f}"

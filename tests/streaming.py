@@ -27,7 +27,7 @@ _COMMAND = "import sys; from tsain_core.cli import main; sys.exit(main(sys.argv[
 def in_memory(asked: StreamRequest, plan: RunPlan) -> NDArray[Any]:
     """What the same plan gives when all of it is computed at once."""
     volume, model = asked.open_volume(), plan.open_model()
-    schedule = plan.schedule(volume, model.any_position)
+    schedule = plan.schedule(volume)
     events = interpolate(volume, schedule, model, plan.intensity)
     return np.stack([e.image for e in events if isinstance(e, Finished)])
 

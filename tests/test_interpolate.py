@@ -34,7 +34,7 @@ class Counting:
 class Middle:
     """Computes means, but like a network only in the middle; counts how often."""
 
-    name, any_position, percentiles = "middle", False, (0.0, 100.0)
+    name, any_position, percentiles, detail = "middle", False, (0.0, 100.0), 0.0
     calls = 0
 
     def between(self, before, after, fraction=Fraction(1, 2)):  # type: ignore[no-untyped-def]

@@ -12,7 +12,14 @@ from skimage.metrics import structural_similarity
 from torchvision.models import vgg16
 
 from tsain_core.errors import TsainError
-from tsain_core.training.losses import LOSSES, LossSettings, ssim, total_loss
+from tsain_core.training.losses import (
+    LOSSES,
+    LossSettings,
+    radial_spectrum,
+    spectrum_loss,
+    ssim,
+    total_loss,
+)
 from tsain_core.training.perceptual import VggFeatures
 
 RNG = np.random.default_rng(0)
@@ -26,6 +33,27 @@ def test_ssim_is_that_of_skimage() -> None:
     )
     ours = ssim(*(torch.from_numpy(i)[None, None] for i in (a, b)))
     assert ours.item() == pytest.approx(full[5:-5, 5:-5].mean(), abs=1e-5)
+
+
+def test_a_wave_has_its_power_at_its_frequency() -> None:
+    x = torch.arange(64) / 64
+    wave = torch.sin(2 * torch.pi * 12 * x).expand(1, 1, 64, 64)
+    assert radial_spectrum(wave).shape == (1, 32)
+    assert int(radial_spectrum(wave).argmax()) == 12 - 1  # rings begin at one cycle
+    assert int(radial_spectrum(wave.transpose(2, 3)).argmax()) == 12 - 1
+
+
+def test_detail_counts_wherever_it_lies() -> None:
+    noise = torch.from_numpy(RNG.normal(0.5, 0.1, (2, 1, 64, 64)).astype(np.float32))
+    moved, soft = noise.roll(5, 3), torch.nn.functional.avg_pool2d(noise, 3, 1, 1)
+    assert spectrum_loss(noise, noise) == 0
+    assert spectrum_loss(moved, noise) < 0.3 * spectrum_loss(soft, noise)
+    nothing = LossSettings(mse=0, charbonnier=0, ssim=0)
+    soft.requires_grad_()
+    loss = total_loss(soft, noise, replace(nothing, spectrum=2.0))
+    torch.testing.assert_close(loss, 2 * spectrum_loss(soft, noise))
+    loss.backward()
+    assert torch.isfinite(soft.grad).all() and soft.grad.abs().max() > 0
 
 
 def test_loss_terms() -> None:

@@ -22,6 +22,7 @@ SAMPLE = Sample(
     read=0.5,
     written=0.8,
     coarsening=1e-8,
+    load=1.0,
     peak=1 << 30,
 )
 
@@ -51,6 +52,18 @@ def test_time_is_shared_until_blocks_or_storage_run_out(plan: RunPlan) -> None:
     assert fast.limit == "writing" and fast.seconds == pytest.approx(0.2 * one.seconds, rel=0.1)
 
 
+def test_workers_of_one_machine_share_its_cores(plan: RunPlan) -> None:
+    shape = (2000, 8192, 8192)
+    busy = replace(SAMPLE, load=1.5)
+
+    def seconds(workers: int, cores: int | None) -> float:
+        return forecast(plan, busy, workers, shape=shape, cores=cores).seconds
+
+    assert seconds(4, None) == seconds(4, 6) < seconds(4, 2)
+    assert seconds(1, 2) / seconds(2, 2) == pytest.approx(2 / 1.5, rel=0.02)
+    assert seconds(2, 2) == pytest.approx(seconds(8, 2), rel=0.02)
+
+
 def test_few_blocks_cannot_be_shared(plan: RunPlan) -> None:
     blocks = len(plan.grids()[0])
     found = forecast(plan, SAMPLE, 10 * blocks)
@@ -75,6 +88,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "49999 x 65536 x 65536 voxels" in text
     assert "worker hours" in text and "cost" in text and "limited by" in text
     assert main([*words, "--faster", "0"]) == 1
+    assert main([*words, "--cores", "0"]) == 1
     assert main([*words, "--output", str(tmp_path / "nowhere" / "x.zarr")]) == 1
 
 

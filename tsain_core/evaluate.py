@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .detail import add_detail
 from .errors import TsainError
 from .intensity import estimate_range
 from .metrics import Scores, mean_scores, score
@@ -70,6 +72,7 @@ def evaluate(
             intensity = ranges[model.name]
             before, after = (intensity.to_unit(triplet[i]) for i in (0, 2))
             image = run_to_end(model.between(before, after))
+            image = add_detail(image, before, after, Fraction(1, 2), model.detail)
             values = image * (intensity.hi - intensity.lo) + intensity.lo
             yield TripletScore(z, model.name, score(_grey(values, grey), truth))
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ._memory import return_freed_memory
 from ._read_ahead import ReadSlice, reading_ahead
+from .detail import add_detail
 from .intensity import IntensityRange, estimate_range
 from .models import Image, SliceModel, TileDone
 from .schedule import Schedule, evaluations, halvings
@@ -112,7 +113,12 @@ def interpolate(
                     work = model.between(known[low], known[high], (middle - low) / (high - low))
                     known[middle] = yield from _steps(work, index, done, total)
                     done += 1
-                image = intensity.from_unit(known[wanted.fraction], volume.dtype)
+                computed, at = known[wanted.fraction], wanted.fraction
+                if model.detail:
+                    # not in `known`: what is computed from this slice is computed from the soft one
+                    pair = before.scaled, after.scaled
+                    computed = add_detail(computed, *pair, at, model.detail)
+                image = intensity.from_unit(computed, volume.dtype)
                 if missing is not None:
                     image[missing] = _fill_of(before, after)[missing]
                 yield Finished(index, image, synthetic=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,12 +51,12 @@ def synthetic_slices(volume: Volume, schedule: Schedule) -> tuple[int, ...]:
 
 
 def provenance(
-    volume: Volume, schedule: Schedule, model: SliceModel, intensity: IntensityRange
+    volume: Volume, schedule: Schedule, made_by: Mapping[str, object], intensity: IntensityRange
 ) -> dict[str, object]:
-    """What the result says about how it was made; JSON-able."""
+    """What the result says about how it was made; JSON-able. `made_by` is the model's."""
     return {
         "software": f"napari-tsain {__version__}",
-        **model.provenance(),
+        **made_by,
         "intensity_range": [intensity.lo, intensity.hi],
         "z_step": str(schedule.step),
         "largest_z_shift": schedule.largest_shift,
@@ -111,7 +111,7 @@ def interpolate_to_file(
         unit=volume.unit,
         offset=geometry.offset,
         synthetic=synthetic_slices(volume, schedule),
-        provenance=provenance(volume, schedule, model, intensity),
+        provenance=provenance(volume, schedule, model.provenance(), intensity),
         overwrite=overwrite,
         source=volume.source,
     ) as writer:

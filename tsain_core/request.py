@@ -107,10 +107,10 @@ def as_command(
         words += ["--replace", format_slices(request.damaged)]
     words += ["--model", model]
     defaults = InferenceSettings()
-    for option in ("device", "precision", "tile", "halo"):
+    for option in ("device", "precision", "tile", "halo", "detail"):
         value = getattr(settings, option)
         if value != getattr(defaults, option):
-            words += [f"--{option}", str(value)]
+            words += [f"--{option}", f"{value:g}" if isinstance(value, float) else str(value)]
     if settings.compile:
         words.append("--compile")
     if overwrite:

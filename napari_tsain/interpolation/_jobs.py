@@ -75,7 +75,7 @@ def run(
     volume, schedule = plan.volume, plan.schedule
     intensity = estimate_range(volume, model.percentiles)
     yield Opened(
-        provenance(volume, schedule, model, intensity),
+        provenance(volume, schedule, model.provenance(), intensity),
         synthetic_slices(volume, schedule),
         device_of(model),
     )

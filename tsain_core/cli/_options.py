@@ -101,6 +101,13 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="pixels read around a tile; default: as far as the network looks",
     )
     parser.add_argument(
+        "--detail",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="of the real slices' fine detail that computed ones get, 0 to 1: sharper, not truer",
+    )
+    parser.add_argument(
         "--compile",
         action="store_true",
         help="compile the network first: slow to start, faster for long runs on CUDA cards",
@@ -109,4 +116,6 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def inference_settings(args: argparse.Namespace) -> InferenceSettings:
     """How a network is run, from the options."""
-    return InferenceSettings(args.device, args.precision, args.tile, args.halo, args.compile)
+    return InferenceSettings(
+        args.device, args.precision, args.tile, args.halo, args.compile, detail=args.detail
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..evaluate import CROP, TripletScore, evaluate, mean_by_model, score_table
-from ..models import BASELINES, open_model
+from ..models import BASELINES, open_model, rife_available
 from ._options import (
     add_model_options,
     add_volume_options,
@@ -20,6 +20,7 @@ from ._options import (
 
 EXAMPLES = """\
   tsain evaluate stack.tif
+  tsain evaluate stack.tif --also mine.safetensors tsain-lite-sharp
   tsain evaluate stack.tif --model mine.safetensors --csv scores.csv --every 4"""
 
 _HEADER = ("psnr", "structure", "ssim", "ie", "sharpness")
@@ -29,16 +30,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what this command takes."""
     add_volume_options(parser)
     add_model_options(parser)
+    parser.add_argument(
+        "--also", nargs="+", default=[], metavar="MODEL", help="more models to compare"
+    )
     parser.add_argument("--crop", type=int, default=CROP, help="side of the central crop scored")
     parser.add_argument("--every", type=int, default=1, help="take every n-th triplet")
     parser.add_argument("--csv", type=Path, help="write the scores of each triplet to this file")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print a table: the model, then the baselines."""
+    """Print a table: the models, then the baselines, and RIFE where its package is installed."""
     volume = read_volume(args)
-    models = [open_model(args.model, inference_settings(args))]
-    models += [open_model(name) for name in BASELINES if name != args.model]
+    names = [args.model, *args.also, *BASELINES, *(["rife"] if rife_available() else [])]
+    settings = inference_settings(args)
+    models = [open_model(name, settings) for name in dict.fromkeys(names)]
     triplets = len(range(1, volume.shape[0] - 1, args.every))
     results: list[TripletScore] = []
     with tqdm(total=triplets * len(models), unit="slice") as bar:

@@ -47,13 +47,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--bandwidth", type=parse_bytes, metavar="5GiB", help="a second, of the whole storage"
     )
+    group.add_argument(
+        "--cores", type=int, help="of one machine that all workers share; default: one each"
+    )
     group.add_argument("--price", type=float, help="of an hour of a worker")
 
 
 def run(args: argparse.Namespace) -> None:
     """Measure a sample, and print the forecast."""
-    if args.faster <= 0 or min(args.workers) < 1:
-        raise TsainError("--faster and --workers must be positive.")
+    if (
+        args.faster <= 0
+        or min(args.workers, default=1) < 1
+        or (args.cores is not None and args.cores < 1)
+    ):
+        raise TsainError("--faster, --cores and --workers must be positive.")
     output = args.output or str(Path(args.input.rstrip("/")).with_suffix("")) + "-planned.zarr"
     plan = make_plan(stream_request(args, output))
     folder = (
@@ -72,7 +79,13 @@ def run(args: argparse.Namespace) -> None:
     for label, text in describe(plan, sample, shape or plan.shape):
         print(f"{label:<14}{text}")
     forecasts = compare(
-        plan, sample, args.workers, shape=shape, faster=args.faster, bandwidth=args.bandwidth
+        plan,
+        sample,
+        args.workers,
+        shape=shape,
+        faster=args.faster,
+        bandwidth=args.bandwidth,
+        cores=args.cores,
     )
     print()
     print(table(forecasts, args.price))
@@ -95,7 +108,8 @@ def describe(plan: RunPlan, sample: Sample, shape: tuple[int, int, int]) -> list
         (
             "sample",
             f"{sample.per_voxel * 1e9:.0f} ns a voxel and {sample.per_block:.2g} s a block, "
-            f"{sample.reading:.0%} of it reading and {sample.writing:.0%} writing at the same time",
+            f"{sample.reading:.0%} of it reading and {sample.writing:.0%} writing meanwhile, "
+            f"{sample.load:.1f} cores busy",
         ),
     ]
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import logging
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -17,7 +15,9 @@ from ..checkpoint import ModelInfo, load, save
 from ..errors import TsainError
 from ..models import choose_device
 from ..network import PRESETS, TSAIN
-from ..training import Progress, Trainer, TripletSampler
+from ..training import Trainer, TripletSampler
+from ..training.logs import open_logs
+from ..training.ranks import Ranks, join
 from ..training.recipe import Recipe, read_recipe
 
 logger = logging.getLogger(__name__)
@@ -56,19 +56,26 @@ def run(args: argparse.Namespace) -> None:
             f"{args.output} holds a run already; add --resume to go on with it, or choose another "
             "folder."
         )
+    if args.resume and not state.exists():
+        raise TsainError(f"{args.output} holds no run to resume; leave out --resume.")
     args.output.mkdir(parents=True, exist_ok=True)
-    trainer = _trainer(recipe, args)
-    if args.resume:
-        if not state.exists():
-            raise TsainError(f"{args.output} holds no run to resume; leave out --resume.")
-        trainer.load_state(state)
-    _loop(trainer, args.output)
+    with join(choose_device(args.device)) as (ranks, device):
+        trainer = _trainer(recipe, args, ranks, device)
+        if args.resume:
+            trainer.load_state(state)
+        if not ranks.leads:
+            for _ in trainer.run():
+                pass
+            return
+        _loop(trainer, args.output)
     path = args.output / f"{recipe.name}.safetensors"
     save(path, trainer.averaged, _info(recipe, trainer))
     print(f"{path}: {trainer.step} steps in {trainer.seconds / 60:.0f} minutes")
 
 
-def _trainer(recipe: Recipe, args: argparse.Namespace) -> Trainer:
+def _trainer(
+    recipe: Recipe, args: argparse.Namespace, ranks: Ranks, device: torch.device
+) -> Trainer:
     torch.manual_seed(recipe.settings.seed)
     network = TSAIN(PRESETS[recipe.preset])
     if args.start:
@@ -85,7 +92,7 @@ def _trainer(recipe: Recipe, args: argparse.Namespace) -> Trainer:
     ]
     s = recipe.settings
     sampler = TripletSampler([training for training, _ in parts], s.crop, s.batch, s.seed)
-    return Trainer(network, sampler, s, held_out, choose_device(args.device))
+    return Trainer(network, sampler, s, held_out, device, ranks)
 
 
 def _loop(trainer: Trainer, folder: Path) -> None:
@@ -93,29 +100,16 @@ def _loop(trainer: Trainer, folder: Path) -> None:
     state = folder / "state.pt"
     steps, every = trainer.settings.steps, trainer.settings.save_every
     with (
-        (folder / "log.csv").open("a", newline="") as file,
+        open_logs(folder, every) as logs,
         tqdm(total=steps, initial=trainer.step, unit="step") as bar,
     ):
-        log = csv.writer(file)
-        if file.tell() == 0:
-            log.writerow(["step", "loss", "held_out_psnr", "largest_mean_offset", "seconds"])
-        recent: list[float] = []
         for progress in trainer.run():
-            recent.append(progress.loss)
+            logs.add(progress)
             bar.update()
-            if progress.step % every == 0 or progress.step == steps or progress.validation:
-                log.writerow(_row(progress, float(np.nanmean(recent))))
-                file.flush()
-                recent.clear()
             if progress.validation is not None:
                 bar.set_postfix(held_out=f"{progress.validation:.2f} dB")
             if progress.step % every == 0 or progress.step == steps:
                 trainer.save_state(state)
-
-
-def _row(progress: Progress, loss: float) -> list[object]:
-    offsets = progress.offsets.mean if progress.offsets else None
-    return [progress.step, loss, progress.validation, offsets, round(progress.seconds)]
 
 
 def _info(recipe: Recipe, trainer: Trainer) -> ModelInfo:

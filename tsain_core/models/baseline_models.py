@@ -21,6 +21,7 @@ class BaselineModel:
 
     name: str
     any_position: bool = True
+    detail: float = 0.0
     # all grey values: nothing is learned, so nothing is gained by stretching
     percentiles: tuple[float, float] = (0.0, 100.0)
 

@@ -52,6 +52,14 @@ class InferenceSettings:
     feature_memory : int or None
         Bytes for features of the latest slices, which serve the next pair, too; None takes a share
         of the free memory.
+    detail : float
+        Share of the real slices' fine detail that computed slices are given, 0 to 1: they are
+        sharper, and no truer. See `tsain_core.detail`.
+
+    Raises
+    ------
+    TsainError
+        If the share is another number.
     """
 
     device: str = "auto"
@@ -60,6 +68,11 @@ class InferenceSettings:
     halo: int | None = None
     compile: bool = False
     feature_memory: int | None = None
+    detail: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.detail <= 1:
+            raise TsainError(f"The share of detail is {self.detail}; needed is one from 0 to 1.")
 
 
 class NetworkModel:
@@ -89,6 +102,7 @@ class NetworkModel:
         self.info, self.device, self.settings = info, device, settings
         self.precision = automatic_precision(device, settings.precision)
         self.tile, self.halo = settings.tile, settings.halo
+        self.detail = settings.detail
         self._execution = Execution(self.network, device, self.precision, settings.compile)
         share = int(free_memory(device) * _FEATURE_SHARE)
         self._kept = _FeatureCache(settings.feature_memory or share)
@@ -110,6 +124,7 @@ class NetworkModel:
             "weights_sha256": self.info.weights_hash,
             "licence": self.info.licence,
             "precision": self.precision,
+            **({"detail": self.detail} if self.detail else {}),
         }
 
     def between(

@@ -36,6 +36,10 @@ class SliceModel(Protocol):
     def percentiles(self) -> tuple[float, float]:
         """Percentiles of a volume's grey values to be scaled to 0 and 1."""
 
+    @property
+    def detail(self) -> float:
+        """Share of the real slices' fine detail that computed ones get; see `add_detail`."""
+
     def between(
         self, before: Image, after: Image, fraction: Fraction = Fraction(1, 2)
     ) -> Generator[TileDone, None, Image]:

@@ -48,6 +48,8 @@ class Sample:
         Bytes for each voxel of the output; written ones as they are on disk.
     coarsening : float
         Seconds for each voxel of a coarser level.
+    load : float
+        Cores that were busy meanwhile: threads read, write and compress while others compute.
     peak : int
         Most bytes of memory of this process.
     """
@@ -60,6 +62,7 @@ class Sample:
     read: float
     written: float
     coarsening: float
+    load: float
     peak: int
 
 
@@ -108,9 +111,8 @@ def measure(plan: RunPlan, folder: Path | None = None) -> Sample:
     with tempfile.TemporaryDirectory(prefix=".tsain-sample-", dir=folder) as name:
         root = Path(name)
         volume, model = plan.asked.open_volume(), plan.open_model()
-        schedule = plan.schedule(volume, model.any_position)
-        create_arrays(root, plan.target(volume, schedule, model), plan.asked.layout)
-        run = OpenRun(Record(root), plan, volume, model, schedule)
+        create_arrays(root, plan.target(volume), plan.asked.layout)
+        run = OpenRun(Record(root), plan, volume, model, plan.schedule(volume))
         region = _part(plan)
         grid = plan.grids()[0]
         unit = plan.asked.layout.file_shape(plan.shape)[0]
@@ -143,6 +145,7 @@ def measure(plan: RunPlan, folder: Path | None = None) -> Sample:
         report["read"] / (voxels * last.z1) * _input_ratio(plan),
         size / (voxels * last.z1),
         coarse,
+        report["cpu"] / report["seconds"],
         peak_memory(),
     )
 
@@ -219,6 +222,7 @@ def forecast(
     shape: Shape | None = None,
     faster: float = 1.0,
     bandwidth: float | None = None,
+    cores: int | None = None,
 ) -> Forecast:
     """Simulate a run: workers take block after block, and share the storage.
 
@@ -234,6 +238,8 @@ def forecast(
         How many times as fast as the sample the workers compute.
     bandwidth : float, optional
         Bytes a second that the storage delivers and takes, for all workers together.
+    cores : int, optional
+        Cores of the machine that all workers share; None gives each a machine of its own.
     """
     grids = plan.grids()
     if shape is not None:
@@ -241,6 +247,7 @@ def forecast(
     seconds, computing = sample.startup, 0.0
     reading = writing = 0.0
     few = len(grids[0]) < 2 * workers
+    crowded = max(1.0, sample.load * workers / cores) if cores else 1.0
     for grid in grids:
         voxels = prod(grid.shape) / len(grid)
         if grid.level:
@@ -256,7 +263,7 @@ def forecast(
         writing += written * len(grid)
         active = min(workers, len(grid))
         storage = (read + written) * active / bandwidth if bandwidth else 0.0
-        seconds += _makespan(len(grid), workers, max(alone, storage))
+        seconds += _makespan(len(grid), workers, max(alone * crowded, storage))
     rates = reading / seconds, writing / seconds
     limit = _limit(sample, faster, bandwidth, sum(rates), few)
     busy = computing / (seconds * workers)

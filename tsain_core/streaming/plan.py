@@ -22,7 +22,7 @@ from ..volumes.writer import Target
 from ..volumes.zarr_layout import ZarrLayout, default_version
 from .blocks import BlockGrid, pyramid_block
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,10 @@ class RunPlan:
         How to know the source again.
     made_by : mapping
         The model, its weights' hash, precision and kind of device.
+    provenance : mapping
+        What the output says of the model.
+    any_position : bool
+        Whether the model reaches every position between two slices.
     intensity : IntensityRange
     tile, halo : int or None
         Of a network.
@@ -119,6 +123,8 @@ class RunPlan:
     asked: StreamRequest
     source: Mapping[str, Any]
     made_by: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    any_position: bool
     intensity: IntensityRange
     tile: int | None
     halo: int | None
@@ -150,15 +156,17 @@ class RunPlan:
         )
         return open_model(self.asked.model, settings)
 
-    def schedule(self, volume: Volume, any_position: bool) -> Schedule:
+    def schedule(self, volume: Volume) -> Schedule:
         """All slices of the output."""
-        return schedule_of(self.asked, volume, any_position)
+        return schedule_of(self.asked, volume, self.any_position)
 
-    def target(self, volume: Volume, schedule: Schedule, model: SliceModel) -> Target:
+    def target(self, volume: Volume) -> Target:
         """What the output says about itself."""
+        schedule = self.schedule(volume)
         geometry = result_geometry(volume, schedule)
         marks = Marks(
-            synthetic_slices(volume, schedule), provenance(volume, schedule, model, self.intensity)
+            synthetic_slices(volume, schedule),
+            provenance(volume, schedule, self.provenance, self.intensity),
         )
         return Target(
             geometry.shape,
@@ -178,7 +186,11 @@ class RunPlan:
             Which says what differs.
         """
         changes = [
-            ("the weights or the precision are others", self.made_by, other.made_by),
+            (
+                "the weights, precision or detail are others",
+                self.made_by,
+                other.made_by,
+            ),
             ("other slices are asked for", self.asked.request, other.asked.request),
             ("another dataset is asked for", self.asked.dataset, other.asked.dataset),
             ("the voxel size or unit is another", _by_hand(self), _by_hand(other)),

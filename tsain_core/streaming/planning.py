@@ -27,7 +27,7 @@ from .window import Window, generations, window
 
 _TEMPORARY = 40  # bytes a pixel for the conversions of a slice: float64, several times
 _AHEAD = 4  # slices that are held: two in use, and those that are read ahead
-_MARGIN = 64 << 20  # bytes for what is not counted here
+_MARGIN = 160 << 20  # bytes for what is not counted here
 _HOLES = 0.15  # of the memory, that lies unused between what is used: tiles differ in size
 _FORWARD = 0.8  # of the estimate for the largest tile, which was rounded up for many networks
 _SMALLEST_TILE, _LARGEST_TILE = 64, 4096
@@ -76,6 +76,8 @@ def make_plan(asked: StreamRequest) -> RunPlan:
         asked,
         fingerprint(volume),
         _made_by(model),
+        model.provenance(),
+        model.any_position,
         intensity,
         tile,
         model.halo if isinstance(model, NetworkModel) else None,

@@ -230,10 +230,8 @@ def _begin_or_go_on(
         old = replace(old, source=plan.source)
         record.begin(old)
         return old
-    volume, model = plan.asked.open_volume(), plan.open_model()
-    target = plan.target(volume, plan.schedule(volume, model.any_position), model)
     record.discard()  # what a run left that did not come as far as a plan
-    create_arrays(record.root, target, plan.asked.layout)
+    create_arrays(record.root, plan.target(plan.asked.open_volume()), plan.asked.layout)
     record.begin(plan)
     record.take()
     return plan
@@ -311,8 +309,7 @@ def _finish(
     record: Record, plan: RunPlan, output: Location, overwrite: bool, left_out: tuple[str, ...]
 ) -> None:
     """Give a complete output its metadata and its name."""
-    run = open_run(str(record.root), plan.id)
-    target = plan.target(run.volume, run.schedule, run.model)
+    target = plan.target(plan.asked.open_volume())
     if left_out:
         target.marks.provenance["left_out"] = list(left_out)
     record.sweep()

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..detail import REACH
 from ..models import Image, NetworkModel, SliceModel, TileDone
 from ..schedule import OutputSlice, Schedule, halvings
-from ..tiles import Region, Tile, hull, tile_image
+from ..tiles import Region, Tile, ceil_to, hull, tile_image
 from ..volumes import Volume
 
 
@@ -54,11 +55,17 @@ def window(model: SliceModel, shape: tuple[int, int], write: Region, generations
         return Window(write, write)
     assert model.tile is not None
     multiple, rings, needed = model.network.settings.multiple, [], write
+    read = write
+    if model.detail:
+        more = ceil_to(REACH, multiple)
+        y0, x0 = (max(0, side - more) // multiple * multiple for side in (write.y0, write.x0))
+        y1, x1 = (ceil_to(side + more, multiple) for side in (write.y1, write.x1))
+        read = _clipped(Region(y0, x0, y1, x1), shape)
     for _ in range(generations + 1):
         tiles = tile_image(shape, model.tile, model.halo or 0, multiple, needed)
         rings.append(tuple(tiles))
         needed = _clipped(hull(t.read for t in tiles), shape)
-    return Window(needed, write, tuple(rings))
+    return Window(hull([needed, read]), write, tuple(rings))
 
 
 def _clipped(region: Region, shape: tuple[int, int]) -> Region:
@@ -97,6 +104,11 @@ class WindowModel:
     def any_position(self) -> bool:
         """See `SliceModel.any_position`."""
         return self._model.any_position
+
+    @property
+    def detail(self) -> float:
+        """See `SliceModel.detail`."""
+        return self._model.detail
 
     @property
     def percentiles(self) -> tuple[float, float]:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._memory import keep_freed_memory
 from ..errors import TsainError, first_line
 from ..interpolate import Finished, Step, interpolate
 from ..models import SliceModel
@@ -84,12 +85,13 @@ def open_run(root: str, run: str) -> OpenRun:
     TsainError
         If it is not there, or another one is.
     """
+    keep_freed_memory()  # Dask has its workers give every page back at once
     record = Record(root)
     plan = record.plan()
     if plan is None or plan.id != run:
         raise TsainError(f"The run at {root} is not there any more; start the command again.")
     volume, model = plan.asked.open_volume(), plan.open_model()
-    return OpenRun(record, plan, volume, model, plan.schedule(volume, model.any_position))
+    return OpenRun(record, plan, volume, model, plan.schedule(volume))
 
 
 def do_task(task: Task) -> Outcome:

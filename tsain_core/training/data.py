@@ -19,6 +19,7 @@ from ..errors import TsainError
 from ..intensity import IntensityRange
 from .augment import Augmentation, augment
 from .preparation import Screening, Triplet, align_triplet
+from .triplet_folder import without_shared
 
 _TRIES = 20  # triplets drawn in the place of rejected ones
 
@@ -40,6 +41,8 @@ class TripletSource:
     augmentation : Augmentation
     screening : Screening or None
         What makes a drawn triplet be replaced by another, and whether triplets are aligned.
+    separate : bool
+        The array holds triplets one after the other (`read_triplets`) instead of a stack of slices.
     """
 
     array: NDArray[Any]
@@ -49,9 +52,12 @@ class TripletSource:
     weight: float = 1.0
     augmentation: Augmentation = Augmentation()
     screening: Screening | None = None
+    separate: bool = False
 
     def split(self, fraction: float = 0.1) -> tuple[TripletSource, TripletSource]:
-        """Training and held-out part: the last z slices, at least one triplet of them.
+        """Training and held-out part: the last z slices, or triplets; at least one triplet.
+
+        Of separate triplets, those that share an image with a held-out one go to neither part.
 
         Raises
         ------
@@ -66,7 +72,13 @@ class TripletSource:
                 f"The volume has {depth} slices; training with spacing {max(self.spacings)} and "
                 f"held-out slices needs at least {2 * need}. Use a smaller spacing or more slices."
             )
+        if self.separate:
+            held = -(-held // 3) * 3
         parts = self.array[: depth - held], self.array[depth - held :]
+        if self.separate:
+            parts = without_shared(*parts), parts[1]
+            if not len(parts[0]):
+                raise TsainError("All triplets share images; needed are some that stand apart.")
         return replace(self, array=parts[0]), replace(self, array=parts[1])
 
     @property
@@ -88,7 +100,8 @@ class TripletSource:
     def _cut(self, rng: np.random.Generator, crop: int) -> Triplet:
         stack = np.moveaxis(self.array, int(rng.choice(self.axes)), 0)
         spacing = int(rng.choice([s for s in self.spacings if 2 * s < len(stack)]))
-        z = int(rng.integers(len(stack) - 2 * spacing))
+        starts = self._starts(len(stack), spacing)
+        z = starts[int(rng.integers(len(starts)))]
         shift = self.augmentation.shift
         dy, dx = rng.integers(-shift, shift + 1, 2)
         height, width = stack.shape[1:]
@@ -103,13 +116,17 @@ class TripletSource:
         triplet = self.intensity.to_unit(np.stack(cuts))
         return align_triplet(triplet, align) if align else triplet
 
+    def _starts(self, depth: int, spacing: int) -> range:
+        """First slices of the triplets."""
+        return range(0, depth - 2, 3) if self.separate else range(depth - 2 * spacing)
+
     def fixed(self, crop: int) -> Iterator[Triplet]:
         """The triplets along z at the largest spacing, centre crops, not augmented."""
         spacing = max(self.spacings)
         _, height, width = self.array.shape
         c = min(crop, height, width) // 8 * 8
         y, x = (height - c) // 2, (width - c) // 2
-        for z in range(len(self.array) - 2 * spacing):
+        for z in self._starts(len(self.array), spacing):
             cut = self.array[z : z + 2 * spacing + 1 : spacing, y : y + c, x : x + c]
             yield self.intensity.to_unit(cut)
 

@@ -27,6 +27,7 @@ from ..models import BaselineModel, Image, InferenceSettings, NetworkModel, Slic
 from ..models.device import native_bf16
 from ..network import TSAIN
 from ..volumes import Volume
+from .augment import Augmentation
 from .data import TripletSampler, TripletSource
 from .loop import Progress, Trainer
 from .losses import LOSSES
@@ -37,6 +38,8 @@ _LEAST = 3  # slices of a block: one triplet
 _SCORED = 4  # triplets of a block that are scored, at most
 _LARGEST_BLOCK = 2**30  # voxels that are held in memory
 _LEAST_EVERY = 10  # steps between validations: the first steps always lose a little
+#: What the shipped weights were trained with.
+_CHANGES = Augmentation(slice_contrast=0.15, slice_brightness=0.05)
 _TIMED = 3  # steps that are timed to know how many fit
 
 
@@ -63,7 +66,7 @@ class FinetuneSettings:
     held_out: float = 0.15
     batch: int = 8
     crop: int = 128
-    lr: float = 2e-4
+    lr: float = 1e-4
     patience: int = 8
     seed: int = 0
 
@@ -203,7 +206,8 @@ def finetune(
     crop = _fitting_crop(volume, settings.crop, start.settings.multiple)
 
     def source(block: tuple[int, int]) -> TripletSource:
-        return TripletSource(_read(volume, block), intensity, screening=Screening())
+        array = _read(volume, block)
+        return TripletSource(array, intensity, augmentation=_CHANGES, screening=Screening())
 
     training = TrainingSettings(
         batch=settings.batch,

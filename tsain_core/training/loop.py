@@ -22,6 +22,7 @@ from .data import Triplet, TripletSampler
 from .guards import OffsetStatistics, offset_statistics, worst
 from .losses import total_loss
 from .perceptual import VggFeatures
+from .ranks import ALONE, Ranks
 from .settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
@@ -94,6 +95,8 @@ class Trainer:
     held_out : sequence of Triplet
         Validation triplets (3, y, x).
     device : torch.device
+    ranks : Ranks
+        The processes that train together, this one among them.
     """
 
     def __init__(
@@ -103,14 +106,16 @@ class Trainer:
         settings: TrainingSettings,
         held_out: Sequence[Triplet] = (),
         device: torch.device | str = "cpu",
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.device = torch.device(device)
+        self.device, self.ranks = torch.device(device), ranks
         if self.device.type == "cpu":
             keep_freed_memory()
         self.network = network.to(self.device).to(memory_format=torch.channels_last).train()
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
         if settings.checkpointing:
             checkpoint_activations(self.network)
+        self._shared = ranks.wrap(self.network, self.device)
         self.sampler, self.settings, self.held_out = sampler, settings, held_out
         self.optimizer = torch.optim.Adam(self._parameter_groups(), lr=settings.lr)
         self.step, self.seconds, self.recoveries = 0, 0.0, 0
@@ -157,7 +162,8 @@ class Trainer:
             if not math.isfinite(loss):
                 note = f"step {self.step}: loss not finite, step skipped"
                 self._count_recovery(note)
-            if offsets is not None and offsets.exploded:
+            exploded = offsets is not None and offsets.exploded
+            if offsets is not None and self.ranks.any(exploded, self.device):
                 note = (
                     f"step {self.step}: offsets of {offsets.where} exploded (mean "
                     f"{offsets.mean:.3g} px); back to the weights of step {self._healthy['step']}"
@@ -208,18 +214,20 @@ class Trainer:
         for group in self.optimizer.param_groups:
             factor = s.lr_factor(self.step) * 0.1**self.best.drops
             group["lr"] = s.lr * factor * group["scale"]
-        before, truth, after = (t.to(self.device) for t in self.sampler.batch_at(self.step))
+        batch = self.sampler.batch_at(self.step)
+        before, truth, after = (self.ranks.share(t).to(self.device) for t in batch)
         with self._autocast():
-            prediction = self.network(before, after, sampling)
+            prediction = self._shared(before, after, sampling)
         loss = total_loss(prediction.float(), truth, s.loss, self.vgg)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), s.clip)
+        loss = self.ranks.mean(loss.detach())
         if not (torch.isfinite(loss) and torch.isfinite(norm)):
             return math.nan
         self.optimizer.step()
         self._average()
-        return float(loss.detach())
+        return float(loss)
 
     @torch.no_grad()
     def _average(self) -> None:

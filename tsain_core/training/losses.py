@@ -25,6 +25,9 @@ class LossSettings:
         1 - SSIM (Wang et al. 2004), Gaussian window of 11 pixels, sigma 1.5.
     eps : float
         Where the Charbonnier term turns from squared to absolute.
+    spectrum : float
+        Absolute difference of the logarithms of both power spectra, averaged over directions
+        (`radial_spectrum`): as much detail of every size as in the real slice, wherever it lies.
     perceptual : float
         Squared error of VGG16 activations (equation 15).
     style : float
@@ -39,6 +42,7 @@ class LossSettings:
     charbonnier: float = 1.0
     ssim: float = 0.1
     eps: float = 0.05
+    spectrum: float = 0.0
     perceptual: float = 0.0
     style: float = 0.0
     vgg: str = ""
@@ -50,10 +54,12 @@ class LossSettings:
         return self.perceptual > 0 or self.style > 0
 
 
+_FLOOR = 1e-4  # of the power, below what 8-bit rounding adds
+
 #: Named settings, for recipes: the paper's (section 3.3, weights of the authors' code) and ours.
 LOSSES: dict[str, LossSettings] = {
     "paper": LossSettings(mse=1.0, charbonnier=0.0, ssim=0.0, perceptual=1.0, style=1e6),
-    "fidelity": LossSettings(mse=1.0, charbonnier=1.0, ssim=0.2),
+    "fidelity": LossSettings(mse=4.0, charbonnier=0.2, ssim=0.2),
 }
 
 
@@ -76,6 +82,41 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     return (similar / ((ma**2 + mb**2 + c1) * (aa - ma**2 + bb - mb**2 + c2))).mean()
 
 
+def radial_spectrum(images: Tensor) -> Tensor:
+    """Power at each spatial frequency, averaged over directions.
+
+    Parameters
+    ----------
+    images : Tensor, (N, 1, H, W)
+
+    Returns
+    -------
+    Tensor, (N, min(H, W) // 2)
+        From one cycle an image side up to the Nyquist frequency; under a Hann window, so that the
+        edges of a crop do not count as detail.
+    """
+    n, _, height, width = images.shape
+    images = images.float()[:, 0]
+    rows, columns = (
+        torch.hann_window(side, periodic=False, device=images.device) for side in (height, width)
+    )
+    centred = images - images.mean((1, 2), keepdim=True)
+    power = torch.fft.rfft2(centred * rows[:, None] * columns).abs().square().flatten(1)
+    y = torch.fft.fftfreq(height, device=images.device)[:, None]
+    x = torch.fft.rfftfreq(width, device=images.device)
+    count = min(height, width) // 2
+    ring = (torch.hypot(y, x) * 2 * count).round().long().flatten() - 1
+    inside = (ring >= 0) & (ring < count)
+    total = power.new_zeros(n, count).index_add(1, ring[inside], power[:, inside])
+    return total / torch.bincount(ring[inside], minlength=count).clamp(min=1)
+
+
+def spectrum_loss(prediction: Tensor, truth: Tensor) -> Tensor:
+    """Mean absolute difference of the logarithms of both spectra, a scalar."""
+    a, b = (torch.log(radial_spectrum(images) + _FLOOR) for images in (prediction, truth))
+    return (a - b).abs().mean()
+
+
 def total_loss(
     prediction: Tensor, truth: Tensor, s: LossSettings, vgg: VggFeatures | None = None
 ) -> Tensor:
@@ -91,6 +132,8 @@ def total_loss(
     loss = loss + s.charbonnier * (torch.sqrt(d.square() + s.eps**2) - s.eps).mean()
     if s.ssim:
         loss = loss + s.ssim * (1 - ssim(prediction, truth))
+    if s.spectrum:
+        loss = loss + s.spectrum * spectrum_loss(prediction, truth)
     if s.needs_vgg:
         if vgg is None:
             raise ValueError("Perceptual and style terms need VGG16's features: pass vgg.")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import TsainError
 from ..intensity import estimate_range
@@ -19,6 +20,7 @@ from .data import TripletSource
 from .losses import LOSSES, LossSettings
 from .preparation import Screening, specify_histograms
 from .settings import TrainingSettings
+from .triplet_folder import read_triplets
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -39,6 +41,15 @@ class VolumeEntry:
     augmentation: Augmentation
     specify_histograms: bool
     screening: Screening | None
+    triplets: bool
+
+    def load(self, folder: Path) -> NDArray[Any]:
+        """The slices (z, y, x), or triplets one after the other."""
+        if self.triplets:
+            array = read_triplets(folder / self.path)
+        else:
+            array = np.asarray(open_volume(folder / self.path, dataset=self.dataset).data)
+        return specify_histograms(array) if self.specify_histograms else array
 
 
 @dataclass(frozen=True)
@@ -72,10 +83,7 @@ class Recipe:
         """
         parts = []
         for entry in self.volumes:
-            volume = open_volume(folder / entry.path, dataset=entry.dataset)
-            array = np.asarray(volume.data)
-            if entry.specify_histograms:
-                array = specify_histograms(array)
+            array = entry.load(folder)
             source = TripletSource(
                 array,
                 estimate_range(array),
@@ -84,6 +92,7 @@ class Recipe:
                 entry.weight,
                 entry.augmentation,
                 entry.screening,
+                entry.triplets,
             )
             parts.append(source.split(self.held_out))
         return parts
@@ -183,9 +192,12 @@ def _volume(values: dict[str, Any]) -> VolumeEntry:
         augmentation=_checked(Augmentation(**augmentation)),
         specify_histograms=bool(values.pop("specify_histograms", False)),
         screening=None if screening is None else _checked(Screening(**screening)),
+        triplets=bool(values.pop("triplets", False)),
     )
     if values:
         raise TypeError(f"unknown entry {next(iter(values))!r} of volume {entry.path}")
+    if entry.triplets and (entry.axes, entry.spacings) != ((0,), (1,)):
+        raise ValueError(f"triplets of {entry.path} are ready made: leave out axes and spacings")
     if not {0, 1, 2} >= {*entry.axes} > set() or min(entry.spacings) < 1 or entry.weight < 0:
         raise ValueError(
             f"volume {entry.path} needs axes of 0, 1, 2, spacings from 1 and a weight from 0"
