@@ -9,6 +9,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import pytest
+import tifffile
 from gui import (  # noqa: F401
     add_dock,
     canvas,
@@ -23,6 +24,7 @@ from gui import (  # noqa: F401
 )
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QSlider
+from scipy.ndimage import laplace
 
 from napari_tsain._marks import layer_marks
 from tsain_core.cli import main
@@ -313,10 +315,31 @@ def test_settings_are_remembered(qtbot: Any, viewer: Any) -> None:  # noqa: F811
     dock = open_dock(viewer)
     dock.model.model_box.value = "optical-flow"
     dock.model.tile_box.value = 128
+    dock.model.detail_box.value = 0.9
     viewer.window.remove_dock_widget(dock)
     again = open_dock(viewer)
     assert again.model.model_box.value == "optical-flow" and again.model.tile_box.value == 128
     assert again.model.device_box.enabled is False  # a baseline runs nowhere else
+    assert again.model.detail_box.value == 0.9 and not again.model.detail_box.enabled
+    assert again.model.choice.settings.detail == 0
+    again.model.model_box.value = "tsain-lite"
+    assert again.model.choice.settings.detail == 0.9
+
+
+def test_detail_makes_the_result_sharper(qtbot: Any, viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+    tifffile.imwrite(tmp_path / "stack.tif", tissue(4, 64), photometric="minisblack")
+    viewer.open(str(tmp_path / "stack.tif"), plugin="napari")
+    dock = open_dock(viewer)
+    sharpness = []
+    for share in (0.0, 0.9):
+        dock.model.detail_box.value = share
+        assert ("--detail 0.9" in dock.command_line()) == (share > 0)
+        count = len(viewer.layers)
+        click(qtbot, dock.bar.run)
+        qtbot.waitUntil(lambda n=count: len(viewer.layers) > n, timeout=TIMEOUT)
+        qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Done"), timeout=TIMEOUT)
+        sharpness.append(laplace(np.asarray(viewer.layers[-1].data[1], float)).var())
+    assert sharpness[1] > 1.2 * sharpness[0]
 
 
 def test_fits_a_full_hd_screen(qtbot: Any, viewer: Any) -> None:  # noqa: F811

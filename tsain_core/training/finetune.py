@@ -1,7 +1,8 @@
 """Fine-tuning on a volume of the user's: no settings needed, and a verdict at the end.
 
 The volume is cut into three blocks of z slices. The network learns on triplets of the first, stops
-by the second, and is judged on the third, which decides nothing else. It learns to compute a slice
+by the second, and is judged on the third, which decides nothing else: what it has to compute there,
+it never saw. It learns to compute a slice
 from its neighbours, twice as far apart as the slices that it will work between.
 """
 
@@ -35,6 +36,7 @@ from .preparation import Screening, Triplet
 from .settings import TrainingSettings
 
 _LEAST = 3  # slices of a block: one triplet
+_ENOUGH = 5  # slices of a held-out block, where there are some to spare: few triplets mislead
 _SCORED = 4  # triplets of a block that are scored, at most
 _LARGEST_BLOCK = 2**30  # voxels that are held in memory
 _LEAST_EVERY = 10  # steps between validations: the first steps always lose a little
@@ -151,7 +153,7 @@ def split_blocks(depth: int, held_out: float) -> Blocks:
     TsainError
         If there are too few slices for a triplet in each.
     """
-    held = max(_LEAST, round(depth * held_out))
+    held = max(_LEAST, min(_ENOUGH, depth // 5), round(depth * held_out))
     learn = depth - 2 * held
     if learn < _LEAST:
         raise TsainError(
@@ -222,7 +224,7 @@ def finetune(
         loss=LOSSES["fidelity"],
     )
     sampler = TripletSampler([source(blocks.learn)], crop, settings.batch, settings.seed)
-    stopping = list(source(blocks.stop).fixed(512))
+    stopping = list(source(_with_neighbour(blocks.stop)).fixed(512))
     stopping = stopping[:: math.ceil(len(stopping) / _SCORED)]
     plan = state.with_suffix(".steps") if state is not None else None
     resumed = state is not None and state.exists() and plan is not None and plan.exists()
@@ -243,7 +245,7 @@ def finetune(
         trainer.load_state(state)
     else:
         trainer.judge_start()
-    shown = _Shown(start, stopping[0], blocks.stop[0] + 1, device)
+    shown = _Shown(start, stopping[0], blocks.stop[0], device)
     yield shown.by(start)
     for progress in trainer.run():
         yield progress
@@ -276,6 +278,11 @@ class _Shown:
 
     def by(self, network: TSAIN) -> Preview:
         return Preview(self._before, self._compute(network), self._truth, self._z)
+
+
+def _with_neighbour(block: tuple[int, int]) -> tuple[int, int]:
+    """With the slice before it, which is only looked at to compute the first one."""
+    return block[0] - 1, block[1]
 
 
 def _read(volume: Volume, block: tuple[int, int]) -> NDArray[Any]:
@@ -316,7 +323,7 @@ def _scores(
     info: ModelInfo,
     device: torch.device,
 ) -> dict[str, Scores]:
-    array = _read(volume, block)
+    array = _read(volume, _with_neighbour(block))
     models: list[SliceModel] = [
         NetworkModel(copy.deepcopy(network), replace(info, name=name), device, InferenceSettings())
         for name, network in networks.items()
