@@ -23,7 +23,7 @@ from tsain_core.training import Progress, finetune
 from tsain_core.training.finetune import Begun, FinetuneSettings, Verdict, split_blocks
 from tsain_core.volumes import Volume, open_volume
 
-QUICK = FinetuneSettings(minutes=0.1, batch=2, crop=64)
+QUICK = FinetuneSettings(minutes=0.1, batch=2, crop=64, lr=5e-4)
 
 
 @pytest.fixture(scope="module")
