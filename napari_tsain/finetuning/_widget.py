@@ -115,8 +115,8 @@ class FineTune(QWidget):
             volume = self.source.stack()
             blocks = split_blocks(volume.shape[0], FinetuneSettings.held_out)
             self.plan.setText(
-                f"Learns from slices {blocks.learn[0]} to {blocks.learn[1] - 1}, each computed "
-                "from its two neighbours: twice as far apart as the model will be used at. Slices "
+                f"Learns from slices {blocks.learnt_from}, each computed from its two neighbours: "
+                "twice as far apart as the model will be used at. Slices "
                 f"{blocks.stop[0]} to {blocks.judge[1] - 1} are held out to stop and to judge it."
             )
         except TsainError as error:

@@ -75,12 +75,9 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _announce(begun: Begun) -> None:
-    first, last = begun.blocks.learn
     logger.info(
-        "Learning from slices %d to %d, at twice the z step that the model is used at; at most %d "
-        "steps",
-        first,
-        last - 1,
+        "Learning from slices %s, at twice the z step that the model is used at; at most %d steps",
+        begun.blocks.learnt_from,
         begun.steps,
     )
 

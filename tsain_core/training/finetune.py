@@ -1,9 +1,10 @@
 """Fine-tuning on a volume of the user's: no settings needed, and a verdict at the end.
 
-The volume is cut into three blocks of z slices. The network learns on triplets of the first, stops
-by the second, and is judged on the third, which decides nothing else: what it has to compute there,
-it never saw. It learns to compute a slice
-from its neighbours, twice as far apart as the slices that it will work between.
+Two blocks of z slices in the middle of the volume are held out: by the one it stops, on the other
+it is judged, which decides nothing else: what it has to compute there, it never saw. It learns on
+both sides of them, because slices change along a stack: learnt from one end alone, it gets worse
+at the other. It learns to compute a slice from its neighbours, twice as far apart as the slices
+that it will work between.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from .settings import TrainingSettings
 _LEAST = 3  # slices of a block: one triplet
 _ENOUGH = 5  # slices of a held-out block, where there are some to spare: few triplets mislead
 _SCORED = 4  # triplets of a block that are scored, at most
-_LARGEST_BLOCK = 2**30  # voxels that are held in memory
+_LARGEST_BLOCK = 2**29  # voxels that are held in memory
 _LEAST_EVERY = 10  # steps between validations: the first steps always lose a little
 #: What the shipped weights were trained with.
 _CHANGES = Augmentation(slice_contrast=0.15, slice_brightness=0.05)
@@ -75,11 +76,23 @@ class FinetuneSettings:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Half-open ranges of z slices: learning, stopping, judging."""
+    """Half-open ranges of z slices.
 
-    learn: tuple[int, int]
+    Attributes
+    ----------
+    learn : tuple of ranges
+        One or two, before and after the others.
+    stop, judge : range
+    """
+
+    learn: tuple[tuple[int, int], ...]
     stop: tuple[int, int]
     judge: tuple[int, int]
+
+    @property
+    def learnt_from(self) -> str:
+        """The slices that are learnt from, in words."""
+        return " and ".join(f"{first} to {last - 1}" for first, last in self.learn)
 
 
 @dataclass(frozen=True)
@@ -146,7 +159,9 @@ class Verdict:
 
 
 def split_blocks(depth: int, held_out: float) -> Blocks:
-    """Blocks of a volume of `depth` slices.
+    """Blocks of a volume of `depth` slices: learning, stopping, judging, and learning again.
+
+    What is too thin for a triplet after the held-out blocks is learnt from before them.
 
     Raises
     ------
@@ -154,13 +169,16 @@ def split_blocks(depth: int, held_out: float) -> Blocks:
         If there are too few slices for a triplet in each.
     """
     held = max(_LEAST, min(_ENOUGH, depth // 5), round(depth * held_out))
-    learn = depth - 2 * held
-    if learn < _LEAST:
+    rest = depth - 2 * held
+    if rest < _LEAST:
         raise TsainError(
             f"The volume has {depth} slices; fine-tuning needs at least {3 * _LEAST}, to learn "
             "from some and to be judged by others."
         )
-    return Blocks((0, learn), (learn, learn + held), (learn + held, depth))
+    after = rest // 2 if rest >= 2 * _LEAST else 0
+    first, last = rest - after, depth - after
+    learn = ((0, first), (last, depth)) if after else ((0, first),)
+    return Blocks(learn, (first, first + held), (first + held, last))
 
 
 def finetune(
@@ -209,7 +227,10 @@ def finetune(
 
     def source(block: tuple[int, int]) -> TripletSource:
         array = _read(volume, block)
-        return TripletSource(array, intensity, augmentation=_CHANGES, screening=Screening())
+        weight = len(array) - 2  # triplets
+        return TripletSource(
+            array, intensity, weight=weight, augmentation=_CHANGES, screening=Screening()
+        )
 
     training = TrainingSettings(
         batch=settings.batch,
@@ -223,7 +244,8 @@ def finetune(
         seed=settings.seed,
         loss=LOSSES["fidelity"],
     )
-    sampler = TripletSampler([source(blocks.learn)], crop, settings.batch, settings.seed)
+    sources = [source(block) for block in blocks.learn]
+    sampler = TripletSampler(sources, crop, settings.batch, settings.seed)
     stopping = list(source(_with_neighbour(blocks.stop)).fixed(512))
     stopping = stopping[:: math.ceil(len(stopping) / _SCORED)]
     plan = state.with_suffix(".steps") if state is not None else None

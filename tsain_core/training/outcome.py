@@ -78,10 +78,8 @@ def finetune_card(info: ModelInfo, base: ModelInfo, source: str, verdict: Verdic
         Name of the volume.
     verdict : Verdict
     """
-    learn, stop, judge = (
-        f"{first} to {last - 1}"
-        for first, last in (verdict.blocks.learn, verdict.blocks.stop, verdict.blocks.judge)
-    )
+    blocks = verdict.blocks
+    stop, judge = (f"{first} to {last - 1}" for first, last in (blocks.stop, blocks.judge))
     return f"""# {info.name}
 
 {base.name} (weights {base.weights_hash}), fine-tuned on `{source}`.
@@ -92,7 +90,7 @@ def finetune_card(info: ModelInfo, base: ModelInfo, source: str, verdict: Verdic
 
 | slices (z) | for |
 |---|---|
-| {learn} | learning |
+| {blocks.learnt_from} | learning |
 | {stop} | deciding when to stop |
 | {judge} | the scores below, and nothing else |
 
