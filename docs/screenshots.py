@@ -132,6 +132,7 @@ def cut_along_z(viewer: Any, source: Any, result: Any, folder: Path) -> None:
     viewer.dims.set_point(1, source.data_to_world((0, source.data.shape[1] // 2, 0))[1])
     viewer.reset_view()
     save(viewer, folder / "gui-xz.png")
+    grid.enabled, viewer.dims.order = False, (0, 1, 2)
 
 
 def fine_tuning(viewer: Any, folder: Path) -> None:

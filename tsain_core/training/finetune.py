@@ -275,7 +275,9 @@ def finetune(
             if state is not None:
                 trainer.save_state(state)
             yield shown.by(trainer.averaged)
-        if trainer.seconds > 60 * settings.minutes or stop():
+        # steps since the last validation would be lost
+        over = trainer.seconds > 60 * settings.minutes and progress.validation is not None
+        if over or stop():
             break
     learnt = copy.deepcopy(start)
     learnt.load_state_dict(trainer.best.weights)
