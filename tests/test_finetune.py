@@ -41,7 +41,7 @@ def test_blocks_are_apart_and_whole(depth: int) -> None:
     assert ranges[0][0] == 0 and ranges[-1][1] == depth
     assert all(one[1] == other[0] for one, other in itertools.pairwise(ranges))
     assert all(last - first >= 3 for first, last in ranges)
-    assert len(blocks.learn) == (2 if depth >= 12 else 1)
+    assert len(blocks.learn) == (2 if depth >= 20 else 1)
 
 
 def test_volumes_that_are_too_thin_or_too_small(stirred_network: TSAIN, tmp_path: Path) -> None:

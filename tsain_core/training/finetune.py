@@ -37,7 +37,7 @@ from .preparation import Screening, Triplet
 from .settings import TrainingSettings
 
 _LEAST = 3  # slices of a block: one triplet
-_ENOUGH = 5  # slices of a held-out block, where there are some to spare: few triplets mislead
+_ENOUGH = 5  # slices of a block, where there are some to spare: few triplets mislead
 _SCORED = 4  # triplets of a block that are scored, at most
 _LARGEST_BLOCK = 2**29  # voxels that are held in memory
 _LEAST_EVERY = 10  # steps between validations: the first steps always lose a little
@@ -161,7 +161,7 @@ class Verdict:
 def split_blocks(depth: int, held_out: float) -> Blocks:
     """Blocks of a volume of `depth` slices: learning, stopping, judging, and learning again.
 
-    What is too thin for a triplet after the held-out blocks is learnt from before them.
+    A thin volume is learnt from before the held-out blocks alone: a second side costs two triplets.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def split_blocks(depth: int, held_out: float) -> Blocks:
             f"The volume has {depth} slices; fine-tuning needs at least {3 * _LEAST}, to learn "
             "from some and to be judged by others."
         )
-    after = rest // 2 if rest >= 2 * _LEAST else 0
+    after = rest // 2 if rest >= 2 * _ENOUGH else 0
     first, last = rest - after, depth - after
     learn = ((0, first), (last, depth)) if after else ((0, first),)
     return Blocks(learn, (first, first + held), (first + held, last))
