@@ -162,7 +162,8 @@ def deep_stack(viewer: Any) -> tuple[Any, dict[str, Any]]:
     from tsain_core.phantom import em_phantom
 
     layer = viewer.layers[0]
-    attributes = {"name": layer.name, "scale": layer.scale, "units": layer.units}
+    names = ("name", "scale", "units", "axis_labels")
+    attributes = {name: getattr(layer, name) for name in names}
     if layer.data.shape[0] >= 9:
         return layer.data, attributes
     return em_phantom((14, _PART, _PART), seed=0), attributes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -76,6 +77,8 @@ def launch(
         text=True,
         env={**os.environ, **environment},
         start_new_session=True,
+        # a shell starts background jobs, say a whole test run, with Ctrl-C ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 

@@ -22,6 +22,7 @@ from streaming import (
     files,
     finish,
     in_memory,
+    launch,
     marks,
     start,
     stop_after,
@@ -242,6 +243,14 @@ def test_two_at_once_are_refused(asked: StreamRequest) -> None:
         sleeper.kill()
         sleeper.wait()
     finish(asked)  # a dead process holds nothing
+
+
+def test_peak_memory_is_that_of_the_process_alone() -> None:
+    """Not that of the large process which started it, say napari."""
+    large = np.ones(2**31, np.uint8)
+    code = "from tsain_core.streaming.work import peak_memory; print(peak_memory())"
+    text, _ = launch("-c", code).communicate(timeout=120)
+    assert 2**25 < int(text) < large.nbytes
 
 
 @pytest.mark.slow

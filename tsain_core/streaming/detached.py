@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -81,7 +79,5 @@ class DetachedRun:
 
     def cancel(self) -> None:
         """Interrupt it; finished blocks are kept for the same command."""
-        if os.name == "nt":
-            self._process.terminate()
-        else:
-            self._process.send_signal(signal.SIGINT)
+        # not SIGINT, which a napari that a script started in the background has had ignored
+        self._process.terminate()
