@@ -44,6 +44,19 @@ def test_recipe(tmp_path: Path) -> None:
     assert recipe.provenance()["volumes"][0]["file"] == "a.tif"
 
 
+def test_entries_of_one_stack_hold_out_the_same_slices(tmp_path: Path) -> None:
+    second = (
+        RECIPE[RECIPE.index("[[volume]]") :].replace("[1, 2]", "[4]").replace("[0, 1, 2]", "[0]")
+    )
+    (tmp_path / "r.toml").write_text(RECIPE + second)
+    tifffile.imwrite(tmp_path / "a.tif", RNG.integers(0, 255, (20, 24, 24), np.uint8))
+    near, far = read_recipe(tmp_path / "r.toml").load_sources(tmp_path)
+    for part in (0, 1):
+        np.testing.assert_array_equal(near[part].array, far[part].array)
+    assert len(list(near[1].fixed(16))) == 1
+    assert not list(far[1].fixed(16))  # too far apart for five slices
+
+
 def test_names_in_any_language(tmp_path: Path) -> None:
     """TOML is UTF-8, whatever the locale."""
     text = RECIPE.replace('name = "mine"', 'name = "Gewebe-ä"')

@@ -64,6 +64,16 @@ class TripletSource:
         TsainError
             If the volume is too thin for a triplet in each part.
         """
+        return self.split_off(self.held_depth(fraction))
+
+    def held_depth(self, fraction: float) -> int:
+        """How many slices make up a share of the volume, and at least one triplet.
+
+        Raises
+        ------
+        TsainError
+            If too few are left to learn from.
+        """
         need = 2 * max(self.spacings) + 1
         depth = len(self.array)
         held = max(need, round(depth * fraction))
@@ -72,9 +82,12 @@ class TripletSource:
                 f"The volume has {depth} slices; training with spacing {max(self.spacings)} and "
                 f"held-out slices needs at least {2 * need}. Use a smaller spacing or more slices."
             )
-        if self.separate:
-            held = -(-held // 3) * 3
-        parts = self.array[: depth - held], self.array[depth - held :]
+        return -(-held // 3) * 3 if self.separate else held
+
+    def split_off(self, held: int) -> tuple[TripletSource, TripletSource]:
+        """As `split`, for a number of slices, which may be too few for a triplet."""
+        first = len(self.array) - held
+        parts = self.array[:first], self.array[first:]
         if self.separate:
             parts = without_shared(*parts), parts[1]
             if not len(parts[0]):
@@ -121,12 +134,12 @@ class TripletSource:
         return range(0, depth - 2, 3) if self.separate else range(depth - 2 * spacing)
 
     def fixed(self, crop: int) -> Iterator[Triplet]:
-        """The triplets along z at the largest spacing, centre crops, not augmented."""
-        spacing = max(self.spacings)
-        _, height, width = self.array.shape
+        """The triplets along z at the largest spacing that fits, centre crops, not augmented."""
+        depth, height, width = self.array.shape
+        spacing = max((s for s in self.spacings if 2 * s < depth), default=depth)
         c = min(crop, height, width) // 8 * 8
         y, x = (height - c) // 2, (width - c) // 2
-        for z in self._starts(len(self.array), spacing):
+        for z in self._starts(depth, spacing):
             cut = self.array[z : z + 2 * spacing + 1 : spacing, y : y + c, x : x + c]
             yield self.intensity.to_unit(cut)
 

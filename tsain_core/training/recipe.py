@@ -43,6 +43,11 @@ class VolumeEntry:
     screening: Screening | None
     triplets: bool
 
+    @property
+    def stack(self) -> tuple[str, str | None]:
+        """Which slices are meant, however they are taken."""
+        return self.path, self.dataset
+
     def load(self, folder: Path) -> NDArray[Any]:
         """The slices (z, y, x), or triplets one after the other."""
         if self.triplets:
@@ -74,28 +79,36 @@ class Recipe:
     volumes: tuple[VolumeEntry, ...]
 
     def load_sources(self, folder: Path) -> list[tuple[TripletSource, TripletSource]]:
-        """(training, held-out) part of each volume; paths are relative to `folder`.
+        """(training, held-out) part of each entry; paths are relative to `folder`.
+
+        Entries of one stack hold out the same slices, so that none learns what another validates;
+        those with large spacings may have no triplet in them.
 
         Raises
         ------
         TsainError
             If a volume cannot be read or is too thin.
         """
-        parts = []
-        for entry in self.volumes:
-            array = entry.load(folder)
-            source = TripletSource(
-                array,
-                estimate_range(array),
-                entry.axes,
-                entry.spacings,
-                entry.weight,
-                entry.augmentation,
-                entry.screening,
-                entry.triplets,
-            )
-            parts.append(source.split(self.held_out))
-        return parts
+        sources = [self._source(entry, folder) for entry in self.volumes]
+        held: dict[tuple[str, str | None], int] = {}
+        for entry, source in zip(self.volumes, sources, strict=True):
+            depth = source.held_depth(self.held_out)
+            held[entry.stack] = min(depth, held.get(entry.stack, depth))
+        pairs = zip(self.volumes, sources, strict=True)
+        return [source.split_off(held[entry.stack]) for entry, source in pairs]
+
+    def _source(self, entry: VolumeEntry, folder: Path) -> TripletSource:
+        array = entry.load(folder)
+        return TripletSource(
+            array,
+            estimate_range(array),
+            entry.axes,
+            entry.spacings,
+            entry.weight,
+            entry.augmentation,
+            entry.screening,
+            entry.triplets,
+        )
 
     def provenance(self) -> dict[str, Any]:
         """What a model card must say of the data."""
