@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import logging
-from collections.abc import Generator
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from slice_models import RNG, pair, run, wrap
 
 from tsain_core.checkpoint import ModelInfo, save
 from tsain_core.errors import TsainError
 from tsain_core.models import (
     BASELINES,
-    Image,
     InferenceSettings,
     NetworkModel,
     TileDone,
@@ -30,32 +28,7 @@ from tsain_core.models.network_model import pad_to_multiple
 from tsain_core.network import TSAIN
 from tsain_core.phantom import em_phantom
 
-RNG = np.random.default_rng(0)
 HALF = Fraction(1, 2)
-
-
-def wrap(network: TSAIN, **settings: object) -> NetworkModel:
-    info = ModelInfo("small", network.settings)
-    return NetworkModel(
-        copy.deepcopy(network),
-        info,
-        torch.device("cpu"),
-        InferenceSettings(**settings),  # type: ignore[arg-type]
-    )
-
-
-def run(work: Generator[TileDone, None, Image]) -> tuple[Image, list[TileDone]]:
-    steps = []
-    while True:
-        try:
-            steps.append(next(work))
-        except StopIteration as stop:
-            return stop.value, steps
-
-
-def pair(height: int, width: int) -> tuple[Image, Image]:
-    a, b = RNG.random((2, height, width), np.float32)
-    return a, b
 
 
 @pytest.mark.parametrize("shape", [(297, 301), (200, 512), (256, 130)])

@@ -107,7 +107,7 @@ def as_command(
         words += ["--replace", format_slices(request.damaged)]
     words += ["--model", model]
     defaults = InferenceSettings()
-    for option in ("device", "precision", "tile", "halo", "detail"):
+    for option in ("device", "precision", "tile", "halo", "detail", "ensemble"):
         value = getattr(settings, option)
         if value != getattr(defaults, option):
             words += [f"--{option}", f"{value:g}" if isinstance(value, float) else str(value)]

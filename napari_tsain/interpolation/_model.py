@@ -23,6 +23,7 @@ from tsain_core.checkpoint import ModelInfo
 from tsain_core.errors import TsainError
 from tsain_core.models import (
     BASELINES,
+    ENSEMBLES,
     InferenceSettings,
     choose_device,
     default_model,
@@ -56,7 +57,7 @@ class ModelChoice:
 
 
 class ModelForm(QWidget):
-    """Model picker with its card; device, precision and tiles folded away."""
+    """Model picker with its card; device, precision, tiles and ensemble folded away."""
 
     changed = Signal()
 
@@ -126,6 +127,7 @@ class ModelForm(QWidget):
             self.precision_box.value,
             int(self.tile_box.value) or None,
             detail=round(float(self.detail_box.value), 2) if self.is_network else 0.0,
+            ensemble=int(self.ensemble_box.value) if self.is_network else 1,
         )
         return ModelChoice(name, settings)
 
@@ -158,12 +160,18 @@ class ModelForm(QWidget):
             step=64,
             tooltip="Side of the tiles in pixels; 0 chooses by free memory",
         )
-        boxes = [self.device_box, self.precision_box, self.tile_box]
+        self.ensemble_box = ComboBox(
+            label="ensemble",
+            choices=ENSEMBLES,
+            tooltip="Passes over turned and mirrored slices whose average is taken: a little "
+            "better, and so many times slower",
+        )
+        boxes = [self.device_box, self.precision_box, self.tile_box, self.ensemble_box]
         self._tooltips = {box: box.tooltip for box in boxes}
         self._form_advanced = Container(widgets=boxes, labels=True)
         self._form_advanced.margins = (0, 0, 0, 0)
         fold = QCollapsible("Advanced")
-        fold.setToolTip("Device, precision, tiles")
+        fold.setToolTip("Device, precision, tiles, ensemble")
         fold.setDuration(0)
         fold.addWidget(self._form_advanced.native)
         return fold
@@ -175,6 +183,8 @@ class ModelForm(QWidget):
             self.device_box.value = device
         if (tile := remembered("tile")).isdigit():
             self.tile_box.value = min(int(tile), self.tile_box.max)
+        if (ensemble := remembered("ensemble")) in map(str, ENSEMBLES):
+            self.ensemble_box.value = int(ensemble)
         with suppress(ValueError):
             self.detail_box.value = min(max(0.0, float(remembered("detail"))), 1.0)
 
@@ -182,6 +192,7 @@ class ModelForm(QWidget):
         remember("model", str(self.model_box.value))
         remember("device", str(self.device_box.value))
         remember("tile", str(self.tile_box.value))
+        remember("ensemble", str(self.ensemble_box.value))
         remember("detail", f"{self.detail_box.value:.2f}")
         self._show_summary()
         self.changed.emit()

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 
 from ..errors import TsainError
-from ..models import InferenceSettings
+from ..models import ENSEMBLES, InferenceSettings
 from ..request import Request
 from ..schedule import Schedule, parse_slices
 from ..volumes import Volume, normal_unit, open_volume
@@ -108,6 +108,13 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="of the real slices' fine detail that computed ones get, 0 to 1: sharper, not truer",
     )
     parser.add_argument(
+        "--ensemble",
+        type=int,
+        choices=ENSEMBLES,
+        default=1,
+        help="passes over turned and mirrored slices to average: better, so many times slower",
+    )
+    parser.add_argument(
         "--compile",
         action="store_true",
         help="compile the network first: slow to start, faster for long runs on CUDA cards",
@@ -117,5 +124,11 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 def inference_settings(args: argparse.Namespace) -> InferenceSettings:
     """How a network is run, from the options."""
     return InferenceSettings(
-        args.device, args.precision, args.tile, args.halo, args.compile, detail=args.detail
+        args.device,
+        args.precision,
+        args.tile,
+        args.halo,
+        args.compile,
+        detail=args.detail,
+        ensemble=args.ensemble,
     )

@@ -1,5 +1,6 @@
 """Methods that compute a slice between two slices: networks and baselines behind one face."""
 
+from ._views import ENSEMBLES
 from .baseline_models import BASELINES, BaselineModel
 from .catalogue import (
     default_model,
@@ -16,6 +17,7 @@ from .slice_model import Image, SliceModel, TileDone, run_to_end
 
 __all__ = [
     "BASELINES",
+    "ENSEMBLES",
     "BaselineModel",
     "Image",
     "InferenceSettings",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +17,8 @@ from ..errors import TsainError
 from ..network import TSAIN, Features, Sampling
 from ..tiles import Region, Tile, ceil_to, tile_image
 from ._execution import Execution
+from ._feature_cache import FeatureCache
+from ._views import ENSEMBLES, Turn, View, views
 from .device import Precision, automatic_precision, free_memory
 from .slice_model import Image, TileDone
 
@@ -29,7 +30,6 @@ _MEMORY_SHARE = 0.4  # of the free memory that a forward pass may take
 _FEATURE_SHARE = 0.2  # of the free memory for features kept for the next pair
 _PROBE, _TRIED, _STEP = 512, 128, 16  # pixels: sides of what is looked at, steps between halos
 _SAME = 2e-5  # of the intensity range: a hundredth of a grey level is no difference
-_MOST_IMAGES = 6  # whose features are kept: those of the halvings of one gap
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,14 @@ class InferenceSettings:
     detail : float
         Share of the real slices' fine detail that computed slices are given, 0 to 1: they are
         sharper, and no truer. See `tsain_core.detail`.
+    ensemble : 1, 2, 4, 8 or 16
+        Passes over turned, mirrored and reversed views whose average is taken: a little better,
+        and so many times slower. See `tsain_core.models._views`.
 
     Raises
     ------
     TsainError
-        If the share is another number.
+        If share or number of passes are others.
     """
 
     device: str = "auto"
@@ -69,10 +72,13 @@ class InferenceSettings:
     compile: bool = False
     feature_memory: int | None = None
     detail: float = 0.0
+    ensemble: int = 1
 
     def __post_init__(self) -> None:
         if not 0 <= self.detail <= 1:
             raise TsainError(f"The share of detail is {self.detail}; needed is one from 0 to 1.")
+        if self.ensemble not in ENSEMBLES:
+            raise TsainError(f"The ensemble is {self.ensemble}; needed is 1, 2, 4, 8 or 16 passes.")
 
 
 class NetworkModel:
@@ -103,9 +109,10 @@ class NetworkModel:
         self.precision = automatic_precision(device, settings.precision)
         self.tile, self.halo = settings.tile, settings.halo
         self.detail = settings.detail
+        self._views = views(settings.ensemble)
         self._execution = Execution(self.network, device, self.precision, settings.compile)
         share = int(free_memory(device) * _FEATURE_SHARE)
-        self._kept = _FeatureCache(settings.feature_memory or share)
+        self._kept = FeatureCache(settings.feature_memory or share)
 
     @property
     def name(self) -> str:
@@ -125,6 +132,7 @@ class NetworkModel:
             "licence": self.info.licence,
             "precision": self.precision,
             **({"detail": self.detail} if self.detail else {}),
+            **({"ensemble": len(self._views)} if len(self._views) > 1 else {}),
         }
 
     def between(
@@ -166,10 +174,17 @@ class NetworkModel:
         multiple = self.network.settings.multiple
         pair = [(image, pad_to_multiple(image, multiple)) for image in (before, after)]
         out = np.zeros(before.shape, np.float32)
+        passes = len(tiles) * len(self._views)
         for i, tile in enumerate(tiles):
-            result = self._run_tile(pair, tile.read)
+            result = np.zeros(tile.read.shape, np.float32)
+            for j, view in enumerate(self._views):
+                result += self._run_tile(pair, tile.read, view)
+                yield TileDone(i * len(self._views) + j + 1, passes)
+            result /= len(self._views)
+            if self.network.settings.residual:
+                y, x = tile.read.slices
+                result += np.float32(0.5) * (pair[0][1][y, x] + pair[1][1][y, x])
             out[tile.write.slices] = result[tile.write.within(tile.read).slices]
-            yield TileDone(i + 1, len(tiles))
         return out
 
     def plan(self, before: Image, after: Image) -> list[Tile]:
@@ -243,21 +258,19 @@ class NetworkModel:
             a, b = (self._tensor(image[region.slices]) for image in pair)
             return self.network(a, b, sampling)[0, 0].float().cpu()
 
-    def _run_tile(self, pair: Sequence[tuple[Image, Image]], read: Region) -> Image:
-        """Result for a read region, from (image, padded image) of both slices."""
-        before, after = (self._encode(image, padded, read) for image, padded in pair)
+    def _run_tile(self, pair: Sequence[tuple[Image, Image]], read: Region, view: View) -> Image:
+        """What the network predicts for a read region, from (image, padded image) of both."""
+        order = reversed(pair) if view.reversed else pair
+        before, after = (self._encode(*slice_, read, view.turn) for slice_ in order)
         out: Image = self._execution.between(before, after).cpu().numpy()[0, 0]
-        if self.network.settings.residual:
-            y, x = read.slices
-            out = out + np.float32(0.5) * (pair[0][1][y, x] + pair[1][1][y, x])
-        return out
+        return view.turn.undo(out)
 
-    def _encode(self, image: Image, padded: Image, read: Region) -> Features:
-        features = self._kept.get(image, read)
+    def _encode(self, image: Image, padded: Image, read: Region, turn: Turn) -> Features:
+        features = self._kept.get(image, read, turn)
         if features is None:
             y, x = read.slices
-            features = self._execution.encode(self._tensor(padded[y, x]))
-            self._kept.put(image, read, features)
+            features = self._execution.encode(self._tensor(turn.apply(padded[y, x])))
+            self._kept.put(image, read, turn, features)
         return features
 
     def _tensor(self, image: Image) -> Tensor:
@@ -284,40 +297,11 @@ class NetworkModel:
                 "other programs, or choose another device or a smaller model."
             )
         self.tile = smaller
-        self._kept = _FeatureCache(self._kept.budget // 2)
+        self._kept = FeatureCache(self._kept.budget // 2)
         self._execution.reset()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         logger.warning("Out of memory on %s: going on with tiles of %d px", self.device, smaller)
-
-
-class _FeatureCache:
-    """Features of tiles of the latest slices; the least recently used go first.
-
-    A slice is known by its array object, which is kept alive, so that no other array can be
-    mistaken for it.
-    """
-
-    def __init__(self, budget: int) -> None:
-        self.budget = budget
-        self._size = 0
-        self._entries: OrderedDict[tuple[int, Region], tuple[Image, Features]] = OrderedDict()
-
-    def get(self, image: Image, read: Region) -> Features | None:
-        entry = self._entries.get((id(image), read))
-        if entry is None:
-            return None
-        self._entries.move_to_end((id(image), read))
-        return entry[1]
-
-    def put(self, image: Image, read: Region, features: Features) -> None:
-        self._entries[id(image), read] = image, features
-        self._size += features.nbytes
-        images = list(dict.fromkeys(key[0] for key in self._entries))
-        while self._entries and (self._size > self.budget or len(images) > _MOST_IMAGES):
-            oldest = next(iter(self._entries))
-            self._size -= self._entries.pop(oldest)[1].nbytes
-            images = list(dict.fromkeys(key[0] for key in self._entries))
 
 
 def pad_to_multiple(image: Image, multiple: int) -> Image:

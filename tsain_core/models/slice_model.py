@@ -15,7 +15,7 @@ Image = NDArray[np.float32]  # (y, x)
 
 @dataclass(frozen=True)
 class TileDone:
-    """A tile of the slice being computed is finished: progress, and a place to stop."""
+    """A pass over a tile of the slice being computed is finished: progress, a place to stop."""
 
     done: int
     total: int

@@ -187,7 +187,7 @@ class RunPlan:
         """
         changes = [
             (
-                "the weights, precision or detail are others",
+                "the weights, precision, detail or ensemble are others",
                 self.made_by,
                 other.made_by,
             ),

@@ -16,6 +16,7 @@ from ..cost import peak_bytes
 from ..errors import TsainError
 from ..intensity import IntensityRange, estimate_range
 from ..models import BaselineModel, NetworkModel, SliceModel, open_model
+from ..models._views import turns
 from ..schedule import Schedule
 from ..tiles import Region, tile_image
 from ..volumes import Volume
@@ -206,7 +207,8 @@ def _enough_features(case: Case, block: Shape) -> int:
     part = window(model, (case.shape[1], case.shape[2]), region, case.generations)
     settings = model.network.settings
     pixels = sum(prod(t.read.shape) for t in part.rings[-1]) / settings.unshuffle**2
-    return max(1, int(_ENOUGH * _LEVELS * pixels * settings.channels * 4))
+    kept = _ENOUGH * turns(model.settings.ensemble)
+    return max(1, int(kept * _LEVELS * pixels * settings.channels * 4))
 
 
 def _on_cpu(model: SliceModel) -> bool:
