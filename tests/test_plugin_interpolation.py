@@ -28,6 +28,7 @@ from scipy.ndimage import laplace
 
 from napari_tsain._marks import layer_marks
 from tsain_core.cli import main
+from tsain_core.models import InferenceSettings
 from tsain_core.volumes import create_volume, open_volume
 
 TIMEOUT = 60_000
@@ -316,14 +317,15 @@ def test_settings_are_remembered(qtbot: Any, viewer: Any) -> None:  # noqa: F811
     dock.model.model_box.value = "optical-flow"
     dock.model.tile_box.value = 128
     dock.model.detail_box.value = 0.9
+    dock.model.ensemble_box.value = 4
     viewer.window.remove_dock_widget(dock)
     again = open_dock(viewer)
     assert again.model.model_box.value == "optical-flow" and again.model.tile_box.value == 128
     assert again.model.device_box.enabled is False  # a baseline runs nowhere else
     assert again.model.detail_box.value == 0.9 and not again.model.detail_box.enabled
-    assert again.model.choice.settings.detail == 0
+    assert again.model.choice.settings == InferenceSettings(tile=128)
     again.model.model_box.value = "tsain-lite"
-    assert again.model.choice.settings.detail == 0.9
+    assert again.model.choice.settings == InferenceSettings(tile=128, detail=0.9, ensemble=4)
 
 
 def test_detail_makes_the_result_sharper(qtbot: Any, viewer: Any, tmp_path: Path) -> None:  # noqa: F811

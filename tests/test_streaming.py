@@ -64,6 +64,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory, stirred_network: TSAIN)
         (Request(between=(2, 4), factor=8), "network"),
         (Request(z_size=27.0), "network"),
         (Request(factor=2), "network, sharp"),
+        (Request(factor=4), "network, four passes"),
         (Request(damaged=(2, 3, 4)), "network"),
         (Request(between=(2, 6), factor=4), "network"),
         (Request(factor=2), "optical-flow-blur1"),
@@ -87,6 +88,7 @@ def test_same_voxels_as_in_memory(
             tile=64,
             halo=0 if "sharp" in model else None if request_.damaged else 24,
             detail=0.9 if "sharp" in model else 0.0,
+            ensemble=4 if "four" in model else 1,
         ),
     )
     if "flow" not in model:

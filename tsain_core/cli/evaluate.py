@@ -20,7 +20,7 @@ from ._options import (
 
 EXAMPLES = """\
   tsain evaluate stack.tif
-  tsain evaluate stack.tif --also mine.safetensors tsain-lite-sharp
+  tsain evaluate stack.tif --also tsain-lite-fib25 mine.safetensors
   tsain evaluate stack.tif --model mine.safetensors --csv scores.csv --every 4"""
 
 _HEADER = ("psnr", "structure", "ssim", "ie", "sharpness")
