@@ -25,7 +25,7 @@ from napari_tsain import interpolate_layer
 from napari_tsain._marks import layer_marks
 from napari_tsain._view import camera_of, visible_rectangle
 from tsain_core.intensity import IntensityRange
-from tsain_core.models import open_model
+from tsain_core.models import InferenceSettings, open_model
 from tsain_core.sampling import SamplingProbe
 
 TIMEOUT = 60_000
@@ -184,6 +184,12 @@ def test_a_baseline_samples_nowhere_and_is_told(qtbot: Any, viewer: Any) -> None
     assert "samples nowhere" in dock.status.text()
     pick(qtbot, viewer, dock, result, 80, 70)
     assert len(viewer.layers["RSAB step 1"].data) == 9
+
+
+def test_of_an_average_the_first_pass_is_shown(viewer: Any) -> None:  # noqa: F811
+    settings = InferenceSettings("cpu", ensemble=2)
+    dock, _, _ = open_dock(viewer, data=tissue(2, 64), settings=settings)
+    assert "averages of 2 passes" in dock.status.text()
 
 
 def test_points_lie_on_an_image_that_is_turned_and_in_3d(qtbot: Any, viewer: Any) -> None:  # noqa: F811

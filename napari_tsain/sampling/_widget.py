@@ -202,6 +202,11 @@ class SamplingOffsets(QWidget):
                 f"The slices were made by {made_by!r}, which samples nowhere; shown is where "
                 f"{self.source.model!r} would sample."
             )
+        elif marks and (passes := marks.provenance.get("ensemble")):
+            self._say(
+                f"The slices are averages of {passes} passes; shown is where the first of them "
+                "sampled, which saw the slices as they are."
+            )
         self._at = None
         self._overlay.clear()
 
