@@ -6,7 +6,8 @@ Every slice of a stack is computed from its neighbours, as `tsain evaluate` does
 the real one in bands of spatial frequency. *correlation*: the share of the real slice's power that
 a multiple of the computed one explains. *slope*: the multiple that would explain most; 1 is right,
 below 1 the model makes more contrast than it has grounds for. *gain*: what PSNR would win if every
-band were multiplied by its slope, which no model can know beforehand.
+band were multiplied by its slope, which no model can know beforehand. The mean grey value of each
+slice is left out.
 """
 
 from __future__ import annotations
@@ -64,14 +65,14 @@ def main() -> None:
 
 
 def powers(computed: NDArray[np.float32], truth: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Common and own power of two images (y, x) in each band, after the truth's mean is taken off.
+    """Common and own power of two images (y, x) in each band, without their means.
 
     Returns
     -------
     ndarray (3, bands)
         Of both together, of the computed one, of the real one.
     """
-    a, b = (np.fft.rfft2(image - truth.mean()) for image in (computed, truth))
+    a, b = (np.fft.rfft2(image - image.mean()) for image in (computed, truth))
     y, x = np.fft.fftfreq(truth.shape[0])[:, None], np.fft.rfftfreq(truth.shape[1])
     band = np.digitize(np.hypot(y, x), [1 / w for w in _WAVELENGTHS]).ravel()
     twice = np.where((x == 0) | (x == 0.5), 1.0, 2.0)  # the mirrored half is left out

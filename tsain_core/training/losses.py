@@ -59,7 +59,7 @@ _FLOOR = 1e-4  # of the power, below what 8-bit rounding adds
 #: Named settings, for recipes: the paper's (section 3.3, weights of the authors' code) and ours.
 LOSSES: dict[str, LossSettings] = {
     "paper": LossSettings(mse=1.0, charbonnier=0.0, ssim=0.0, perceptual=1.0, style=1e6),
-    "fidelity": LossSettings(mse=4.0, charbonnier=0.0, ssim=0.12),
+    "fidelity": LossSettings(mse=4.0, charbonnier=0.2, ssim=0.2),
 }
 
 
