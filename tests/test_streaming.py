@@ -64,7 +64,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory, stirred_network: TSAIN)
         (Request(between=(2, 4), factor=8), "network"),
         (Request(z_size=27.0), "network"),
         (Request(factor=2), "network, sharp"),
-        (Request(factor=4), "network, four passes"),
+        (Request(factor=2), "network, four passes"),
         (Request(damaged=(2, 3, 4)), "network"),
         (Request(between=(2, 6), factor=4), "network"),
         (Request(factor=2), "optical-flow-blur1"),
