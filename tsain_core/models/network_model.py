@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from ..checkpoint import ModelInfo
-from ..cost import offset_reach, peak_bytes, receptive_radius
+from ..cost import peak_bytes, receptive_radius
 from ..errors import TsainError
 from ..network import TSAIN, Features, Sampling
 from ..tiles import Region, Tile, ceil_to, tile_image
 from ._execution import Execution
 from ._feature_cache import FeatureCache
+from ._halo import HaloTrial
 from ._views import ENSEMBLES, Turn, View, views
 from .device import Precision, automatic_precision, free_memory
 from .slice_model import Image, TileDone
@@ -28,8 +29,8 @@ _SMALLEST_TILE = 64
 _LARGEST_TILE = 4096
 _MEMORY_SHARE = 0.4  # of the free memory that a forward pass may take
 _FEATURE_SHARE = 0.2  # of the free memory for features kept for the next pair
-_PROBE, _TRIED, _STEP = 512, 128, 16  # pixels: sides of what is looked at, steps between halos
-_SAME = 2e-5  # of the intensity range: a hundredth of a grey level is no difference
+
+Pair = tuple[Image, Image]
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,9 @@ class NetworkModel:
         if self.tile is None:
             self.tile = self.tile_for_memory()
         if self.halo is None and max(height, width) > self.tile:
-            self.halo = self.measure_halo(before, after)
+            self.halo = self.measure_halo(
+                (height, width), lambda region: (before[region.slices], after[region.slices])
+            )
             logger.info("Tiles of %d px with a halo of %d px", self.tile, self.halo)
         multiple = self.network.settings.multiple
         return tile_image((height, width), self.tile, self.halo or 0, multiple)
@@ -207,56 +210,33 @@ class NetworkModel:
         side = min(max(side, 4 * _SMALLEST_TILE), _LARGEST_TILE)
         return side // self.network.settings.multiple * self.network.settings.multiple
 
-    def probe(self, shape: tuple[int, int], most: int = _PROBE) -> Region:
-        """The middle of a slice, where `measure_halo` looks."""
-        m = self.network.settings.multiple
-        (y, h), (x, w) = (((n - min(n, most)) // 2, min(n, most) // m * m) for n in shape)
-        return Region(y, x, y + h, x + w)
+    def measure_halo(self, shape: tuple[int, int], read: Callable[[Region], Pair]) -> int:
+        """How far the network looks in a pair of slices, sampling offsets included.
 
-    def measure_halo(self, before: Image, after: Image) -> int:
-        """How far the network looks in the middle of this pair, sampling offsets included.
+        The receptive radius, and what has to be added so that the middle, and the place whose
+        offsets are largest, come out as they do with all of their surroundings.
 
-        The receptive radius, and what has to be added so that a part of the middle comes out as it
-        does with all of its surroundings. Where the middle is too small to try this, or memory does
-        not suffice for it, the offsets are added up, of which few have any influence.
+        Parameters
+        ----------
+        shape : (height, width)
+            Of the slices.
+        read : callable
+            Region -> that part of both, scaled as for `between`.
         """
-        radius = receptive_radius(self.network.settings)
+
+        def compute(region: Region, sampling: Sampling | None) -> Tensor:
+            with torch.inference_mode(), self.autocast():
+                before, after = (self._tensor(image) for image in read(region))
+                return self.network(before, after, sampling)[0, 0].float().cpu()
+
+        trial = HaloTrial(compute, shape, self.network.settings)
+        least = (self.tile or trial.part) + 2 * receptive_radius(self.network.settings)
         try:
-            return self._try_halos(before, after, _PROBE)
+            return trial.measure()
         except RuntimeError as error:
-            least = (self.tile or _PROBE) + 2 * radius  # no tile that is read is smaller
-            if least >= _PROBE or not _is_out_of_memory(error):
+            if least >= trial.part or not _is_out_of_memory(error):
                 raise
-        return self._try_halos(before, after, least)
-
-    def _try_halos(self, before: Image, after: Image, most: int) -> int:
-        radius, m = receptive_radius(self.network.settings), self.network.settings.multiple
-        middle = self.probe((before.shape[0], before.shape[1]), most)
-        height, width = middle.shape
-        if 0 in middle.shape:
-            return radius
-        pair = [image[middle.slices] for image in (before, after)]
-        sampling = Sampling()
-        whole = self._plain(pair, Region(0, 0, height, width), sampling)
-        bound = radius + offset_reach(sampling)
-        y, x = ((n - _TRIED) // 2 // m * m for n in (height, width))
-        tried = Region(y, x, y + _TRIED, x + _TRIED)
-        for halo in range(ceil_to(radius, m), bound, _STEP):
-            reach = Region(tried.y0 - halo, tried.x0 - halo, tried.y1 + halo, tried.x1 + halo)
-            if min(reach.y0, reach.x0, height - reach.y1, width - reach.x1) < 0:
-                break
-            part = self._plain(pair, reach)[tried.within(reach).slices]
-            if float((part - whole[tried.slices]).abs().max()) < _SAME:
-                return halo
-        return bound
-
-    def _plain(
-        self, pair: Sequence[Image], region: Region, sampling: Sampling | None = None
-    ) -> Tensor:
-        """The network on a region of two images, as it is."""
-        with torch.inference_mode(), self.autocast():
-            a, b = (self._tensor(image[region.slices]) for image in pair)
-            return self.network(a, b, sampling)[0, 0].float().cpu()
+        return replace(trial, part=least).measure()  # no tile that is read is smaller
 
     def _run_tile(self, pair: Sequence[tuple[Image, Image]], read: Region, view: View) -> Image:
         """What the network predicts for a read region, from (image, padded image) of both."""

@@ -15,7 +15,7 @@ from .._memory import return_freed_memory
 from ..cost import peak_bytes
 from ..errors import TsainError
 from ..intensity import IntensityRange, estimate_range
-from ..models import BaselineModel, NetworkModel, SliceModel, open_model
+from ..models import BaselineModel, Image, NetworkModel, SliceModel, open_model
 from ..models._views import turns
 from ..schedule import Schedule
 from ..tiles import Region, tile_image
@@ -225,7 +225,9 @@ def _measured_halo(
 ) -> int:
     """The halo by the first pair of the schedule."""
     ends = next(((s.before, s.after) for s in schedule.slices if s.synthetic), (0, 1))
-    middle = model.probe((volume.shape[1], volume.shape[2]))
-    pair = [volume.read(slice(z, z + 1), *middle.slices)[0] for z in ends]
-    before, after = (intensity.to_unit(image) for image in pair)
-    return model.measure_halo(before, after)
+
+    def read(region: Region) -> tuple[Image, Image]:
+        before, after = (volume.read(slice(z, z + 1), *region.slices)[0] for z in ends)
+        return intensity.to_unit(before), intensity.to_unit(after)
+
+    return model.measure_halo((volume.shape[1], volume.shape[2]), read)

@@ -1,10 +1,15 @@
-"""Watching the sampling offsets: they can explode, the known failure of deformable networks."""
+"""Watching the sampling offsets: they can explode, the known failure of deformable networks.
+
+Short of that they can grow over a long run, since few points far away cost the loss nothing. Tiles
+then need halos as wide, so `reach_penalty` holds them back.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from ..network import Sampling, SamplingPoints
 
@@ -34,16 +39,31 @@ class OffsetStatistics:
 
 def offset_statistics(sampling: Sampling) -> list[OffsetStatistics]:
     """Statistics of every deformable convolution of a forward pass, in the network's order."""
-    places: list[tuple[str, SamplingPoints]] = [
+    result = []
+    for where, points in _places(sampling):
+        magnitude = points.offset.detach().abs()
+        result.append(OffsetStatistics(where, float(magnitude.mean()), float(torch.max(magnitude))))
+    return result
+
+
+def reach_penalty(sampling: Sampling, free: float) -> Tensor:
+    """By how many pixels of the image offsets exceed `free` in y or x, a scalar.
+
+    The mean over the points of each deformable convolution, summed over these.
+    """
+    excess = [
+        torch.relu(points.offset.abs() * points.stride - free).mean()
+        for _, points in _places(sampling)
+    ]
+    return torch.stack(excess).sum()
+
+
+def _places(sampling: Sampling) -> list[tuple[str, SamplingPoints]]:
+    return [
         *((f"temporal{side}.level{level}", p) for (side, level), p in sampling.temporal.items()),
         *((f"rsab{i + 1}", p) for i, p in enumerate(sampling.rsab)),
         *((f"drb{block + 1}.side{side}", p) for (block, side), p in sampling.drb.items()),
     ]
-    result = []
-    for where, points in places:
-        magnitude = points.offset.detach().abs()
-        result.append(OffsetStatistics(where, float(magnitude.mean()), float(torch.max(magnitude))))
-    return result
 
 
 def worst(statistics: list[OffsetStatistics]) -> OffsetStatistics:

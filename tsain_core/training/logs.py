@@ -25,22 +25,24 @@ class Logs:
     def __init__(self, writer: Any, flush: Any, board: Any, every: int) -> None:
         self._writer, self._flush, self._board, self._every = writer, flush, board, every
         self._recent: list[float] = []
+        self._offset: float | None = None  # of the latest check, which is not at every step
 
     def add(self, progress: Progress) -> None:
         """What a step gave."""
         self._recent.append(progress.loss)
+        if progress.offsets is not None:
+            self._offset = progress.offsets.mean
         due = progress.step % self._every == 0 or progress.step == progress.steps
         if not (due or progress.note or progress.validation is not None):
             return
         finite = [loss for loss in self._recent if math.isfinite(loss)]
         loss = float(np.mean(finite)) if finite else math.nan
-        offset = progress.offsets.mean if progress.offsets else None
         self._writer.writerow(
             [
                 progress.step,
                 loss,
                 progress.validation,
-                offset,
+                self._offset,
                 round(progress.seconds),
                 progress.note,
             ]
@@ -48,7 +50,7 @@ class Logs:
         self._flush()
         self._recent.clear()
         if self._board is not None:
-            values = {"loss": loss, "held_out_psnr": progress.validation, "offset": offset}
+            values = {"loss": loss, "held_out_psnr": progress.validation, "offset": self._offset}
             for name, value in values.items():
                 if value is not None:
                     self._board.add_scalar(name, value, progress.step)

@@ -19,7 +19,7 @@ from ..errors import TsainError, first_line
 from ..network import TSAIN, AdaptiveSampling, Sampling
 from .checkpointing import checkpoint_activations
 from .data import Triplet, TripletSampler
-from .guards import OffsetStatistics, offset_statistics, worst
+from .guards import OffsetStatistics, offset_statistics, reach_penalty, worst
 from .losses import total_loss
 from .perceptual import VggFeatures
 from .ranks import ALONE, Ranks
@@ -154,11 +154,11 @@ class Trainer:
             start = time.perf_counter()
             s = self.settings
             check = self.step % s.check_every == 0
-            sampling = Sampling() if check else None
+            sampling = Sampling() if check or s.offset_penalty else None
             # the offsets that are checked are those of the weights before the step
             checked = self._snapshot() if check else self._healthy
             loss, note = self._optimise(sampling), ""
-            offsets = worst(offset_statistics(sampling)) if sampling is not None else None
+            offsets = worst(offset_statistics(sampling)) if check and sampling is not None else None
             if not math.isfinite(loss):
                 note = f"step {self.step}: loss not finite, step skipped"
                 self._count_recovery(note)
@@ -219,6 +219,8 @@ class Trainer:
         with self._autocast():
             prediction = self._shared(before, after, sampling)
         loss = total_loss(prediction.float(), truth, s.loss, self.vgg)
+        if s.offset_penalty and sampling is not None:
+            loss = loss + s.offset_penalty * reach_penalty(sampling, s.offset_free)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), s.clip)

@@ -30,6 +30,9 @@ class TrainingSettings:
         Validations without gain after which training ends; 0 goes on to the last step.
     offset_lr : float
         Factor on the rate of the convolutions that predict offsets.
+    offset_penalty, offset_free : float
+        Weight in the loss of what `reach_penalty` says, and the pixels of the image that cost
+        nothing. With it, blocks that sample are not checkpointed.
     clip : float
         Largest norm of the gradient.
     ema : float
@@ -54,6 +57,8 @@ class TrainingSettings:
     plateau: int = 0
     patience: int = 0
     offset_lr: float = 0.5
+    offset_penalty: float = 0.0
+    offset_free: float = 16.0
     clip: float = 0.5
     ema: float = 0.999
     validate_every: int = 250
