@@ -11,7 +11,7 @@ import torch
 
 from tsain_core.errors import TsainError
 from tsain_core.intensity import IntensityRange
-from tsain_core.network import TSAIN, AdaptiveSampling, NetworkSettings
+from tsain_core.network import TSAIN, AdaptiveSampling, NetworkSettings, Sampling, SamplingPoints
 from tsain_core.phantom import em_phantom
 from tsain_core.training import (
     Augmentation,
@@ -21,6 +21,7 @@ from tsain_core.training import (
     TripletSampler,
     TripletSource,
 )
+from tsain_core.training.guards import reach_penalty
 
 SMALL = NetworkSettings(
     channels=8, image_channels=1, feature_blocks=1, reconstruction_blocks=1,
@@ -247,6 +248,27 @@ def test_large_offsets_are_reported() -> None:
         if isinstance(module, AdaptiveSampling):
             torch.nn.init.constant_(module.offset_conv.bias, 40.0)  # type: ignore[arg-type]
     assert "have a mean of 40" in next(run).note
+
+
+def test_a_penalty_draws_far_offsets_back() -> None:
+    def change(penalty: float) -> float:
+        t = trainer(replace(SETTINGS, steps=20, lr=1e-2, offset_penalty=penalty))
+        for module in t.network.modules():
+            if isinstance(module, AdaptiveSampling):
+                torch.nn.init.constant_(module.offset_conv.bias, 20.0)  # type: ignore[arg-type]
+        offsets = [r.offsets.mean for r in t.run() if r.offsets is not None]
+        return offsets[-1] - offsets[0]
+
+    assert change(1.0) < -0.1 < change(0.0)
+
+
+def test_the_penalty_counts_what_goes_beyond_in_pixels_of_the_image() -> None:
+    offset = torch.zeros(1, 1, 9, 2, 4, 4)
+    offset[..., 0, :, :] = -10.0
+    points = SamplingPoints(offset, torch.ones(1, 1, 9, 4, 4), stride=2)
+    sampling = Sampling(rsab=[points, SamplingPoints(offset / 2, points.mask, stride=2)])
+    # 20 pixels along y, none along x: 4 more than are free, for half of the numbers
+    assert float(reach_penalty(sampling, 16.0)) == pytest.approx(2.0)
 
 
 def test_it_gives_up_when_nothing_helps() -> None:
