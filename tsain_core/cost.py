@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -63,18 +65,36 @@ def offset_reach(sampling: Sampling) -> int:
     """How many pixels the sampling offsets of a forward pass add to the receptive radius.
 
     Of each deformable convolution the offset that 999 of 1000 do not exceed counts: single far
-    points have no influence that can be measured. Towers run side by side, so the largest of
-    theirs counts; blocks in a row add up.
+    points have no influence that can be measured.
     """
 
-    def far(points: SamplingPoints) -> float:
-        return float(np.quantile(points.offset.abs().float().cpu(), 0.999)) * points.stride
+    def far(points: SamplingPoints) -> Tensor:
+        most = np.quantile(points.offset.abs().float().cpu(), 0.999)
+        return torch.tensor(float(most) * points.stride, dtype=torch.float64)
 
-    temporal = max((far(p) for p in sampling.temporal.values()), default=0.0)
-    rsab = sum(far(p) for p in sampling.rsab)
-    blocks = {block for block, _ in sampling.drb}
-    drb = sum(max(far(p) for (b, _), p in sampling.drb.items() if b == i) for i in blocks)
-    return int(-(-(temporal + rsab + drb) // 1))
+    return int(torch.ceil(add_up_reach(sampling, far)))
+
+
+def add_up_reach(sampling: Sampling, far: Callable[[SamplingPoints], Tensor]) -> Tensor:
+    """How far a whole network looks, from how far each deformable convolution does.
+
+    Towers run side by side, so the largest of theirs counts; blocks in a row add up.
+
+    Parameters
+    ----------
+    sampling : Sampling
+    far : callable
+        The reach of one convolution; tensors of one shape, which the result has, too.
+    """
+
+    blocks = sorted({block for block, _ in sampling.drb})
+    in_a_row = [
+        list(sampling.temporal.values()),
+        *([points] for points in sampling.rsab),
+        *([p for (b, _), p in sampling.drb.items() if b == block] for block in blocks),
+    ]
+    side_by_side = [[far(p) for p in points] for points in in_a_row if points]
+    return sum((torch.stack(reaches).amax(0) for reaches in side_by_side), torch.zeros(()))
 
 
 def peak_bytes(settings: NetworkSettings, height: int, width: int, half: bool) -> int:

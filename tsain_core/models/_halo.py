@@ -16,16 +16,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..cost import offset_reach, receptive_radius
+from ..cost import add_up_reach, offset_reach, receptive_radius
 from ..network import NetworkSettings, Sampling, SamplingPoints
 from ..tiles import Region, ceil_to
 
-#: Side of the part that is computed whole, in pixels.
-PART = 512
+_PART = 512  # pixels: side of what is computed whole
 _TRIED, _STEP = 128, 16  # pixels: side of what is compared, steps between halos
 _SCANNED, _PLACES = 256, 3  # pixels: side of the parts that are looked at, how many along y and x
 _SAME = 2e-5  # of the intensity range: a hundredth of a grey level is no difference
@@ -53,7 +51,7 @@ class HaloTrial:
     compute: Compute
     shape: tuple[int, int]
     settings: NetworkSettings
-    part: int = PART
+    part: int = _PART
 
     def measure(self) -> int:
         """The halo in pixels that the middle of the slice and the place that looks furthest need.
@@ -136,8 +134,7 @@ def _common(a: Region, b: Region) -> Region:
 def _reach(sampling: Sampling, shape: tuple[int, int], stride: int) -> Tensor:
     """How far offsets add up at each pixel of the finest feature map, in pixels, (y, x).
 
-    Points count as far as the modulation lets them. Towers run side by side, so the largest of
-    theirs counts; blocks in a row add up, as in `cost.offset_reach`.
+    Points count as far as the modulation lets them.
     """
     size = [n // stride for n in shape]
 
@@ -145,10 +142,6 @@ def _reach(sampling: Sampling, shape: tuple[int, int], stride: int) -> Tensor:
         reach = (points.offset.abs() * points.mask[:, :, :, None]).float()[0] * points.stride
         return F.interpolate(reach.amax((0, 1, 2))[None, None], size=size)[0, 0]
 
-    total = torch.stack([far(p) for p in sampling.temporal.values()]).amax(0)
-    for points in sampling.rsab:
-        total += far(points)
-    for block in {block for block, _ in sampling.drb}:
-        total += torch.stack([far(p) for (b, _), p in sampling.drb.items() if b == block]).amax(0)
+    total = add_up_reach(sampling, far)
     smooth = F.avg_pool2d(total[None, None], _SMOOTH, 1, _SMOOTH // 2, count_include_pad=False)
     return smooth[0, 0].cpu()
