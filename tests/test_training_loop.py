@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from tsain_core.training import (
     TripletSource,
 )
 from tsain_core.training.guards import reach_penalty
+from tsain_core.training.logs import open_logs
 
 SMALL = NetworkSettings(
     channels=8, image_channels=1, feature_blocks=1, reconstruction_blocks=1,
@@ -248,6 +250,26 @@ def test_large_offsets_are_reported() -> None:
         if isinstance(module, AdaptiveSampling):
             torch.nn.init.constant_(module.offset_conv.bias, 40.0)  # type: ignore[arg-type]
     assert "have a mean of 40" in next(run).note
+
+
+def test_rows_of_the_log_have_the_latest_offsets(tmp_path: Path) -> None:
+    """Checks fall on other steps than rows."""
+    t = trainer(replace(SETTINGS, check_every=2, validate_every=5))
+    for module in t.network.modules():
+        if isinstance(module, AdaptiveSampling):
+            torch.nn.init.constant_(module.offset_conv.bias, 3.0)  # type: ignore[arg-type]
+    with open_logs(tmp_path, every=3) as logs:
+        reports = list(t.run())
+        for report in reports:
+            logs.add(report)
+    checked = {r.step: r.offsets.mean for r in reports if r.offsets is not None}
+    with (tmp_path / "log.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [3, 5, 6]
+    for row in rows:
+        latest = max(step for step in checked if step <= int(row["step"]))
+        assert float(row["largest_mean_offset"]) == pytest.approx(checked[latest])
+        assert float(row["largest_mean_offset"]) == pytest.approx(3.0, abs=0.1)
 
 
 def test_a_penalty_draws_far_offsets_back() -> None:
