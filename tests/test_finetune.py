@@ -163,7 +163,7 @@ def test_one_triplet_is_learnt_to_over_35_db() -> None:
     from tsain_core.training.loop import Trainer
 
     torch.manual_seed(0)
-    triplet = em_phantom((3, 64, 64), seed=2).astype(np.float32) / 255
+    triplet = em_phantom((3, 48, 48), seed=2).astype(np.float32) / 255
 
     class OneTriplet:
         seed, sources = 0, ()
@@ -176,10 +176,9 @@ def test_one_triplet_is_learnt_to_over_35_db() -> None:
         rsabs=1, drbs=1, groups=4, unshuffle=2, residual=True,
     )  # fmt: skip
     training = TrainingSettings(
-        steps=700, batch=1, crop=64, lr=2e-3, warmup=20, decay=0.5, ema=0.9, validate_every=100
+        steps=700, batch=1, crop=48, lr=2e-3, warmup=20, decay=0.5, ema=0.9, validate_every=50
     )
     trainer = Trainer(TSAIN(settings), OneTriplet(), training, [triplet])  # type: ignore[arg-type]
     start = trainer.validate()
-    best = max(p.validation for p in trainer.run() if p.validation is not None)
     assert start < 30
-    assert best > 35
+    assert any(p.validation is not None and p.validation > 35 for p in trainer.run())

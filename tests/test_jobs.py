@@ -113,7 +113,7 @@ def test_cancel_keeps_nothing(home: Path, request_for: Callable[..., JobRequest]
 
 def test_killed_and_resumed(request_for: Callable[..., JobRequest]) -> None:
     """kill -9 is told plainly; the job goes on from its last state."""
-    job = start_job(request_for(minutes=2))
+    job = start_job(request_for(minutes=1))
     wait_for(lambda: (job.folder / "state.pt").exists(), "a state")
     process = job.process()
     assert process is not None

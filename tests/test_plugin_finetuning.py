@@ -46,7 +46,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stirred_network: TSAIN
             process.kill()
 
 
-def open_dock(viewer: Any, minutes: float = 3) -> Any:  # noqa: F811
+def open_dock(viewer: Any, minutes: float = 1.5) -> Any:  # noqa: F811
     dock = add_dock(viewer, NAME)
     QApplication.processEvents()
     dock.setup.base_box.value = "small"
@@ -77,7 +77,7 @@ def test_from_start_to_a_model_in_the_other_dock(
 ) -> None:
     stack(viewer)
     other = add_dock(viewer, "Interpolate slices")
-    dock = open_dock(viewer, minutes=0.5)
+    dock = open_dock(viewer, minutes=0.25)
     assert "slices 0 to 5" in dock.plan.text() and "twice as far apart" in dock.plan.text()
     assert "mine" not in other.model.model_box.choices
     job = start(qtbot, dock)

@@ -118,7 +118,7 @@ def test_tiles_do_not_show_on_a_real_stack(em_data: Path) -> None:
 
 
 def test_tiles_do_not_show_on_the_phantom() -> None:
-    stack = em_phantom((2, 448, 448), seed=3)
+    stack = em_phantom((2, 352, 352), seed=3)
     intensity = estimate_range(stack)
     before, after = (intensity.to_unit(image) for image in stack)
     whole = run_to_end(open_model("tsain-lite", InferenceSettings(tile=512)).between(before, after))

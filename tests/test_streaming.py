@@ -255,25 +255,38 @@ def test_peak_memory_is_that_of_the_process_alone() -> None:
     assert 2**25 < int(text) < large.nbytes
 
 
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: pytest.TempPathFactory, model_file: str) -> list[str]:
+    """What follows the output in a command of a few dozen small blocks."""
+    source = tmp_path_factory.mktemp("killed") / "stack.tif"
+    tifffile.imwrite(source, em_phantom((6, 128, 128), seed=3))
+    network = ["--model", model_file, "--tile", "64", "--halo", "24"]
+    return [str(source), "--factor", "8", *network, "--chunks", "1", "64", "64"]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, words: list[str]) -> Path:
+    whole = tmp_path_factory.mktemp("whole") / "whole.zarr"
+    assert start("interpolate", words[0], whole, *words[1:]).wait() == 0
+    return whole
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_killed_and_repeated(tmp_path: Path, model_file: str, how: signal.Signals) -> None:
+def test_killed_and_repeated(
+    tmp_path: Path, words: list[str], uninterrupted: Path, how: signal.Signals
+) -> None:
     """Killed in mid-run, the same command goes on; the result is the same to the last bit."""
-    source = tmp_path / "stack.tif"
-    tifffile.imwrite(source, em_phantom((9, 128, 128), seed=3))
-    network = ["--model", model_file, "--tile", "64", "--halo", "24"]
-    words = ["interpolate", source, "--factor", "8", *network, "--chunks", "1", "64", "64"]
-    whole, out = tmp_path / "whole.zarr", tmp_path / "out.zarr"
-    assert start(*words[:2], whole, *words[2:]).wait() == 0
-    process = start(*words[:2], out, *words[2:])
+    out = tmp_path / "out.zarr"
+    process = start("interpolate", words[0], out, *words[1:])
     wait_for(lambda: marks(out) >= 3, "blocks")
     os.kill(process.pid, how)
     text, _ = process.communicate(timeout=60)
     assert process.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL), text
     assert not out.exists()
     done = marks(out)
-    process = start(*words[:2], out, *words[2:])
+    process = start("interpolate", words[0], out, *words[1:])
     text, _ = process.communicate(timeout=120)
     assert process.returncode == 0, text
     assert f"Going on: {done} of" in text
-    assert files(out, "0") == files(whole, "0")
+    assert files(out, "0") == files(uninterrupted, "0")

@@ -161,7 +161,10 @@ def test_local_cluster_dies_with_its_client(asked: StreamRequest, tmp_path: Path
     assert not alive
 
 
-def test_what_cannot_be(asked: StreamRequest, tmp_path: Path) -> None:
+def test_what_cannot_be(
+    asked: StreamRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tsain_core.streaming.executors._CONNECT", 1.0)
     asked = replace(asked, output=str(tmp_path / "out.zarr"))
     with pytest.raises(TsainError, match="cannot be reached"):
         list(stream(asked, Cluster(address="tcp://127.0.0.1:9")))

@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 _AHEAD = 2  # tasks for each thread of a cluster that are handed out beforehand
 _PATIENCE = 5.0  # seconds between two looks at a cluster
+_CONNECT = 10.0  # seconds in which a scheduler must answer
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,10 @@ class _OnDask:
         try:
             if cluster.address:
                 place = cluster.address
-                is_file = os.path.isfile(place)
-                client = Client(scheduler_file=place) if is_file else Client(place, timeout=10)
+                if os.path.isfile(place):
+                    client = Client(scheduler_file=place)
+                else:
+                    client = Client(place, timeout=_CONNECT)
             else:
                 local = LocalCluster(
                     n_workers=cluster.workers,
