@@ -256,36 +256,36 @@ def test_peak_memory_is_that_of_the_process_alone() -> None:
 
 
 @pytest.fixture(scope="module")
-def words(tmp_path_factory: pytest.TempPathFactory, model_file: str) -> list[str]:
-    """What follows the output in a command of a few dozen small blocks."""
+def command(tmp_path_factory: pytest.TempPathFactory, model_file: str) -> list[str]:
+    """All but the output of a command that makes a few dozen small blocks."""
     source = tmp_path_factory.mktemp("killed") / "stack.tif"
     tifffile.imwrite(source, em_phantom((6, 128, 128), seed=3))
     network = ["--model", model_file, "--tile", "64", "--halo", "24"]
-    return [str(source), "--factor", "8", *network, "--chunks", "1", "64", "64"]
+    return ["interpolate", "--factor", "8", *network, "--chunks", "1", "64", "64", str(source)]
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory, words: list[str]) -> Path:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, command: list[str]) -> Path:
     whole = tmp_path_factory.mktemp("whole") / "whole.zarr"
-    assert start("interpolate", words[0], whole, *words[1:]).wait() == 0
+    assert start(*command, whole).wait() == 0
     return whole
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_killed_and_repeated(
-    tmp_path: Path, words: list[str], uninterrupted: Path, how: signal.Signals
+    tmp_path: Path, command: list[str], uninterrupted: Path, how: signal.Signals
 ) -> None:
     """Killed in mid-run, the same command goes on; the result is the same to the last bit."""
     out = tmp_path / "out.zarr"
-    process = start("interpolate", words[0], out, *words[1:])
+    process = start(*command, out)
     wait_for(lambda: marks(out) >= 3, "blocks")
     os.kill(process.pid, how)
     text, _ = process.communicate(timeout=60)
     assert process.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL), text
     assert not out.exists()
     done = marks(out)
-    process = start("interpolate", words[0], out, *words[1:])
+    process = start(*command, out)
     text, _ = process.communicate(timeout=120)
     assert process.returncode == 0, text
     assert f"Going on: {done} of" in text

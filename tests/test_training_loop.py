@@ -204,6 +204,13 @@ def explode(t: Trainer) -> None:
             return
 
 
+def set_offsets(t: Trainer, value: float) -> None:
+    """About the same offset at all points, in pixels of their feature maps."""
+    for module in t.network.modules():
+        if isinstance(module, AdaptiveSampling):
+            torch.nn.init.constant_(module.offset_conv.bias, value)  # type: ignore[arg-type]
+
+
 def test_exploding_offsets_send_it_back() -> None:
     t = trainer()
     run = t.run()
@@ -246,18 +253,14 @@ def test_large_offsets_are_reported() -> None:
     t = trainer()
     run = t.run()
     next(run)
-    for module in t.network.modules():
-        if isinstance(module, AdaptiveSampling):
-            torch.nn.init.constant_(module.offset_conv.bias, 40.0)  # type: ignore[arg-type]
+    set_offsets(t, 40.0)
     assert "have a mean of 40" in next(run).note
 
 
 def test_rows_of_the_log_have_the_latest_offsets(tmp_path: Path) -> None:
     """Checks fall on other steps than rows."""
     t = trainer(replace(SETTINGS, check_every=2, validate_every=5))
-    for module in t.network.modules():
-        if isinstance(module, AdaptiveSampling):
-            torch.nn.init.constant_(module.offset_conv.bias, 3.0)  # type: ignore[arg-type]
+    set_offsets(t, 3.0)
     with open_logs(tmp_path, every=3) as logs:
         reports = list(t.run())
         for report in reports:
@@ -275,9 +278,7 @@ def test_rows_of_the_log_have_the_latest_offsets(tmp_path: Path) -> None:
 def test_a_penalty_draws_far_offsets_back() -> None:
     def change(penalty: float) -> float:
         t = trainer(replace(SETTINGS, steps=30, offset_penalty=penalty))
-        for module in t.network.modules():
-            if isinstance(module, AdaptiveSampling):
-                torch.nn.init.constant_(module.offset_conv.bias, 20.0)  # type: ignore[arg-type]
+        set_offsets(t, 20.0)
         offsets = [r.offsets.mean for r in t.run() if r.offsets is not None]
         return offsets[-1] - offsets[0]
 
