@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,10 @@ def kinds(job: Job) -> list[str]:
 
 def steps(job: Job) -> list[int]:
     return [e["step"] for e in job.events()[0] if e["kind"] == "progress"]
+
+
+def over(job: Job) -> bool:
+    return job.state.over
 
 
 def test_from_start_to_model(home: Path, request_for: Callable[..., JobRequest]) -> None:
@@ -133,23 +138,19 @@ def test_killed_and_resumed(request_for: Callable[..., JobRequest]) -> None:
     job.cancel()
 
 
-@pytest.mark.parametrize(
-    "values, message",
-    [
-        ({"source": "/nowhere/stack.tif"}, "stack.tif"),
-        ({"base": "/nowhere/model.safetensors"}, "No model file"),
-        ({"device": "quantum"}, "quantum"),
-    ],
-)
-def test_failures_are_one_readable_line(
-    request_for: Callable[..., JobRequest], values: dict[str, str], message: str
-) -> None:
-    job = start_job(request_for(**values))
-    wait_for(lambda: job.state.over, "the end")
-    assert job.state is JobState.FAILED
-    assert message in job.problem()
-    assert "\n" not in job.problem()
-    assert "Traceback" in (job.folder / "log.txt").read_text()
+def test_failures_are_one_readable_line(request_for: Callable[..., JobRequest]) -> None:
+    failures = {
+        "stack.tif": {"source": "/nowhere/stack.tif"},
+        "No model file": {"base": "/nowhere/model.safetensors"},
+        "quantum": {"device": "quantum"},
+    }
+    jobs = {message: start_job(request_for(**values)) for message, values in failures.items()}
+    for message, job in jobs.items():  # side by side
+        wait_for(partial(over, job), "the end")
+        assert job.state is JobState.FAILED
+        assert message in job.problem()
+        assert "\n" not in job.problem()
+        assert "Traceback" in (job.folder / "log.txt").read_text()
 
 
 def test_wrong_requests(home: Path, tmp_path: Path) -> None:

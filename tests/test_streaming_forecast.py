@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tifffile
 
 from tsain_core.cli import main
 from tsain_core.phantom import em_phantom
 from tsain_core.streaming import RunPlan, StreamRequest, make_plan
+from tsain_core.streaming.blocks import Block
 from tsain_core.streaming.forecast import Sample, forecast, measure
+from tsain_core.streaming.work import OpenRun
 
 SAMPLE = Sample(
     startup=2.0,
@@ -77,6 +80,34 @@ def test_sample_is_measured_and_removed(plan: RunPlan, tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == before
     assert 0 < sample.per_voxel < 1e-3 and 0 < sample.written < 1.2
     assert sample.peak > 1 << 26
+
+
+@pytest.mark.parametrize("seconds", [1e-8, 1e-5])  # a voxel
+def test_whole_blocks_are_timed_where_they_take_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """A part of a block makes too much of what each slice costs whatever its size."""
+    black = np.zeros((9, 2048, 2048), np.uint8)
+    tifffile.imwrite(tmp_path / "stack.tif", black, compression="zlib")
+    asked = StreamRequest(str(tmp_path / "stack.tif"), str(tmp_path / "out.zarr"), model="mean")
+    plan = make_plan(asked)
+    timed = []
+
+    def fake(_: OpenRun, block: Block) -> dict[str, float]:
+        timed.append(block)
+        disturbed = 3.0 if len(timed) % 5 == 4 else 1.0
+        took = (seconds * block.voxels + 0.01 * (block.z1 - block.z0)) * disturbed
+        return {"seconds": took, "cpu": took, "reading": 0.0, "writing": 0.0, "read": 0.0}
+
+    monkeypatch.setattr("tsain_core.streaming.forecast._timed", fake)
+    sample = measure(plan, tmp_path)
+    sides = {b.region.y1 for b in timed if not b.level}
+    assert max(sides) == (2048 if seconds < 1e-6 else 1024)
+    fine = plan.grids()[0][0]
+    each = seconds * fine.voxels + 0.01 * (fine.z1 - fine.z0)
+    if seconds < 1e-6:
+        assert sample.per_block + sample.per_voxel * fine.voxels == pytest.approx(each, rel=1e-3)
+        assert sample.coarsening == pytest.approx(seconds + 0.01 / 1024**2, rel=1e-3)
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

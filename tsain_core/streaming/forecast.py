@@ -23,8 +23,9 @@ from .record import Record
 from .window import window
 from .work import OpenRun, coarsen, compute, peak_memory
 
-_SIDE = 1024  # pixels of the part of a block that is timed
+_SIDE = 1024  # pixels of the part of a block that is timed where a whole one takes too long
 _SECONDS = 20.0  # that the longer of the two samples may take, about
+_REPEATS = 5  # of samples that take little time: others use the machine and its disk as well
 _SCATTER = 0.05  # of the time that a block takes, standard deviation
 _MOST_SIMULATED = 50_000  # blocks; more behave as these do
 
@@ -96,7 +97,7 @@ class Forecast:
 
 
 def measure(plan: RunPlan, folder: Path | None = None) -> Sample:
-    """Compute and write a part of a block twice, with few and with more slices.
+    """Compute and write a block with few and with more slices, or a part of one if it is slow.
 
     Parameters
     ----------
@@ -113,18 +114,21 @@ def measure(plan: RunPlan, folder: Path | None = None) -> Sample:
         volume, model = plan.asked.open_volume(), plan.open_model()
         create_arrays(root, plan.target(volume), plan.asked.layout)
         run = OpenRun(Record(root), plan, volume, model, plan.schedule(volume))
-        region = _part(plan)
-        grid = plan.grids()[0]
+        region, whole = _part(plan), plan.grids()[0][0].region
         unit = plan.asked.layout.file_shape(plan.shape)[0]
-        deep = max(unit, _least_deep(plan))
-        first = _timed(run, Block(0, 0, 0, min(deep, plan.shape[0]), region))  # compiles
+        deep = min(max(unit, _least_deep(plan)), plan.shape[0])
+        _timed(run, Block(0, 0, 0, deep, region))  # compiles
         startup = time.perf_counter() - started
-        short = _timed(run, Block(0, 0, 0, min(deep, plan.shape[0]), region))
+        short = _timed(run, Block(0, 0, 0, deep, region))
+        startup = max(0.0, startup - short["seconds"])
+        if 2 * short["seconds"] * _work(run, whole) / _work(run, region) < _SECONDS:
+            region = whole  # costs of each slice and file are then those of the run
+            short = _usual(run, Block(0, 0, 0, deep, region))
         longest = max(2, min(16, int(_SECONDS / max(short["seconds"], 1e-3))))
         more = min(ceil(longest * deep / unit) * unit, plan.block[0], plan.shape[0])
-        last = Block(0, 0, 0, max(more, min(deep, plan.shape[0])), region)
-        report = _timed(run, last) if last.z1 > deep else short
-        slices = (min(deep, plan.shape[0]), last.z1)
+        last = Block(0, 0, 0, max(more, deep), region)
+        report = _usual(run, last) if last.z1 > deep else short
+        slices = (deep, last.z1)
         size = sum(p.stat().st_size for p in (root / "0").rglob("*") if p.is_file())
         coarse = _coarse_seconds(run, last) if len(plan.grids()) > 1 else 0.0
     gained = report["seconds"] - short["seconds"]
@@ -133,11 +137,10 @@ def measure(plan: RunPlan, folder: Path | None = None) -> Sample:
         fixed = max(0.0, short["seconds"] - per_slice * slices[0])
     else:
         per_slice, fixed = report["seconds"] / slices[1], 0.0
-    scale = _work(run, grid[0].region) / _work(run, region)
-    voxels = prod(region.shape)
-    full = prod(grid[0].region.shape)
+    scale = _work(run, whole) / _work(run, region)
+    voxels, full = prod(region.shape), prod(whole.shape)
     return Sample(
-        max(0.0, startup - first["seconds"]) + max(0.0, first["seconds"] - short["seconds"]),
+        startup,
         fixed * scale,
         per_slice * scale / full,
         min(1.0, report["reading"] / report["seconds"]),
@@ -150,8 +153,16 @@ def measure(plan: RunPlan, folder: Path | None = None) -> Sample:
     )
 
 
+def _usual(run: OpenRun, block: Block) -> dict[str, Any]:
+    """The median of some reports of a block, or one if it takes long."""
+    reports: list[dict[str, Any]] = []
+    while len(reports) < _REPEATS and sum(r["seconds"] for r in reports) < _SECONDS / 2:
+        reports.append(_timed(run, block))
+    return sorted(reports, key=lambda r: float(r["seconds"]))[len(reports) // 2]
+
+
 def _timed(run: OpenRun, block: Block) -> dict[str, Any]:
-    work = compute(run, block)
+    work = coarsen(run, block) if block.level else compute(run, block)
     while True:
         try:
             next(work)
@@ -206,12 +217,8 @@ def _input_ratio(plan: RunPlan) -> float:
 def _coarse_seconds(run: OpenRun, fine: Block) -> float:
     """Seconds for each voxel of the second level, from what was just written."""
     r = fine.region
-    half = Region(0, 0, r.y1 // 2, r.x1 // 2)
-    block = Block(1, 0, 0, fine.z1, half)
-    started = time.perf_counter()
-    for _ in coarsen(run, block):
-        pass
-    return (time.perf_counter() - started) / block.voxels
+    block = Block(1, 0, 0, fine.z1, Region(0, 0, r.y1 // 2, r.x1 // 2))
+    return float(_usual(run, block)["seconds"]) / block.voxels
 
 
 def forecast(
