@@ -77,7 +77,7 @@ def test_from_start_to_a_model_in_the_other_dock(
 ) -> None:
     stack(viewer)
     other = add_dock(viewer, "Interpolate slices")
-    dock = open_dock(viewer, minutes=0.25)
+    dock = open_dock(viewer, minutes=0.1)
     assert "slices 0 to 5" in dock.plan.text() and "twice as far apart" in dock.plan.text()
     assert "mine" not in other.model.model_box.choices
     job = start(qtbot, dock)
