@@ -164,11 +164,7 @@ def test_fused_with_the_convolution_that_predicts_the_points(
     assert got.dtype == dtype
     bound = 1e-5 if dtype == torch.float32 else 1e-2
     assert (got - want).abs().max() <= bound * want.abs().max()
-
-
-def test_fused_operator_is_sound() -> None:
-    operands = layer(4, 32, 24, 7, 5)
-    torch.library.opcheck(_fused.adaptive_sampling, (*operands, 4))
+    torch.library.opcheck(_fused.adaptive_sampling, (x, guide, *weights, groups))
 
 
 def test_fusing_is_not_chosen_where_it_cannot_be_timed() -> None:
@@ -181,13 +177,13 @@ def test_fusing_is_not_chosen_where_it_cannot_be_timed() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("capability, launches", [(80, 1), (90, 2)])
-def test_compiles_for_cards_that_are_not_here(capability: int, launches: int) -> None:
+@pytest.mark.parametrize("capability", [80, 90])
+def test_compiles_for_cards_that_are_not_here(capability: int) -> None:
     """To machine code, for Ampere and Hopper; on Hopper half precision spills no registers."""
     script = Path(__file__).with_name("compile_kernels.py")
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
     done = subprocess.run(
-        [sys.executable, str(script), str(capability), str(launches)],
+        [sys.executable, str(script), str(capability)],
         env=environment,
         capture_output=True,
         text=True,
@@ -196,7 +192,7 @@ def test_compiles_for_cards_that_are_not_here(capability: int, launches: int) ->
     )
     assert done.returncode == 0, done.stderr[-2000:]
     lines = [line.split() for line in done.stdout.splitlines()]
-    assert len(lines) == 14 * launches
+    assert len(lines) >= 20
     if capability == 90:
         assert all(line[-1] == "0" for line in lines if line[1] == "bf16"), done.stdout
 
