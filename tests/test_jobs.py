@@ -6,12 +6,12 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from streaming import wait_for
 
 from tsain_core.checkpoint import ModelInfo, save
 from tsain_core.errors import TsainError
@@ -20,8 +20,6 @@ from tsain_core.jobs.events import append_event, read_events
 from tsain_core.models import describe_models, model_card, open_model
 from tsain_core.network import TSAIN
 from tsain_core.phantom import em_phantom
-
-PATIENCE = 120.0  # seconds, on a machine that is busy
 
 
 @pytest.fixture
@@ -48,23 +46,12 @@ def request_for(home: Path, tmp_path: Path, stirred_network: TSAIN) -> Callable[
     return make
 
 
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.05)
-
-
 def kinds(job: Job) -> list[str]:
     return [event["kind"] for event in job.events()[0]]
 
 
 def steps(job: Job) -> list[int]:
     return [e["step"] for e in job.events()[0] if e["kind"] == "progress"]
-
-
-def over(job: Job) -> bool:
-    return job.state.over
 
 
 def test_from_start_to_model(home: Path, request_for: Callable[..., JobRequest]) -> None:
@@ -145,8 +132,8 @@ def test_failures_are_one_readable_line(request_for: Callable[..., JobRequest]) 
         "quantum": {"device": "quantum"},
     }
     jobs = {message: start_job(request_for(**values)) for message, values in failures.items()}
-    for message, job in jobs.items():  # side by side
-        wait_for(partial(over, job), "the end")
+    wait_for(lambda: all(job.state.over for job in jobs.values()), "the end of all")
+    for message, job in jobs.items():
         assert job.state is JobState.FAILED
         assert message in job.problem()
         assert "\n" not in job.problem()

@@ -121,8 +121,9 @@ def measure(plan: RunPlan, folder: Path | None = None) -> Sample:
         startup = time.perf_counter() - started
         short = _timed(run, Block(0, 0, 0, deep, region))
         startup = max(0.0, startup - short["seconds"])
-        if 2 * short["seconds"] * _work(run, whole) / _work(run, region) < _SECONDS:
-            region = whole  # costs of each slice and file are then those of the run
+        scale = _work(run, whole) / _work(run, region)
+        if 2 * short["seconds"] * scale < _SECONDS:
+            region, scale = whole, 1.0  # costs of each slice and file are then those of the run
             short = _usual(run, Block(0, 0, 0, deep, region))
         longest = max(2, min(16, int(_SECONDS / max(short["seconds"], 1e-3))))
         more = min(ceil(longest * deep / unit) * unit, plan.block[0], plan.shape[0])
@@ -137,7 +138,6 @@ def measure(plan: RunPlan, folder: Path | None = None) -> Sample:
         fixed = max(0.0, short["seconds"] - per_slice * slices[0])
     else:
         per_slice, fixed = report["seconds"] / slices[1], 0.0
-    scale = _work(run, whole) / _work(run, region)
     voxels, full = prod(region.shape), prod(whole.shape)
     return Sample(
         startup,
