@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike
 
 from ..errors import TsainError
 from ._folder import has_slices, read_folder
+from ._guard import reading, require_regular
 from ._hdf5 import hdf5_datasets, read_hdf5
 from ._locations import Location, is_remote, locate
 from ._marks import Marks
@@ -48,12 +49,16 @@ def open_volume(path: str | os.PathLike[str], *, dataset: str | None = None) -> 
     TsainError
         In one line what was found, what is needed, and the remedy.
     """
-    place = locate(path)
-    if is_remote(place):
-        return read_zarr(place, dataset)
-    path = Path(path)
-    if not path.exists():
+    with reading(_title(path)):
+        return _open(locate(path), dataset)
+
+
+def _open(path: Location, dataset: str | None) -> Volume:
+    if not isinstance(path, Path) or is_remote(path):
+        return read_zarr(path, dataset)
+    if not os.path.lexists(path):
         raise TsainError(f"There is nothing at {path}; check the name.")
+    require_regular(path)
     if path.is_dir():
         if is_zarr(path):
             return read_zarr(path, dataset)
@@ -86,19 +91,28 @@ def open_pyramid(path: str | os.PathLike[str], *, dataset: str | None = None) ->
         As `open_volume`.
     """
     full = open_volume(path, dataset=dataset)
-    place = locate(path)
-    levels = pyramid_levels(place, dataset) if _in_zarr(place) else []
-    return [full, *(read_zarr(place, level) for level in levels[1:])]
+    with reading(_title(path)):
+        place = locate(path)
+        levels = pyramid_levels(place, dataset) if _in_zarr(place) else []
+        return [full, *(read_zarr(place, level) for level in levels[1:])]
 
 
 def list_datasets(path: str | os.PathLike[str]) -> Mapping[str, tuple[tuple[int, ...], str]]:
-    """Path inside the file -> (shape, dtype) of each dataset; empty for formats without them."""
-    place, path = locate(path), Path(path)
-    if is_remote(place):
-        return zarr_datasets(place)
-    if path.is_dir():
-        return zarr_datasets(path) if is_zarr(path) and not has_slices(path) else {}
-    return hdf5_datasets(path) if path.suffix.lower() in _HDF5 else {}
+    """Path inside the file -> (shape, dtype) of each dataset; empty for formats without them.
+
+    Raises
+    ------
+    TsainError
+        As `open_volume`.
+    """
+    with reading(_title(path)):
+        place = locate(path)
+        if not isinstance(place, Path) or is_remote(place):
+            return zarr_datasets(place)
+        require_regular(place)
+        if place.is_dir():
+            return zarr_datasets(place) if is_zarr(place) and not has_slices(place) else {}
+        return hdf5_datasets(place) if place.suffix.lower() in _HDF5 else {}
 
 
 def create_volume(
@@ -161,6 +175,10 @@ def create_volume(
         (depth, height, width), np.dtype(dtype), voxel_size, normal_unit(unit), offset, marks
     )
     return VolumeWriter(path, target, make_sink, overwrite)
+
+
+def _title(path: str | os.PathLike[str]) -> str:
+    return os.path.basename(os.fspath(path).rstrip("/")) or os.fspath(path)
 
 
 def _in_zarr(path: Location) -> bool:
