@@ -30,7 +30,11 @@ class TripletScore:
 
 
 def evaluate(
-    volume: Any, models: Sequence[SliceModel], crop: int = CROP, every: int = 1
+    volume: Any,
+    models: Sequence[SliceModel],
+    crop: int = CROP,
+    every: int = 1,
+    slices: Sequence[int] | None = None,
 ) -> Iterator[TripletScore]:
     """Score models on every triplet of a stack.
 
@@ -42,6 +46,8 @@ def evaluate(
         Side of the central crop; smaller slices are taken whole. The models see only the crop.
     every : int
         Take every n-th triplet.
+    slices : sequence of int, optional
+        Slices left out, from 1 to depth - 2, instead of every n-th; `spread_slices` chooses some.
 
     Yields
     ------
@@ -65,7 +71,7 @@ def evaluate(
     cut = np.s_[(height - h) // 2 :, (width - w) // 2 :]
     ranges = {m.name: estimate_range(volume, m.percentiles) for m in models}
     grey = estimate_range(volume, models[0].percentiles) if volume.dtype != np.uint8 else None
-    for z in range(1, depth - 1, every):
+    for z in slices if slices is not None else range(1, depth - 1, every):
         triplet = [np.asarray(volume[i])[cut][:h, :w] for i in (z - 1, z, z + 1)]
         truth = _grey(triplet[1], grey)
         for model in models:
@@ -75,6 +81,14 @@ def evaluate(
             image = add_detail(image, before, after, Fraction(1, 2), model.detail)
             values = image * (intensity.hi - intensity.lo) + intensity.lo
             yield TripletScore(z, model.name, score(_grey(values, grey), truth))
+
+
+def spread_slices(depth: int, most: int) -> list[int]:
+    """At most so many inner slices of a stack, evenly spread over its depth."""
+    inner = max(depth - 2, 0)
+    if most >= inner:
+        return list(range(1, depth - 1))
+    return [1 + (2 * i + 1) * inner // (2 * most) for i in range(most)]
 
 
 def mean_by_model(results: Iterable[TripletScore]) -> dict[str, Scores]:

@@ -1,0 +1,69 @@
+"""What models are compared with in `regimes.py`, with scores that are kept from run to run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import astuple
+from pathlib import Path
+
+import torch
+from regime_rows import Row
+
+from tsain_core import baselines, metrics
+from tsain_core.evaluate import evaluate
+from tsain_core.metrics import Scores, mean_scores
+from tsain_core.models import BASELINES, BaselineModel, RifeModel, SliceModel
+
+#: Names by which `--peers` adds further ones.
+EXTRA = ("rife",)
+
+
+def open_peers(extra: Sequence[str] = (), device: str = "cpu") -> list[SliceModel]:
+    """The baselines, plain and blurred by 1 and 2 pixels, and those of EXTRA that are named."""
+    peers: list[SliceModel] = [BaselineModel(name) for name in BASELINES]
+    return peers + [RifeModel(torch.device(device)) for name in extra if name == "rife"]
+
+
+class PeerScores:
+    """Scores of peers, kept in a JSON file.
+
+    A score is found again by the grey values of the row, its crop, the slice, the peer and the
+    code that computes it.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it is made when the first scores are kept.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        text = path.read_text() if path.is_file() else "{}"
+        self._kept: dict[str, dict[str, list[float]]] = json.loads(text)
+
+    def mean(self, row: Row, peer: SliceModel) -> Scores:
+        """Mean scores of a peer on the slices of a row; only what is missing is computed."""
+        kept = self._kept.setdefault(f"{row.digest} {_code_version()} {peer.name}", {})
+        missing = [z for z in row.slices if str(z) not in kept]
+        for result in evaluate(row.stack, [peer], row.crop, slices=missing):
+            kept[str(result.z)] = list(astuple(result.scores))
+        if missing:
+            self._save()
+        return mean_scores([Scores(*kept[str(z)]) for z in row.slices])
+
+    def _save(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._path.with_name(f".{self._path.name}.partial-{os.getpid()}")
+        partial.write_text(json.dumps(self._kept))
+        partial.replace(self._path)
+
+
+def _code_version() -> str:
+    """Identifies the code of baselines and scores."""
+    digest = hashlib.sha256()
+    for module in (baselines, metrics):
+        digest.update(Path(str(module.__file__)).read_bytes())
+    return digest.hexdigest()[:8]
