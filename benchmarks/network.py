@@ -21,11 +21,11 @@ from collections.abc import Callable
 
 import torch
 from common import hardware, median_ms, peak_mib, print_head, print_row
+from rife import Rife
 from torch import nn
 
 from tsain_core.cost import multiply_adds
 from tsain_core.models._execution import Execution
-from tsain_core.models.rife import Rife
 from tsain_core.network import PRESETS, TSAIN, AdaptiveSampling, NetworkSettings
 from tsain_core.ops import DeformConv2d
 

@@ -1,4 +1,4 @@
-# Sourced by demo.sh and test.sh: brings a Debian or Ubuntu machine with Python 3.10+ to where the
+# Sourced by demo.sh and test.sh: brings a Debian or Ubuntu machine with Python 3.11+ to where the
 # project runs. Does nothing that is done already; uses apt only for packages that are missing.
 #
 #   set_up EXTRAS [DEBIAN_PACKAGE...]    EXTRAS: of pyproject.toml, with commas; may be empty
@@ -36,10 +36,11 @@ set_up() {
 check_python() {
     local python="$1"
     command -v "$python" >/dev/null ||
-        die "No $python found; Python 3.10 or newer is needed. Install it, or set PYTHON to its path."
-    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
-        die "$python is $("$python" --version 2>&1); Python 3.10 or newer is needed." \
-            "Set PYTHON to the path of a newer one."
+        die "No $python found; Python 3.11 or newer is needed. Install it, or set PYTHON to its path."
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        die "$python is $("$python" --version 2>&1); Python 3.11 or newer is needed." \
+            "Set PYTHON to the path of a newer one (Ubuntu 22.04 has one: apt-get install" \
+            "python3.11 python3.11-venv, then PYTHON=python3.11)."
 }
 
 # Installs those of the Debian packages that are missing.
@@ -98,11 +99,11 @@ make_venv() {
     printf '%s\n' "$VENV" >"$VENV/tsain-folder"
 }
 
-# Installs the project, editable, unless this was done with the same pyproject.toml.
+# Installs the project, editable, unless this was done with the same pyproject.toml and napari.yaml.
 install_project() {
     local extras="$1" stamp state
     stamp="$VENV/tsain-installed-${extras//,/-}"
-    state="$(sha256sum <pyproject.toml)"
+    state="$(cat pyproject.toml napari.yaml | sha256sum)"
     [[ "$(cat -- "$stamp" 2>/dev/null)" != "$state" ]] || return 0
 
     say "Installing the project and what it needs; the first time takes minutes and some gigabytes"

@@ -22,7 +22,7 @@ def plugin_known() -> None:
     """The plugin is registered, also where it is not installed."""
     manager = PluginManager.instance()
     if PLUGIN not in manager:
-        manager.register(PluginManifest.from_file(REPOSITORY / "napari_tsain" / "napari.yaml"))
+        manager.register(PluginManifest.from_file(REPOSITORY / "napari.yaml"))
 
 
 @pytest.fixture(autouse=True)

@@ -64,7 +64,7 @@ def test_docks_are_in_the_menus_where_users_look(manifest: PluginManifest) -> No
 
 
 def test_discovery_is_light() -> None:
-    command = [sys.executable, "-c", _DISCOVERY, str(REPOSITORY / "napari_tsain" / "napari.yaml")]
+    command = [sys.executable, "-c", _DISCOVERY, str(REPOSITORY / "napari.yaml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

