@@ -11,11 +11,12 @@ from pathlib import Path
 
 import torch
 from regime_rows import Row
+from rife import RifeModel
 
 from tsain_core import baselines, metrics
 from tsain_core.evaluate import evaluate
 from tsain_core.metrics import Scores, mean_scores
-from tsain_core.models import BASELINES, BaselineModel, RifeModel, SliceModel
+from tsain_core.models import BASELINES, BaselineModel, SliceModel
 
 #: Names by which `--peers` adds further ones.
 EXTRA = ("rife",)

@@ -21,11 +21,9 @@ from tsain_core.models import (
     TileDone,
     choose_device,
     open_model,
-    run_to_end,
 )
 from tsain_core.models.network_model import pad_to_multiple
 from tsain_core.network import TSAIN
-from tsain_core.phantom import em_phantom
 
 HALF = Fraction(1, 2)
 
