@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
-from napari.utils.notifications import Notification, notification_manager
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from tsain_core.errors import TsainError, first_line
+from napari.utils.notifications import Notification, notification_manager, show_warning
+
+from tsain_core.errors import TsainError, TsainWarning, first_line
+
+
+@contextmanager
+def warnings_shown() -> Iterator[None]:
+    """Show what the core warns of in this block, each time; other warnings go their way."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", TsainWarning)
+        try:
+            yield
+        finally:
+            issued = list(caught)
+    for warning in issued:
+        if issubclass(warning.category, TsainWarning):
+            show_warning(str(warning.message))
+        else:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
 
 
 def notify_error(error: Exception) -> str:

@@ -1,6 +1,8 @@
-"""The error a user can cause and mend."""
+"""The error a user can cause and mend, and the warning about data that are read all the same."""
 
 from __future__ import annotations
+
+import warnings
 
 _LONGEST = 300
 
@@ -16,6 +18,18 @@ class TsainError(ValueError):
 
     def __init__(self, message: str = "") -> None:
         super().__init__(printable(message))
+
+
+class TsainWarning(UserWarning):
+    """One line about data that are read all the same: a file left out, slices that are missing.
+
+    The command line prints it once; the plugin shows it as a notification.
+    """
+
+
+def warn(text: str) -> None:
+    """Issue a `TsainWarning` for the reader that calls this."""
+    warnings.warn(TsainWarning(printable(text)), stacklevel=2)
 
 
 def printable(text: str) -> str:

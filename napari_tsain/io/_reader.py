@@ -28,11 +28,14 @@ def get_reader(path: str | Sequence[str]) -> ReadFunction | None:
     if not isinstance(path, str):
         return None
     where = Path(path)
-    if not where.is_dir():
-        return _read if where.name.lower().endswith(_FILES) else None
-    if _is_zarr(where):
-        return _read if _is_ours(where) or not _read_by_others(path) else None
-    return _read if any(p.suffix.lower() in _SLICES for p in where.iterdir()) else None
+    try:
+        if not where.is_dir():
+            return _read if where.name.lower().endswith(_FILES) else None
+        if _is_zarr(where):
+            return _read if _is_ours(where) or not _read_by_others(path) else None
+        return _read if any(p.suffix.lower() in _SLICES for p in where.iterdir()) else None
+    except (OSError, ValueError):  # may not be read, or no name of a file: others may know better
+        return None
 
 
 def _is_zarr(folder: Path) -> bool:
@@ -43,12 +46,13 @@ def _is_ours(folder: Path) -> bool:
     """Whether a Zarr carries marks of computed slices, which other readers would lose."""
     for name, inside in (("zarr.json", ("attributes",)), (".zattrs", ())):
         try:
-            values = json.loads((folder / name).read_text())
-        except (OSError, ValueError):
+            # what is no regular file may never end
+            values = json.loads((folder / name).read_text()) if (folder / name).is_file() else {}
+        except (OSError, ValueError, RecursionError):
             continue  # not there, or not to be understood: then it is not ours
         for key in inside:
-            values = values.get(key, {})
-        if METADATA_KEY in values:
+            values = values.get(key) if isinstance(values, dict) else None
+        if isinstance(values, dict) and METADATA_KEY in values:
             return True
     return False
 
@@ -66,19 +70,21 @@ def _read_by_others(path: str) -> bool:
 def _read(path: str | Sequence[str]) -> list[Any]:
     from tsain_core.errors import TsainError
 
+    from .._notify import warnings_shown
     from .._synthetic_notice import watch_current_viewer
     from ._layer_data import layer_data
 
     assert isinstance(path, str)
-    try:
-        data = layer_data(path)
-    except TsainError:
-        if not _can_ask(path):
-            raise
-        dataset = _ask(path)
-        if dataset is None:
-            return list(_NOTHING)
-        data = layer_data(path, dataset)
+    with warnings_shown():
+        try:
+            data = layer_data(path)
+        except TsainError:
+            if not _can_ask(path):
+                raise
+            dataset = _ask(path)
+            if dataset is None:
+                return list(_NOTHING)
+            data = layer_data(path, dataset)
     watch_current_viewer()
     return [data]
 

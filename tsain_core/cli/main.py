@@ -8,13 +8,15 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .. import __version__
-from ..errors import TsainError
+from ..errors import TsainError, TsainWarning
 
 #: Command -> what it does. The module of the same name is imported when it is called for, so that
 #: help does not wait for torch.
@@ -52,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        args.run(args)
+        with _one_line_warnings():
+            args.run(args)
     except TsainError as error:
         if args.verbose:
             raise
@@ -79,6 +82,22 @@ def command() -> NoReturn:
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+@contextmanager
+def _one_line_warnings() -> Iterator[None]:
+    """Print what readers warn of as they print errors: one line."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def one_line(message: Warning | str, category: type[Warning], *place: Any) -> None:
+            if issubclass(category, TsainWarning):
+                print(f"tsain: {message}", file=sys.stderr)
+            else:
+                show(message, category, *place)
+
+        warnings.showwarning = one_line  # type: ignore[assignment]
+        yield
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
