@@ -51,6 +51,10 @@ class ReadAhead:
         real = np.asarray(self._volume[z])
         find = getattr(self._volume, "missing", None)  # numpy arrays have all their data
         missing = find(real, z) if find else None
+        if missing is not None and real.dtype.kind == "f":
+            # a fill value of NaN is treated as any other NaN: see `nonfinite`
+            missing = missing & np.isfinite(real)
+            missing = missing if missing.any() else None
         return ReadSlice(real, self._intensity.to_unit(real), missing)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from .cost import peak_bytes
 from .intensity import estimate_range
+from .interpolate import slice_between
 from .models import NetworkModel, SliceModel, run_to_end
 from .schedule import Schedule, evaluations
 from .volumes import Volume
@@ -61,9 +62,9 @@ def slice_cost(volume: Volume, model: SliceModel) -> SliceCost:
     intensity = estimate_range(volume, model.percentiles)
     pair = [intensity.to_unit(volume[z]) for z in (0, 1)]
     first, second = (np.ascontiguousarray(image[:SAMPLE, :SAMPLE]) for image in pair)
-    run_to_end(model.between(first, second))  # warms up
+    run_to_end(slice_between(model, first, second))  # warms up
     start = time.perf_counter()
-    run_to_end(model.between(first.copy(), second.copy()))
+    run_to_end(slice_between(model, first.copy(), second.copy()))
     seconds = (time.perf_counter() - start) * height * width / first.size
     if not isinstance(model, NetworkModel):
         return SliceCost(seconds, 1, max(height, width), 0)

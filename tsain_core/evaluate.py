@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .detail import add_detail
 from .errors import TsainError
 from .intensity import estimate_range
-from .metrics import Scores, mean_scores, score
+from .interpolate import slice_between
+from .metrics import WINDOW, Scores, mean_scores, score
 from .models import SliceModel, run_to_end
 
 #: Side in pixels of the central crop that is scored.
@@ -52,12 +51,14 @@ def evaluate(
     Yields
     ------
     TripletScore
-        For each triplet, one a model.
+        For each triplet, one a model; only pixels count that are finite in the real slice and in
+        one of its neighbours.
 
     Raises
     ------
     TsainError
-        If the stack has fewer than three slices.
+        If the stack has fewer than three slices, slices or crop are too small, or no pixel can be
+        scored.
 
     Notes
     -----
@@ -66,21 +67,37 @@ def evaluate(
     """
     depth, height, width = volume.shape
     if depth < 3:
-        raise TsainError(f"The stack has {depth} slices; needed are at least 3 to leave one out.")
+        raise TsainError(f"The stack has {depth} slices; at least 3 are required to leave one out.")
+    if min(crop, height, width) < WINDOW:
+        raise TsainError(
+            f"The part that is scored is {min(crop, height)} x {min(crop, width)} pixels; at least "
+            f"{WINDOW} x {WINDOW} are required: choose a larger --crop, or a larger stack."
+        )
+    if every < 1:
+        raise TsainError(f"Every {every}th triplet cannot be taken; give --every 1 or more.")
     h, w = min(crop, height), min(crop, width)
     cut = np.s_[(height - h) // 2 :, (width - w) // 2 :]
     ranges = {m.name: estimate_range(volume, m.percentiles) for m in models}
     grey = estimate_range(volume, models[0].percentiles) if volume.dtype != np.uint8 else None
+    scored = False
     for z in slices if slices is not None else range(1, depth - 1, every):
         triplet = [np.asarray(volume[i])[cut][:h, :w] for i in (z - 1, z, z + 1)]
         truth = _grey(triplet[1], grey)
         for model in models:
             intensity = ranges[model.name]
             before, after = (intensity.to_unit(triplet[i]) for i in (0, 2))
-            image = run_to_end(model.between(before, after))
-            image = add_detail(image, before, after, Fraction(1, 2), model.detail)
+            image, hole = run_to_end(slice_between(model, before, after))
+            valid = np.isfinite(truth) if hole is None else np.isfinite(truth) & ~hole
+            if not valid.any():
+                continue
+            scored = True
             values = image * (intensity.hi - intensity.lo) + intensity.lo
-            yield TripletScore(z, model.name, score(_grey(values, grey), truth))
+            yield TripletScore(z, model.name, score(_grey(values, grey), truth, valid))
+    if not scored:
+        raise TsainError(
+            "No triplet has a pixel that is finite in all its slices, so nothing can be scored; "
+            "choose a part of the stack that has grey values."
+        )
 
 
 def spread_slices(depth: int, most: int) -> list[int]:

@@ -17,6 +17,8 @@ _MOST_SLICES = 16
 _MOST_PIXELS = 1 << 18  # of a slice
 _LARGEST_SLICE = 1 << 26  # pixels; of larger ones some patches are read
 _PATCHES = 4  # along y and x
+_LARGEST = 1e38  # of the grey values that become 0 and 1
+_NARROWEST = 1e-30  # difference of the two: 16-bit values scaled by it are still finite
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +45,16 @@ class IntensityRange:
     most: float = np.inf
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.lo) and np.isfinite(self.hi) and self.hi > self.lo):
+        # images are scaled in float32, which must neither overflow nor divide by 0
+        if not (
+            abs(self.lo) < _LARGEST
+            and abs(self.hi) < _LARGEST
+            and np.float32(self.hi) > np.float32(self.lo)
+            and self.hi - self.lo >= _NARROWEST
+        ):
             raise TsainError(
-                f"The intensity range is {self.lo} to {self.hi}; needed are two finite values, "
-                "low before high. Give them by hand (--range LO HI)."
+                f"The intensity range is {self.lo:g} to {self.hi:g}; two finite grey values, low "
+                "before high, are required. Give them by hand (--range LO HI)."
             )
 
     def to_unit(self, image: ArrayLike) -> NDArray[np.float32]:

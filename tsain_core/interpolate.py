@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from ._memory import return_freed_memory
 from ._read_ahead import ReadSlice, reading_ahead
 from .detail import add_detail
+from .errors import TsainError
 from .intensity import IntensityRange, estimate_range
 from .models import Image, SliceModel, TileDone
-from .schedule import Schedule, evaluations, halvings
+from .nonfinite import FinitePair, fill_pair
+from .schedule import OutputSlice, Schedule, evaluations, halvings
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,21 @@ class Finished:
     """A slice of the result, in the dtype of the volume.
 
     Real slices are the very values of the source.
+
+    Attributes
+    ----------
+    index : int
+    image : ndarray (y, x)
+    synthetic : bool
+        Whether it was computed.
+    without_data : ndarray of bool (y, x) or None
+        True where a computed slice has no value, because the source has none there; None: nowhere.
     """
 
     index: int
     image: NDArray[Any]
     synthetic: bool
+    without_data: NDArray[np.bool_] | None = None
 
 
 def interpolate(
@@ -73,12 +85,13 @@ def interpolate(
     Step or Finished
         `Finished` in ascending order of z, each slice of the schedule once. Closing the generator
         stops within a tile. Where one of the two real slices has no data, because a chunk was never
-        written, synthetic slices have none either: they hold the fill value.
+        written, synthetic slices have none either: they hold the fill value. They are NaN where
+        both real slices are NaN or infinite.
 
     Raises
     ------
     TsainError
-        If memory does not suffice.
+        If memory does not suffice, or the model computes values that are not finite.
     """
     intensity = intensity or estimate_range(volume, model.percentiles)
     total = evaluations(schedule, model.any_position)
@@ -97,46 +110,115 @@ def interpolate(
                 for index, _ in gap:
                     yield Finished(index, before.real, synthetic=False)
                 continue
-            missing = _either(before, after)
-            if missing is not None and missing.all():
-                part = Schedule(tuple(wanted for _, wanted in gap), schedule.step)
-                done += evaluations(part, model.any_position)
-                for index, _ in gap:
-                    yield Finished(index, _fill_of(before, after), synthetic=True)
-                continue
             # an array object stays the same from gap to gap: models know slices by it
-            known = {Fraction(0): before.scaled, Fraction(1): after.scaled}
-            for index, wanted in gap:
-                for low, middle, high in halvings(wanted.fraction, model.any_position):
-                    if middle in known:
+            pair = fill_pair(before.scaled, after.scaled)
+            blank = _blank(before, after, pair.hole)
+            if blank is not None and blank.mask.all():
+                for index, _ in gap:
+                    yield Finished(index, blank.values, synthetic=True, without_data=blank.mask)
+            else:
+                for event in _computed(gap, pair, model, done, total):
+                    if isinstance(event, Step):
+                        yield event
                         continue
-                    work = model.between(known[low], known[high], (middle - low) / (high - low))
-                    known[middle] = yield from _steps(work, index, done, total)
-                    done += 1
-                computed, at = known[wanted.fraction], wanted.fraction
-                if model.detail:
-                    # not in `known`: what is computed from this slice is computed from the soft one
-                    pair = before.scaled, after.scaled
-                    computed = add_detail(computed, *pair, at, model.detail)
-                image = intensity.from_unit(computed, volume.dtype)
-                if missing is not None:
-                    image[missing] = _fill_of(before, after)[missing]
-                yield Finished(index, image, synthetic=True)
+                    index, computed = event
+                    image = intensity.from_unit(computed, volume.dtype)
+                    if blank is None:
+                        yield Finished(index, image, synthetic=True)
+                        continue
+                    image[blank.mask] = blank.values[blank.mask]
+                    yield Finished(index, image, synthetic=True, without_data=blank.mask)
+            part = Schedule(tuple(wanted for _, wanted in gap), schedule.step)
+            done += evaluations(part, model.any_position)
 
 
-def _either(before: ReadSlice, after: ReadSlice) -> NDArray[np.bool_] | None:
-    """Where one of the slices has no data; None: nowhere."""
-    masks = [s.missing for s in (before, after) if s.missing is not None]
-    return np.logical_or.reduce(masks) if masks else None
+def slice_between(
+    model: SliceModel, before: Image, after: Image, fraction: Fraction = Fraction(1, 2)
+) -> Generator[TileDone, None, tuple[Image, NDArray[np.bool_] | None]]:
+    """Compute one slice between two that may hold NaN or infinity, with the model's detail.
+
+    Parameters
+    ----------
+    model : SliceModel
+    before, after : ndarray (y, x)
+        Scaled as for `SliceModel.between`.
+    fraction : Fraction
+        Where it lies; must be one that the model computes directly.
+
+    Returns
+    -------
+    (ndarray (y, x), ndarray of bool (y, x) or None)
+        The slice, finite everywhere, and where neither real slice has a finite value.
+
+    Raises
+    ------
+    TsainError
+        If the model computes values that are not finite.
+    """
+    pair = fill_pair(before, after)
+    image = yield from _checked(model, pair.before, pair.after, fraction)
+    return add_detail(image, pair.before, pair.after, fraction, model.detail), pair.hole
 
 
-def _fill_of(before: ReadSlice, after: ReadSlice) -> NDArray[Any]:
-    """An image that holds the fill value where one of the slices has no data."""
+def _computed(
+    gap: Sequence[tuple[int, OutputSlice]],
+    pair: FinitePair,
+    model: SliceModel,
+    done: int,
+    total: int,
+) -> Generator[Step | tuple[int, Image], None, None]:
+    """The slices of a gap, scaled to [0, 1], and progress; `done` runs came before."""
+    known = {Fraction(0): pair.before, Fraction(1): pair.after}
+    for index, wanted in gap:
+        for low, middle, high in halvings(wanted.fraction, model.any_position):
+            if middle not in known:
+                share = (middle - low) / (high - low)
+                work = _checked(model, known[low], known[high], share)
+                known[middle] = yield from _steps(work, index, done + len(known) - 2, total)
+        # not in `known`: what is computed from this slice is computed from the soft one
+        yield (
+            index,
+            add_detail(
+                known[wanted.fraction], pair.before, pair.after, wanted.fraction, model.detail
+            ),
+        )
+
+
+def _checked(
+    model: SliceModel, before: Image, after: Image, fraction: Fraction
+) -> Generator[TileDone, None, Image]:
+    """`SliceModel.between`, whose result must be finite: NaN would be written as black."""
+    image = yield from model.between(before, after, fraction)
+    if not np.isfinite(image).all():
+        raise TsainError(
+            f"The model {model.name} computed values that are not finite (NaN or infinity), so "
+            "nothing is written; choose another model, --precision fp32, or grey values for black "
+            "and white that suit the stack (--range LO HI)."
+        )
+    return image
+
+
+@dataclass(frozen=True)
+class _Blank:
+    """Where computed slices of a gap have no value, and the image that stands there instead."""
+
+    mask: NDArray[np.bool_]
+    values: NDArray[Any]
+
+
+def _blank(before: ReadSlice, after: ReadSlice, hole: NDArray[np.bool_] | None) -> _Blank | None:
+    masks = [m for m in (before.missing, after.missing, hole) if m is not None]
+    if not masks:
+        return None
     if before.missing is None:
-        return after.real
-    if after.missing is None:
-        return before.real
-    return np.where(before.missing, before.real, after.real)
+        values = after.real
+    elif after.missing is None:
+        values = before.real
+    else:
+        values = np.where(before.missing, before.real, after.real)
+    if hole is not None:
+        values = np.where(hole, np.array(np.nan, values.dtype), values)
+    return _Blank(np.logical_or.reduce(masks), values)
 
 
 @contextmanager
@@ -159,5 +241,5 @@ def _steps(
         except StopIteration as stop:
             image: Image = stop.value
             return image
-        reached = max(reached, tile.done / tile.total)  # out of memory, a model starts anew
+        reached = max(reached, tile.done / tile.total)  # out of memory, a model starts again
         yield Step(index, done + reached, total)

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tsain_core.baselines import mean_of_neighbours
 from tsain_core.estimate import SliceCost, slice_cost
 from tsain_core.intensity import IntensityRange, estimate_range
 from tsain_core.interpolate import Finished, Step, interpolate
-from tsain_core.models import NetworkModel, SliceModel, open_model
+from tsain_core.models import BaselineModel, NetworkModel, SliceModel, open_model
 from tsain_core.pipeline import Begun, interpolate_to_file, provenance, synthetic_slices
 from tsain_core.schedule import OutputSlice, Schedule
 from tsain_core.volumes import Volume
@@ -129,15 +128,12 @@ def preview(
         else:
             yield event
     assert image is not None
-    before, after = (np.asarray(part[z]) for z in (wanted.before, wanted.after))
-    mean = mean_of_neighbours(
-        intensity.to_unit(before), intensity.to_unit(after), float(wanted.fraction)
-    )
+    mean = interpolate(part, one, BaselineModel("mean"), intensity)
     images = {
         "Interpolated": image,
-        "Mean": intensity.from_unit(mean, volume.dtype),
-        "Before": before,
-        "After": after,
+        "Mean": next(event.image for event in mean if isinstance(event, Finished)),
+        "Before": np.asarray(part[wanted.before]),
+        "After": np.asarray(part[wanted.after]),
     }
     cut = np.s_[
         rectangle.y0 - grown.y0 : rectangle.y1 - grown.y0,

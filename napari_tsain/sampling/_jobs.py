@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tsain_core.errors import TsainError
 from tsain_core.intensity import IntensityRange, estimate_range
 from tsain_core.models import InferenceSettings, NetworkModel, open_model
+from tsain_core.nonfinite import fill_pair
 from tsain_core.sampling import MapKind, MapPart, SamplingProbe, sampling_map
 from tsain_core.tiles import Region
 
@@ -31,8 +32,9 @@ class ProbeCache:
         if self.probe is None or key != self._key:
             model = self._network(name)
             intensity = _intensity(origin, marks, model)
-            pair = (intensity.to_unit(image) for image in (origin.before, origin.after))
-            self.probe = SamplingProbe(model, *pair, origin.fraction)
+            before, after = (intensity.to_unit(image) for image in (origin.before, origin.after))
+            pair = fill_pair(before, after)
+            self.probe = SamplingProbe(model, pair.before, pair.after, origin.fraction)
             self._key = key
         return self.probe
 

@@ -145,8 +145,8 @@ def _tell(done: Done, output: str) -> None:
     )
     if done.without_data:
         logger.warning(
-            "%d computed voxels hold the fill value: chunks that they would be computed from were "
-            "never written, or hold nothing else.",
+            "%d computed voxels have no value: both real slices are NaN or infinite there, or a "
+            "chunk that they would be computed from was never written or holds only fill values.",
             done.without_data,
         )
     if done.left_out:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.float32]  # (y, x)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,11 @@ class SliceModel(Protocol):
         """What a result must say about how it was made."""
 
 
-def run_to_end(work: Generator[TileDone, None, Image]) -> Image:
-    """The image of `SliceModel.between`, for callers that show no progress."""
+def run_to_end(work: Generator[TileDone, None, T]) -> T:
+    """What `SliceModel.between` returns in the end, for callers that show no progress."""
     while True:
         try:
             next(work)
         except StopIteration as stop:
-            image: Image = stop.value
-            return image
+            result: T = stop.value
+            return result

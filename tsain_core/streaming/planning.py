@@ -17,6 +17,7 @@ from ..errors import TsainError
 from ..intensity import IntensityRange, estimate_range
 from ..models import BaselineModel, Image, NetworkModel, SliceModel, open_model
 from ..models._views import turns
+from ..nonfinite import fill_pair
 from ..schedule import Schedule
 from ..tiles import Region, tile_image
 from ..volumes import Volume
@@ -228,6 +229,7 @@ def _measured_halo(
 
     def read(region: Region) -> tuple[Image, Image]:
         before, after = (volume.read(slice(z, z + 1), *region.slices)[0] for z in ends)
-        return intensity.to_unit(before), intensity.to_unit(after)
+        pair = fill_pair(intensity.to_unit(before), intensity.to_unit(after))
+        return pair.before, pair.after
 
     return model.measure_halo((volume.shape[1], volume.shape[2]), read)

@@ -73,8 +73,8 @@ class Done:
     peak : int
         Most memory of any process, in bytes.
     without_data : int
-        Computed voxels that hold the fill value, for the chunks that they would be computed from
-        were never written.
+        Computed voxels that have no value: a chunk that they would be computed from was never
+        written, or both real slices are NaN or infinite there.
     left_out : tuple of str
         Regions of blocks that failed, which hold the fill value.
     """

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..detail import REACH
 from ..models import Image, NetworkModel, SliceModel, TileDone
-from ..schedule import OutputSlice, Schedule, halvings
+from ..schedule import Schedule, halvings
 from ..tiles import Region, Tile, ceil_to, hull, tile_image
 from ..volumes import Volume
 
@@ -152,7 +152,6 @@ class WindowVolume:
         self.shape = (volume.shape[0], *region.shape)
         self.dtype = volume.dtype
         self.seconds, self.bytes = 0.0, 0
-        self._without: dict[int, NDArray[np.bool_] | None] = {}
 
     def __getitem__(self, z: int) -> NDArray[Any]:
         started = time.perf_counter()
@@ -169,15 +168,4 @@ class WindowVolume:
 
     def missing(self, image: NDArray[Any], z: int) -> NDArray[np.bool_] | None:
         """See `Volume.missing`."""
-        mask = self._volume.missing(image, z, self._region.y0, self._region.x0)
-        self._without = {k: m for k, m in self._without.items() if k >= z - 2}
-        self._without[z] = mask
-        return mask
-
-    def empty_between(self, item: OutputSlice, inside: tuple[slice, slice]) -> int:
-        """How many pixels of a computed slice are left without data, `inside` a region."""
-        masks = [self._without.get(z) for z in (item.before, item.after)]
-        found = [m[inside] for m in masks if m is not None]
-        if not item.synthetic or not found:
-            return 0
-        return int(np.count_nonzero(np.logical_or.reduce(found)))
+        return self._volume.missing(image, z, self._region.y0, self._region.x0)

@@ -152,7 +152,8 @@ def compute(run: OpenRun, block: Block) -> Generator[float, None, dict[str, Any]
             elif isinstance(event, Finished):
                 writer.add(event.image[inside])
                 yield (event.index + 1) / len(slices)
-                empty += volume.empty_between(slices[event.index], inside)
+                if event.without_data is not None:
+                    empty += int(np.count_nonzero(event.without_data[inside]))
     return {
         "seconds": time.perf_counter() - started,
         "cpu": time.process_time() - cpu,

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..errors import TsainError
 from ..intensity import IntensityRange
+from ..nonfinite import fill_slices
 from .augment import Augmentation, augment
 from .preparation import Screening, Triplet, align_triplet
 from .triplet_folder import without_shared
@@ -126,7 +127,7 @@ class TripletSource:
             stack[z + i * spacing, y + s * dy : y + s * dy + side, x + s * dx : x + s * dx + side]
             for i, s in ((0, 1), (1, 0), (2, -1))
         ]
-        triplet = self.intensity.to_unit(np.stack(cuts))
+        triplet = fill_slices(self.intensity.to_unit(np.stack(cuts)))
         return align_triplet(triplet, align) if align else triplet
 
     def _starts(self, depth: int, spacing: int) -> range:
@@ -141,7 +142,7 @@ class TripletSource:
         y, x = (height - c) // 2, (width - c) // 2
         for z in self._starts(depth, spacing):
             cut = self.array[z : z + 2 * spacing + 1 : spacing, y : y + c, x : x + c]
-            yield self.intensity.to_unit(cut)
+            yield fill_slices(self.intensity.to_unit(cut))
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..baselines import mean_of_neighbours
 from ..checkpoint import ModelInfo, save
 from ..evaluate import CROP, score_table
 from ..figures import interpolation_figure, middle
 from ..intensity import estimate_range
-from ..models import InferenceSettings, NetworkModel, choose_device, run_to_end
+from ..interpolate import slice_between
+from ..models import BaselineModel, InferenceSettings, NetworkModel, choose_device, run_to_end
 from ..network import TSAIN
 from ..volumes import Volume
 from .finetune import Verdict
@@ -60,9 +60,9 @@ def _picture(path: Path, volume: Volume, start: TSAIN, base: ModelInfo, verdict:
     predicted = {}
     for name, network in (("before", start), ("fine-tuned", verdict.network)):
         model = NetworkModel(network, base, choose_device("cpu"), InferenceSettings())
-        image = run_to_end(model.between(before, after))
+        image, _ = run_to_end(slice_between(model, before, after))
         predicted[name] = intensity.from_unit(image, volume.dtype)
-    mean = mean_of_neighbours(before, after)
+    mean, _ = run_to_end(slice_between(BaselineModel("mean"), before, after))
     predicted["mean"] = intensity.from_unit(mean, volume.dtype)
     interpolation_figure(path, cuts[0], predicted, cuts[1], cuts[2])
 

@@ -107,7 +107,10 @@ def default_version() -> OmeVersion:
 
 
 def halve(image: NDArray[Any]) -> NDArray[Any]:
-    """Mean of 2 x 2 pixels, the edge repeated where a side is odd; dtype kept, rounded."""
+    """Mean of 2 x 2 pixels, the edge repeated where a side is odd; dtype kept, rounded.
+
+    NaN and infinite pixels do not count; NaN where all four are.
+    """
     y, x = image.shape
     image = np.pad(image, ((0, y % 2), (0, x % 2)), mode="edge")
     # four 16-bit numbers add up exactly in 32-bit floats
@@ -116,6 +119,12 @@ def halve(image: NDArray[Any]) -> NDArray[Any]:
     for corner in (image[::2, ::2], image[::2, 1::2], image[1::2, ::2], image[1::2, 1::2]):
         total += corner
     means = total / 4
+    if image.dtype.kind == "f" and not np.isfinite(means).all():
+        corners = np.stack([image[i::2, j::2] for i in (0, 1) for j in (0, 1)])
+        finite = np.isfinite(corners)
+        count = finite.sum(0)
+        sums = np.where(finite, corners, 0).sum(0, dtype=exact)
+        means = np.where(count, sums / np.maximum(count, 1), np.nan)
     return (np.rint(means) if image.dtype.kind in "ui" else means).astype(image.dtype)
 
 
