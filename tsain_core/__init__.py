@@ -1,6 +1,77 @@
-"""Slice interpolation for electron microscopy stacks: no Qt, no napari.
+"""Slice interpolation for electron microscopy (EM) stacks: no Qt, no napari.
 
-Importing this package is light: torch comes with the modules that compute.
+    import tsain_core as tsain
+
+    volume = tsain.open_volume("stack.tif")
+    finer = tsain.interpolate(volume, factor=2)
+
+Importing this package is light: torch and the readers are imported when a function that needs them
+is first used.
 """
 
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api.evaluation import evaluate
+    from .api.finetuning import finetune
+    from .api.interpolation import interpolate, interpolate_to_file
+    from .api.sampling import sampling_points
+    from .models import InferenceSettings, open_model
+    from .volumes import open_volume
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "InferenceSettings",
+    "evaluate",
+    "finetune",
+    "interpolate",
+    "interpolate_to_file",
+    "open_model",
+    "open_volume",
+    "sampling_points",
+]
+
+#: Public name -> the module that defines it.
+_HOMES = {
+    "InferenceSettings": ".models",
+    "evaluate": ".api.evaluation",
+    "finetune": ".api.finetuning",
+    "interpolate": ".api.interpolation",
+    "interpolate_to_file": ".api.interpolation",
+    "open_model": ".models",
+    "open_volume": ".volumes",
+    "sampling_points": ".api.sampling",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """Keeps the public functions that modules of this package share a name with.
+
+    Importing `tsain_core.interpolate` would otherwise put the module in the place of the function.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in _HOMES or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

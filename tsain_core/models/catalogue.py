@@ -69,6 +69,11 @@ def open_model(name: str | Path, settings: InferenceSettings = InferenceSettings
     settings : InferenceSettings
         Device, precision and tiles, for networks.
 
+    Returns
+    -------
+    SliceModel
+        Computes slices between two slices.
+
     Raises
     ------
     TsainError

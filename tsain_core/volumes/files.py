@@ -34,7 +34,7 @@ _MRC = (".mrc", ".mrcs", ".rec", ".st", ".map", ".ali")
 
 
 def open_volume(path: str | os.PathLike[str], *, dataset: str | None = None) -> Volume:
-    """Open a stack; its grey values are read when they are asked for.
+    """Open a stack; its grey values are read when they are used.
 
     Parameters
     ----------
@@ -43,6 +43,11 @@ def open_volume(path: str | os.PathLike[str], *, dataset: str | None = None) -> 
         the URL of a Zarr or OME-Zarr: s3://, gs://, https:// or another that fsspec opens.
     dataset : str, optional
         Path inside an HDF5 or Zarr file.
+
+    Returns
+    -------
+    Volume
+        Lazy grey values (z, y, x), with voxel size and unit where the file has them.
 
     Raises
     ------

@@ -1,0 +1,69 @@
+"""What the functions of the front door take: stacks and models, in any form."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Callable
+from typing import Any, TypeGuard
+
+import dask.array as da
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..errors import TsainError
+from ..models import InferenceSettings, SliceModel, open_model
+from ..volumes import Volume, normal_unit, open_volume
+from ..volumes.volume import Triple, check_stack
+
+#: A stack: the path or URL of one, an opened one, or an array (z, y, x).
+Source = str | os.PathLike[str] | Volume | ArrayLike
+#: The name of a model, the path of a model file, or an opened model.
+Model = str | os.PathLike[str] | SliceModel
+#: Called with the share of the work that is done, 0 to 1.
+OnProgress = Callable[[float], object]
+
+
+def is_path(value: object) -> TypeGuard[str | os.PathLike[str]]:
+    """Whether it is a path, a URL or a name."""
+    return isinstance(value, str | os.PathLike)
+
+
+def as_volume(
+    source: Any,
+    voxel_size: Triple | None = None,
+    unit: str | None = None,
+    dataset: str | None = None,
+) -> Volume:
+    """The stack, with the voxel size and unit that are given by hand."""
+    if is_path(source):
+        volume = open_volume(source, dataset=dataset)
+    elif isinstance(source, Volume):
+        volume = source
+    else:
+        array = source if hasattr(source, "shape") and hasattr(source, "dtype") else None
+        array = np.asarray(source) if array is None else array
+        check_stack(tuple(array.shape), array.dtype, "The array")
+        if not isinstance(array, da.Array):
+            array = da.from_array(array, chunks=(1, *array.shape[1:]))
+        volume = Volume(array)
+    if voxel_size is not None:
+        z, y, x = (float(size) for size in voxel_size)
+        if not all(math.isfinite(size) and size > 0 for size in (z, y, x)):
+            raise TsainError(f"voxel_size is {voxel_size}; three positive numbers are needed.")
+        volume = dataclasses.replace(volume, voxel_size=(z, y, x))
+    return dataclasses.replace(volume, unit=normal_unit(unit)) if unit else volume
+
+
+def as_model(model: Any, settings: InferenceSettings | None) -> SliceModel:
+    """The model, opened with these settings unless it is open."""
+    if is_path(model):
+        return open_model(os.fspath(model), settings or InferenceSettings())
+    if settings is not None:
+        raise TsainError(
+            "settings are for a model that is given by name; an opened model has its own: leave "
+            "them out, or pass them to open_model."
+        )
+    opened: SliceModel = model
+    return opened

@@ -1,0 +1,74 @@
+"""Where a network samples for one pixel."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+from ..errors import TsainError
+from ..intensity import estimate_range
+from ..models import InferenceSettings, NetworkModel
+from ..sampling import QueryPoints, SamplingProbe
+from ..schedule import reachable_fraction
+from .arguments import Model, Source, as_model, as_volume
+
+_POSITIONS = 8  # of a gap that can be told apart
+
+
+def sampling_points(
+    source: Source,
+    z: float,
+    y: float,
+    x: float,
+    *,
+    model: Model = "auto",
+    settings: InferenceSettings | None = None,
+) -> QueryPoints:
+    """Where a network samples to compute one pixel of a slice between two slices.
+
+    Parameters
+    ----------
+    source : path, Volume or array-like (z, y, x)
+    z : float
+        Place of the computed slice, in slices of the source: 12.5 lies halfway between 12 and 13.
+        It is rounded to eighths.
+    y, x : float
+        The pixel.
+    model : str, path or SliceModel
+        A network.
+    settings : InferenceSettings, optional
+
+    Returns
+    -------
+    QueryPoints
+        Points, offsets and masks of each step, in pixels of the slice.
+
+    Raises
+    ------
+    TsainError
+        If z is a real slice, the place lies outside the stack, or the model is no network.
+
+    Examples
+    --------
+    >>> points = tsain.sampling_points("stack.tif", 12.5, 100, 80)
+    >>> points.rsab[0].y, points.rsab[0].x  # the nine taps of the first step
+    """
+    volume = as_volume(source)
+    depth, height, width = volume.shape
+    below = math.floor(z)
+    if not 0 <= z <= depth - 1 or z == below:
+        raise TsainError(
+            f"z is {z:g}; a place between two slices of 0 to {depth - 1} is needed, such as 0.5."
+        )
+    if not (0 <= y < height and 0 <= x < width):
+        raise TsainError(
+            f"({y:g}, {x:g}) lies outside the slice; y below {height} and x below {width} are "
+            "needed, from 0."
+        )
+    opened = as_model(model, settings)
+    if not isinstance(opened, NetworkModel):
+        raise TsainError(f"{opened.name} is no network and samples nowhere; choose a network.")
+    limits = estimate_range(volume, opened.percentiles)
+    before, after = (limits.to_unit(volume[i]) for i in (below, below + 1))
+    fraction = reachable_fraction(Fraction(z - below), _POSITIONS)
+    return SamplingProbe(opened, before, after, fraction).at(y, x)
