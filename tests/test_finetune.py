@@ -6,12 +6,14 @@ import copy
 import itertools
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import dask.array as da
 import numpy as np
 import pytest
 import tifffile
 import torch
+from scipy.stats import ttest_rel
 
 from tsain_core.checkpoint import ModelInfo, load, save
 from tsain_core.cli import main
@@ -22,6 +24,8 @@ from tsain_core.network import TSAIN
 from tsain_core.phantom import em_phantom
 from tsain_core.training import Progress, finetune
 from tsain_core.training.finetune import Begun, FinetuneSettings, Verdict, split_blocks
+from tsain_core.training.outcome import check_outcome, check_writable
+from tsain_core.training.verdict import Gain
 from tsain_core.volumes import Volume, open_volume
 
 QUICK = FinetuneSettings(minutes=0.1, batch=2, crop=64, lr=5e-4)
@@ -73,6 +77,10 @@ def test_it_learns_and_says_how_much(stack_file: Path, stirred_network: TSAIN) -
     assert verdict.improved
     assert verdict.scores["after"].psnr > verdict.scores["before"].psnr + 0.5
     assert verdict.sentence().startswith("Better")
+    gain = verdict.gains["psnr"]
+    difference = verdict.scores["after"].psnr - verdict.scores["before"].psnr
+    assert gain.mean == pytest.approx(difference) and gain.low > 0 and gain.slices == 3
+    assert f"95 % interval {gain.low:+.2f} to {gain.high:+.2f}" in verdict.sentence()
     assert any((before[k] != v).any() for k, v in verdict.network.state_dict().items())
     assert all((before[k] == v).all() for k, v in stirred_network.state_dict().items())
 
@@ -118,6 +126,82 @@ def test_what_is_worse_is_not_kept(
     assert "is kept" in verdict.sentence()
 
 
+def test_gain_is_students_interval() -> None:
+    before, after = [20.0, 21.0, 19.5, 20.2], [20.3, 21.1, 19.9, 20.3]
+    gain = Gain.of(before, after)
+    wanted = ttest_rel(after, before).confidence_interval(0.95)
+    assert (gain.low, gain.high) == pytest.approx((wanted.low, wanted.high))
+    assert gain.slices == 4 and gain.mean == pytest.approx(0.225)
+    assert not Gain.of([20.0], [25.0]).is_sure
+    assert not Gain.of([], []).is_sure
+    assert Gain.of([20.0, np.inf, 20.0], [20.5, np.inf, 20.6]).slices == 2
+    assert not Gain.of([20.0, 21.0], [20.0, 21.0]).is_sure  # the same weights
+
+
+def scores_of(*psnr: float, structure: float = 25.0) -> list[Scores]:
+    return [Scores(value, structure, 0.5, 10.0, 0.5) for value in psnr]
+
+
+def judged(network: TSAIN, before: list[Scores], after: list[Scores], **more: object) -> Verdict:
+    """The verdict over slices that were scored like this."""
+    baselines = {"mean": scores_of(10), "optical-flow": scores_of(10)}
+    by_model = {"before": before, "after": after, **(baselines | more)}
+    trainer = SimpleNamespace(
+        best=SimpleNamespace(step=50), seconds=60.0, finished=more.pop("settled", False)
+    )
+    by_model.pop("settled", None)
+    return finetune._judge(by_model, network, network, split_blocks(30, 0.15), trainer)  # type: ignore[arg-type]
+
+
+def test_better_is_said_only_when_the_interval_excludes_zero(stirred_network: TSAIN) -> None:
+    before = scores_of(20.0, 21.0, 19.5)
+    # +0.05 dB on average over three slices
+    verdict = judged(stirred_network, before, scores_of(20.2, 20.95, 19.5))
+    assert verdict.gains["psnr"].mean == pytest.approx(0.05)
+    assert not verdict.improved and verdict.sentence().startswith("No clear gain")
+    assert "(+0.05, 95 % interval -0.28 to +0.38 over 3 slices)" in verdict.sentence()
+    # the same mean, on every slice
+    verdict = judged(stirred_network, before, scores_of(20.05, 21.05, 19.55))
+    assert verdict.improved and verdict.sentence().startswith("Better")
+    # sure of more PSNR, and of less structure
+    verdict = judged(stirred_network, before, scores_of(20.5, 21.5, 20.0, structure=24.5))
+    assert not verdict.improved and verdict.sentence().startswith("Not better")
+
+
+def test_without_a_gain_it_says_what_to_do_next(stirred_network: TSAIN) -> None:
+    before, after = scores_of(20.0, 21.0, 19.5), scores_of(20.0, 20.9, 19.6)
+    assert "more minutes" in judged(stirred_network, before, after).sentence()
+    settled = judged(stirred_network, before, after, settled=True).sentence()
+    assert "More time would not help" in settled and "as it is" in settled
+    mean = scores_of(22.0, structure=27.0)
+    assert "with the model 'mean'" in judged(stirred_network, before, after, mean=mean).sentence()
+    better = judged(stirred_network, before, scores_of(21.0, 22.0, 20.5))
+    assert better.advice() == "" and "Next" not in better.sentence()
+
+
+def test_the_curve_is_in_the_grey_levels_of_the_verdict(
+    stack_file: Path, stirred_network: TSAIN
+) -> None:
+    """On a stack of few grey levels the two differed by 20 log10(255 / range) dB."""
+    flat = (np.asarray(open_volume(stack_file).data) / 4 + 90).astype(np.uint8)
+    volume = replace(open_volume(stack_file), data=da.from_array(flat))
+    grey = estimate_range(volume)
+    assert 20 * np.log10(255 / (grey.hi - grey.lo)) > 10
+    work = finetune.finetune(volume, stirred_network, info(stirred_network), QUICK)
+    begun, start = next(work), next(work)
+    work.close()
+    assert isinstance(begun, Begun) and isinstance(start, Progress) and start.step == 0
+    first, last = begun.blocks.stop
+    scores = finetune._scores(
+        volume,
+        (first, last - 1),
+        {"before": stirred_network},
+        info(stirred_network),
+        torch.device("cpu"),
+    )
+    assert start.validation == pytest.approx(np.mean([s.psnr for s in scores["before"]]), abs=0.5)
+
+
 def test_blur_alone_does_not_win() -> None:
     start = Scores(16.0, 19.0, 0.2, 30.0, 0.3)
     assert finetune._is_better(replace(start, psnr=16.1), start)
@@ -152,7 +236,26 @@ def test_the_command_writes_model_card_and_picture(
     card = (tmp_path / "mine.md").read_text(encoding="utf-8")
     assert "Better" in card and "optical-flow" in card and "twice as far apart" in card
     assert (tmp_path / "mine.png").stat().st_size > 10_000
-    assert main(["finetune", str(stack_file), "--output", str(tmp_path / "x.pt")]) == 1
+    # before any time is spent
+    capsys.readouterr()
+    wrong = {
+        tmp_path / "x.pt": "end it in .safetensors",
+        out: "mine.safetensors, mine.md, mine.png exists already",
+        tmp_path / "no" / "x.safetensors": "There is no folder",
+        Path("/proc/x.safetensors"): "Nothing can be written to /proc",
+    }
+    for path, message in wrong.items():
+        assert main(["finetune", str(stack_file), "--output", str(path)]) == 1
+        assert message in capsys.readouterr().err
+    check_outcome(out, overwrite=True)
+
+
+def test_a_missing_folder_is_asked_of_its_parent(tmp_path: Path) -> None:
+    check_writable(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []  # nothing is made by looking
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TsainError, match="Nothing can be written"):
+        check_writable(tmp_path / "file" / "b")
 
 
 @pytest.mark.slow

@@ -15,7 +15,19 @@ from streaming import wait_for
 
 from tsain_core.checkpoint import ModelInfo, save
 from tsain_core.errors import TsainError
-from tsain_core.jobs import Job, JobRequest, JobState, list_jobs, make_job, start_job
+from tsain_core.jobs import (
+    Job,
+    JobRequest,
+    JobState,
+    JobWatch,
+    check_name,
+    free_name,
+    list_jobs,
+    make_job,
+    name_for,
+    start_job,
+    watch,
+)
 from tsain_core.jobs.events import append_event, read_events
 from tsain_core.models import describe_models, model_card, open_model
 from tsain_core.network import TSAIN
@@ -67,11 +79,15 @@ def test_from_start_to_model(home: Path, request_for: Callable[..., JobRequest])
     progress = [e for e in job.events()[0] if e["kind"] == "progress"]
     assert all(e["memory"] > 1e7 and e["loss"] > 0 for e in progress)
     assert any(e["validation"] is not None for e in progress)
+    (untuned,) = (e for e in job.events()[0] if e["kind"] == "untuned")
+    assert untuned["validation"] < max(e["validation"] or 0 for e in progress)
     verdict = next(e for e in job.events()[0] if e["kind"] == "verdict")
     assert verdict["improved"] and verdict["sentence"].startswith("Better")
     with np.load(job.folder / "preview.npz") as preview:
         assert preview["now"].shape == preview["before"].shape == preview["truth"].shape
         assert (preview["now"] != preview["before"]).any()
+    gain = verdict["gains"]["psnr"]
+    assert 0 < gain["low"] < gain["mean"] < gain["high"] and gain["slices"] >= 2
     # at once where models are looked for
     assert "mine" in describe_models()
     assert "Better" in str(model_card("mine"))
@@ -92,6 +108,40 @@ def test_pause_resume_stop(request_for: Callable[..., JobRequest]) -> None:
     wait_for(lambda: job.state.over, "the end")
     assert job.state is JobState.FINISHED
     assert "verdict" in kinds(job)
+
+
+def test_pause_at_once_is_shown_and_taken_back(request_for: Callable[..., JobRequest]) -> None:
+    """While libraries are imported nobody listens yet, but the job knows what it was told."""
+    job = start_job(request_for(minutes=30))
+    assert job.process() is not None and job.state is JobState.STARTING
+    job.pause()
+    assert job.state is JobState.PAUSING
+    with pytest.raises(TsainError, match="at work already"):
+        job.start()
+    job.resume()
+    assert job.state is JobState.STARTING
+    assert kinds(job) == ["started"]  # no second process
+    job.pause()
+    wait_for(lambda: job.state is JobState.PAUSED, "the pause")
+    assert kinds(job) == ["started", "paused"]  # before anything was computed
+    job.resume()
+    assert job.state is not JobState.PAUSED
+    wait_for(lambda: steps(job), "going on")
+    job.stop()
+    assert job.state in (JobState.STOPPING, JobState.FINISHED)
+    wait_for(lambda: job.state is JobState.FINISHED, "the end")
+
+
+def test_cancel_at_once_ends_the_process(
+    home: Path, request_for: Callable[..., JobRequest]
+) -> None:
+    job = start_job(request_for(minutes=30))
+    began = time.monotonic()
+    job.cancel()
+    assert time.monotonic() - began < 5
+    assert job.state is JobState.CANCELLED and job.process() is None
+    time.sleep(1)
+    assert kinds(job) == ["started", "cancelled"]
 
 
 def test_cancel_keeps_nothing(home: Path, request_for: Callable[..., JobRequest]) -> None:
@@ -147,6 +197,91 @@ def test_wrong_requests(home: Path, tmp_path: Path) -> None:
     with pytest.raises(TsainError, match="no job"):
         JobRequest.read(tmp_path)
     assert list_jobs() == []
+
+
+def test_a_model_is_never_replaced_and_names_its_stack(
+    home: Path, request_for: Callable[..., JobRequest]
+) -> None:
+    """The name was free when the job began, and is not when it ends."""
+    own = home / "models"
+    own.mkdir(parents=True)
+    (own / "mine.safetensors").write_bytes(b"another's")
+    job = start_job(request_for(stack="Cell 3\n`raw`"))
+    wait_for(lambda: job.state.over, "the end")
+    assert job.state is JobState.FINISHED, (job.folder / "log.txt").read_text()
+    assert (own / "mine.safetensors").read_bytes() == b"another's"
+    model = open_model("mine-2")
+    assert model.name == job.request.name == "mine-2"
+    assert model.info.training["finetuned_on"] == "Cell 3 'raw'"
+    assert "fine-tuned on `Cell 3 'raw'`" in str(model_card("mine-2"))
+    assert sorted(p.name for p in own.iterdir()) == [
+        "mine-2.md",
+        "mine-2.png",
+        "mine-2.safetensors",
+        "mine.safetensors",
+    ]
+
+
+@pytest.mark.parametrize("name", ["", " ", "a/b", "..", ".x", "mean", "auto", "tsain-lite", "x."])
+def test_names_that_are_none(name: str) -> None:
+    with pytest.raises(TsainError):
+        check_name(name)
+
+
+def test_names_for_stacks() -> None:
+    for stack in ("stack", "Cell 3 [raw].tif", "神経", "a/b\\c", "x" * 500, "..", "", "\n"):
+        name = name_for("tsain-lite", stack)
+        check_name(name)
+        assert name.startswith("tsain-lite-")
+    assert name_for("tsain-lite", "Cell 3 [raw]") == "tsain-lite-Cell-3-raw"
+    assert free_name("a", {"a", "a-2"}) == "a-3"
+    with pytest.raises(TsainError, match="at most"):
+        check_name("x" * 244)
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(
+    home: Path, request_for: Callable[..., JobRequest]
+) -> None:
+    home.write_text("a file where a folder should be")
+    with pytest.raises(TsainError, match="TSAIN_HOME"):
+        make_job(request_for())
+
+
+def test_watching_reads_only_what_is_new(
+    request_for: Callable[..., JobRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, open_one = make_job(request_for()), make_job(request_for(name="other"))
+    for kind in ("started", "begun", "finished"):
+        append_event(done.folder, kind)
+    append_event(open_one.folder, "started")
+    starts: dict[Path, list[int]] = {}
+
+    def counted(folder: Path, start: int = 0) -> object:
+        starts.setdefault(folder, []).append(start)
+        return read_events(folder, start)
+
+    monkeypatch.setattr(watch, "read_events", counted)
+    jobs = JobWatch()
+    for _ in range(3):
+        states = {view.job: view.state for view in jobs.look()}
+        assert states == {done: JobState.FINISHED, open_one: JobState.STARTING}
+    size = (open_one.folder / "events.jsonl").stat().st_size
+    assert starts == {done.folder: [0], open_one.folder: [0, size, size]}
+    append_event(open_one.folder, "failed", message="x")
+    append_event(done.folder, "started")  # resumed
+    states = {view.job: view.state for view in jobs.look()}
+    assert states == {done: JobState.STARTING, open_one: JobState.FAILED}
+    for view in jobs.look():
+        assert view.state is view.job.state and view.request == view.job.request
+    (done.folder / "request.json").unlink()
+    assert [view.job for view in jobs.look()] == [open_one]
+
+
+def test_events_after_a_cut_line_are_not_lost(tmp_path: Path) -> None:
+    with (tmp_path / "events.jsonl").open("w") as file:
+        file.write('{"kind": "begun"}\n[1]\n{"kind": "prog')
+    append_event(tmp_path, "started")
+    assert [e["kind"] for e in read_events(tmp_path)[0]] == ["begun", "started"]
 
 
 def test_events_survive_a_cut(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from ..evaluate import score_table
 from ..models import choose_device, model_files
 from ..training import Progress
 from ..training.finetune import Begun, FinetuneSettings, Preview, Verdict, finetune
-from ..training.outcome import write_outcome
+from ..training.outcome import check_outcome, write_outcome
 from ._options import add_volume_options, read_volume
 
 logger = logging.getLogger(__name__)
@@ -40,12 +40,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing model file")
 
 
 def run(args: argparse.Namespace) -> None:
     """Fine-tune, judge, and write what is better."""
-    if args.output.suffix != ".safetensors":
-        raise TsainError(f"{args.output.name} is no name for a model: end it in .safetensors.")
+    check_outcome(args.output, args.overwrite)
     if args.minutes <= 0:
         raise TsainError(f"{args.minutes:g} minutes; needed is a positive number.")
     volume = read_volume(args)
@@ -83,7 +83,7 @@ def _announce(begun: Begun) -> None:
 
 
 def _show(bar: tqdm, progress: Progress) -> None:  # type: ignore[type-arg]
-    bar.update()
+    bar.update(progress.step - bar.n)
     if progress.note:
         logger.warning(progress.note)
     if progress.validation is not None:

@@ -5,16 +5,24 @@ own, and `Job` is how others start, watch and steer it, from any process and at 
 """
 
 from .job import Job, JobState, copy_input, list_jobs, make_job, start_job
+from .naming import check_name, free_name, name_for, taken_names
 from .request import JobRequest
 from .run import run_job
+from .watch import JobView, JobWatch
 
 __all__ = [
     "Job",
     "JobRequest",
     "JobState",
+    "JobView",
+    "JobWatch",
+    "check_name",
     "copy_input",
+    "free_name",
     "list_jobs",
     "make_job",
+    "name_for",
     "run_job",
     "start_job",
+    "taken_names",
 ]

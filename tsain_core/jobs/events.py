@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,13 @@ Event = dict[str, Any]
 
 def append_event(folder: Path, kind: str, **values: Any) -> None:
     """Add a line; it is on its way to the disk when this returns."""
-    line = json.dumps({"kind": kind, "time": time.time(), **values})
-    with (folder / EVENTS).open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
+    line = json.dumps({"kind": kind, "time": time.time(), **values}).encode() + b"\n"
+    with (folder / EVENTS).open("ab+") as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":  # a process was killed in the middle of its last line
+                line = b"\n" + line
+        file.write(line)
 
 
 def read_events(folder: Path, start: int = 0) -> tuple[list[Event], int]:
@@ -34,7 +39,9 @@ def read_events(folder: Path, start: int = 0) -> tuple[list[Event], int]:
     events = []
     for line in whole.splitlines():
         try:
-            events.append(json.loads(line))
+            event = json.loads(line)
         except ValueError:  # cut off when the process was killed
             continue
+        if isinstance(event, dict) and "kind" in event:
+            events.append(event)
     return events, start + len(whole)

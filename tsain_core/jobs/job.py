@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import time
@@ -19,18 +18,23 @@ from .._places import jobs_folder
 from ..errors import TsainError
 from ..volumes import Volume, create_volume
 from .events import Event, append_event, read_events
+from .naming import check_name
 from .request import JobRequest
 
 PROCESS, CONTROL, LOG, INPUT = "process", "control", "log.txt", "input.zarr"
+#: Kinds of events that say what a job is doing from then on.
+TURNS = ("started", "begun", "paused", "resumed", "finished", "cancelled", "failed")
 _STARTING = 60.0  # seconds in which a process that was started has to report itself
 
 
 class JobState(Enum):
-    """What a job is doing."""
+    """What a job is doing; PAUSING and STOPPING until it has heard what it was told."""
 
     STARTING = "starting"
     RUNNING = "running"
+    PAUSING = "pausing"
     PAUSED = "paused"
+    STOPPING = "stopping"
     FINISHED = "finished"
     CANCELLED = "cancelled"
     FAILED = "failed"
@@ -67,16 +71,23 @@ class Job:
     @property
     def state(self) -> JobState:
         """What it is doing now. A process that vanished without a word has failed."""
-        last = self._last("started", "finished", "cancelled", "failed", "paused", "resumed")
-        kind = last["kind"] if last else ""
+        return self.state_after(self._last(*TURNS))
+
+    def state_after(self, turn: Event | None) -> JobState:
+        """The same for those who know the last event of the kinds in `TURNS`."""
+        kind = turn["kind"] if turn else ""
         if kind in ("finished", "cancelled", "failed"):
             return JobState(kind)
-        if self.process() is not None:
-            return JobState.PAUSED if kind == "paused" else JobState.RUNNING
-        unheard = kind == "started" and not (self.folder / PROCESS).exists()
-        if unheard and last is not None and time.time() - last["time"] < _STARTING:
-            return JobState.STARTING
-        return JobState.FAILED
+        if self.process() is None:
+            unheard = kind == "started" and not (self.folder / PROCESS).exists()
+            young = turn is not None and time.time() - turn["time"] < _STARTING
+            return JobState.STARTING if unheard and young else JobState.FAILED
+        told = self.told()
+        if told in ("stop", "cancel"):
+            return JobState.STOPPING
+        if told == "pause":
+            return JobState.PAUSED if kind == "paused" else JobState.PAUSING
+        return JobState.STARTING if kind == "started" else JobState.RUNNING
 
     def problem(self) -> str:
         """Why it failed, in one line; empty if it did not."""
@@ -113,7 +124,7 @@ class Job:
         TsainError
             If it is at work already.
         """
-        if self.process() is not None:
+        if self.process() is not None or self.state is JobState.STARTING:
             raise TsainError(f"The job {self.request.name} is at work already.")
         (self.folder / PROCESS).unlink(missing_ok=True)
         self._control("")
@@ -130,7 +141,13 @@ class Job:
                 env={**os.environ, "PYTHONPATH": path},
                 start_new_session=True,
             )
+        with suppress(psutil.Error):  # it has ended already
+            self.report_process(psutil.Process(child.pid))
         _reap(child)
+
+    def report_process(self, process: psutil.Process) -> None:
+        """Write down which process is at work."""
+        self._write(PROCESS, f"{process.pid} {process.create_time()}")
 
     def pause(self) -> None:
         """Ask it to wait after the present step; memory is kept."""
@@ -138,7 +155,7 @@ class Job:
 
     def resume(self) -> None:
         """Let it go on, in a new process if there is none."""
-        if self.process() is not None:
+        if self.process() is not None or self.state is JobState.STARTING:
             self._control("")
         else:
             self.start()
@@ -148,7 +165,10 @@ class Job:
         self._control("stop")
 
     def cancel(self, timeout: float = 10.0) -> None:
-        """End it and keep nothing; kills the process if it does not obey."""
+        """End it and keep nothing; kills the process if it does not obey.
+
+        Waits up to `timeout` seconds.
+        """
         self._control("cancel")
         process = self.process()
         if process is None:
@@ -156,23 +176,34 @@ class Job:
                 append_event(self.folder, "cancelled")
             return
         try:
-            process.wait(timeout)
+            # before it has begun it imports libraries, and listens to nobody
+            process.wait(0 if self.last_turn() == "started" else timeout)
         except psutil.TimeoutExpired:
             process.kill()
             process.wait(timeout)
-            append_event(self.folder, "cancelled")
+            if not self.state.over or self.state is JobState.FAILED:
+                append_event(self.folder, "cancelled")
 
-    def wished(self) -> str:
-        """What was asked of it last: "", "pause", "stop" or "cancel"."""
+    def last_turn(self) -> str:
+        """The last event of the kinds in `TURNS`; empty before the first."""
+        last = self._last(*TURNS)
+        return str(last["kind"]) if last else ""
+
+    def told(self) -> str:
+        """What it was told last: "", "pause", "stop" or "cancel"."""
         try:
             return (self.folder / CONTROL).read_text(encoding="utf-8")
         except FileNotFoundError:
             return ""
 
-    def _control(self, wish: str) -> None:
-        partial = self.folder / f".{CONTROL}"
-        partial.write_text(wish, encoding="utf-8")
-        partial.replace(self.folder / CONTROL)
+    def _control(self, word: str) -> None:
+        self._write(CONTROL, word)
+
+    def _write(self, name: str, text: str) -> None:
+        """Write a small file in one step: others may be reading it."""
+        partial = self.folder / f".{name}.{os.getpid()}"
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(self.folder / name)
 
 
 def start_job(request: JobRequest) -> Job:
@@ -188,12 +219,9 @@ def make_job(request: JobRequest) -> Job:
     Raises
     ------
     TsainError
-        If the name is none for a file.
+        If the name is none for a model, or the folder cannot be made.
     """
-    if not re.fullmatch(r"[\w][\w .-]*", request.name):
-        raise TsainError(
-            f"{request.name!r} is no name for a model; use letters, digits, dots and dashes."
-        )
+    check_name(request.name)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     for attempt in range(1000):
         folder = jobs_folder() / f"{stamp}-{attempt}-{request.name}"
@@ -201,7 +229,13 @@ def make_job(request: JobRequest) -> Job:
             folder.mkdir(parents=True)
             break
         except FileExistsError:
-            continue
+            if not jobs_folder().is_dir():
+                raise TsainError(f"{jobs_folder()} is no folder; remove that file.") from None
+        except OSError as error:
+            raise TsainError(
+                f"No folder for a job can be made in {jobs_folder()} "
+                f"({error.strerror or error}); free it, or set TSAIN_HOME to another folder."
+            ) from error
     request.write(folder)
     return Job(folder)
 

@@ -29,6 +29,8 @@ class JobRequest:
     minutes : float
     device : str
     seed : int
+    stack : str
+        Name of the stack as the user knows it; by default that of its file.
     """
 
     name: str
@@ -38,6 +40,7 @@ class JobRequest:
     minutes: float = 20.0
     device: str = "auto"
     seed: int = 0
+    stack: str = ""
 
     def write(self, folder: Path) -> None:
         """Put it into a job's folder, in one step: others may be reading it."""

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 
@@ -21,17 +21,18 @@ from ..errors import TsainError, first_line
 from ..models import choose_device, model_files
 from ..training import Progress
 from ..training.finetune import Begun, FinetuneSettings, Preview, Verdict, finetune
-from ..training.outcome import write_outcome
+from ..training.outcome import outcome_files, write_outcome
 from ..volumes import Volume, open_volume
 from .events import append_event
-from .job import PROCESS, Job
+from .job import Job
+from .naming import free_name, taken_names
 from .request import JobRequest
 
 logger = logging.getLogger(__name__)
 
 STATE, PREVIEW = "state.pt", "preview.npz"
 _EVERY = 1.0  # seconds between two reports of progress
-_POLL = 0.2  # seconds between two looks at the wishes while paused
+_POLL = 0.2  # seconds between two looks at what it is told while paused
 
 
 class _Cancelled(Exception):
@@ -45,8 +46,7 @@ def run_job(folder: Path) -> int:
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    me = psutil.Process()
-    (folder / PROCESS).write_text(f"{me.pid} {me.create_time()}", encoding="utf-8")
+    Job(folder).report_process(psutil.Process())
     signal.signal(signal.SIGTERM, _cancel)
     try:
         _work(Job(folder))
@@ -76,6 +76,7 @@ def _explain(error: Exception) -> str:
 
 def _work(job: Job) -> None:
     request = job.request
+    _obey(job)
     volume = open_volume(request.source, dataset=request.dataset)
     start, base = load(model_files().get(request.base, Path(request.base)))
     device = choose_device(request.device)
@@ -88,7 +89,7 @@ def _work(job: Job) -> None:
         settings,
         device,
         state=job.folder / STATE,
-        stop=lambda: job.wished() == "stop",
+        stop=lambda: job.told() == "stop",
     ):
         if isinstance(event, Begun):
             append_event(job.folder, "begun", steps=event.steps, **asdict(event.blocks))
@@ -98,12 +99,14 @@ def _work(job: Job) -> None:
         elif isinstance(event, Verdict):
             _conclude(job, request, volume, event)
             return
+        elif event.step == 0:
+            append_event(job.folder, "untuned", validation=event.validation)
         else:
             now = time.monotonic()
             if event.validation is not None or event.note or now - last > _EVERY:
                 last = now
                 _report(job.folder, event, device)
-            _obey(job)
+        _obey(job)
 
 
 def _conclude(job: Job, request: JobRequest, volume: Volume, verdict: Verdict) -> None:
@@ -111,21 +114,33 @@ def _conclude(job: Job, request: JobRequest, volume: Volume, verdict: Verdict) -
     start, base = load(model_files().get(request.base, Path(request.base)))
     model = None
     if verdict.improved:
-        write_outcome(job.result, volume, start, base, verdict)
-        folder = own_models_folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        for suffix in (".md", ".png", ".safetensors"):  # the model last: it is what is looked for
-            shutil.copyfile(job.result.with_suffix(suffix), folder / (request.name + suffix))
-        model = str(folder / job.result.name)
-    scores = {name: asdict(s) for name, s in verdict.scores.items()}
+        # one of that name may have come since the job was made
+        request = replace(request, name=free_name(request.name, taken_names()))
+        request.write(job.folder)
+        write_outcome(job.result, volume, start, base, verdict, request.stack)
+        model = str(_give(job.result, own_models_folder()))
     append_event(
         job.folder,
         "verdict",
         improved=verdict.improved,
         sentence=verdict.sentence(),
-        scores=scores,
+        scores={name: asdict(s) for name, s in verdict.scores.items()},
+        gains={name: asdict(g) for name, g in verdict.gains.items()},
         model=model,
     )
+
+
+def _give(result: Path, folder: Path) -> Path:
+    """Copy a model to a folder, itself last: it is what others look for."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in reversed(outcome_files(result)):
+        partial = folder / f".partial-{os.getpid()}-{file.name}"
+        try:
+            shutil.copyfile(file, partial)
+            partial.replace(folder / file.name)
+        finally:
+            partial.unlink(missing_ok=True)
+    return folder / result.name
 
 
 def _report(folder: Path, progress: Progress, device: torch.device) -> None:
@@ -154,12 +169,12 @@ def _write_preview(path: Path, preview: Preview) -> None:
 
 
 def _obey(job: Job) -> None:
-    """Wait while a pause is asked for, and give up when that is."""
-    wish = job.wished()
-    if wish == "pause":
+    """Wait while a pause is wanted, and give up when that is."""
+    told = job.told()
+    if told == "pause":
         append_event(job.folder, "paused")
-        while (wish := job.wished()) == "pause":
+        while (told := job.told()) == "pause":
             time.sleep(_POLL)
         append_event(job.folder, "resumed")
-    if wish == "cancel":
+    if told == "cancel":
         raise _Cancelled

@@ -22,23 +22,35 @@ from numpy.typing import NDArray
 
 from ..checkpoint import ModelInfo
 from ..errors import TsainError
-from ..evaluate import evaluate, mean_by_model
-from ..intensity import estimate_range
-from ..metrics import Scores
+from ..evaluate import evaluate
+from ..intensity import IntensityRange, estimate_range
+from ..metrics import Scores, mean_scores
 from ..models import BaselineModel, Image, InferenceSettings, NetworkModel, SliceModel
 from ..models.device import native_bf16
 from ..network import TSAIN
 from ..volumes import Volume
 from .augment import Augmentation
+from .blocks import LEAST, Blocks, split_blocks
 from .data import TripletSampler, TripletSource
 from .loop import Progress, Trainer
 from .losses import LOSSES
 from .preparation import Screening, Triplet
 from .settings import TrainingSettings
+from .verdict import Gain, Verdict
 
-_LEAST = 3  # slices of a block: one triplet
-_ENOUGH = 5  # slices of a block, where there are some to spare: few triplets mislead
-_SCORED = 4  # triplets of a block that are scored, at most
+__all__ = [
+    "Begun",
+    "Blocks",
+    "FinetuneSettings",
+    "Preview",
+    "Verdict",
+    "finetune",
+    "split_blocks",
+]
+
+_WATCHED = 4  # triplets that decide when to stop, at most: they are computed again and again
+_JUDGED = 8  # slices that the verdict is of, at most
+_LOST_STRUCTURE = 0.02  # dB that may be lost: within what the scores are worth
 _LARGEST_BLOCK = 2**29  # voxels that are held in memory
 _LEAST_EVERY = 10  # steps between validations: the first steps always lose a little
 #: What the shipped weights were trained with.
@@ -75,27 +87,6 @@ class FinetuneSettings:
 
 
 @dataclass(frozen=True)
-class Blocks:
-    """Half-open ranges of z slices.
-
-    Attributes
-    ----------
-    learn : tuple of ranges
-        One or two, before and after the others.
-    stop, judge : range
-    """
-
-    learn: tuple[tuple[int, int], ...]
-    stop: tuple[int, int]
-    judge: tuple[int, int]
-
-    @property
-    def learnt_from(self) -> str:
-        """The slices that are learnt from, in words."""
-        return " and ".join(f"{first} to {last - 1}" for first, last in self.learn)
-
-
-@dataclass(frozen=True)
 class Begun:
     """What is going to happen: the blocks, and how many steps fit into the time."""
 
@@ -120,65 +111,6 @@ class Preview:
     now: Image
     truth: Image
     z: int
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What came of it.
-
-    Attributes
-    ----------
-    network : TSAIN
-        The better one: fine-tuned, or the start.
-    improved : bool
-        Whether it is the fine-tuned one.
-    scores : dict
-        "before", "after", "mean", "optical-flow" -> scores on the block for judging.
-    blocks : Blocks
-    steps : int
-    minutes : float
-    """
-
-    network: TSAIN
-    improved: bool
-    scores: dict[str, Scores]
-    blocks: Blocks
-    steps: int
-    minutes: float
-
-    def sentence(self) -> str:
-        """The verdict in words."""
-        before, after = self.scores["before"], self.scores["after"]
-        gain = f"PSNR {before.psnr:.2f} -> {after.psnr:.2f} dB, structure "
-        gain += f"{before.structure:.2f} -> {after.structure:.2f} dB on slices it never saw"
-        first, last = self.blocks.judge
-        where = f"(z {first} to {last - 1})"
-        if self.improved:
-            return f"Better: {gain} {where}."
-        return f"Not better: {gain} {where}. The model it started from is kept."
-
-
-def split_blocks(depth: int, held_out: float) -> Blocks:
-    """Blocks of a volume of `depth` slices: learning, stopping, judging, and learning again.
-
-    A thin volume is learnt from before the held-out blocks alone: a second side costs two triplets.
-
-    Raises
-    ------
-    TsainError
-        If there are too few slices for a triplet in each.
-    """
-    held = max(_LEAST, min(_ENOUGH, depth // 5), round(depth * held_out))
-    rest = depth - 2 * held
-    if rest < _LEAST:
-        raise TsainError(
-            f"The volume has {depth} slices; fine-tuning needs at least {3 * _LEAST}, to learn "
-            "from some and to be judged by others."
-        )
-    after = rest // 2 if rest >= 2 * _ENOUGH else 0
-    first, last = rest - after, depth - after
-    learn = ((0, first), (last, depth)) if after else ((0, first),)
-    return Blocks(learn, (first, first + held), (first + held, last))
 
 
 def finetune(
@@ -212,8 +144,9 @@ def finetune(
     Yields
     ------
     Begun, Progress, Preview or Verdict
-        `Begun` first, a `Progress` for each step, a `Preview` after each validation, the `Verdict`
-        last. Closing the generator gives up.
+        `Begun` first, a `Progress` for each step (step 0 is the start), a `Preview` after each
+        validation, the `Verdict` last. Closing the generator gives up. Validations are PSNR on the
+        slices for stopping, in the grey levels that the verdict is in.
 
     Raises
     ------
@@ -247,7 +180,7 @@ def finetune(
     sources = [source(block) for block in blocks.learn]
     sampler = TripletSampler(sources, crop, settings.batch, settings.seed)
     stopping = list(source(_with_neighbour(blocks.stop)).fixed(512))
-    stopping = stopping[:: math.ceil(len(stopping) / _SCORED)]
+    stopping = stopping[:: math.ceil(len(stopping) / _WATCHED)]
     plan = state.with_suffix(".steps") if state is not None else None
     resumed = state is not None and state.exists() and plan is not None and plan.exists()
     if resumed:
@@ -261,17 +194,22 @@ def finetune(
     every = min(max(_LEAST_EVERY, steps // 20), steps)
     training = replace(training, steps=steps, validate_every=every, check_every=min(20, every))
     yield Begun(blocks, steps)
+    shift = _grey_level_shift(volume, intensity)
     trainer = Trainer(copy.deepcopy(start), sampler, training, stopping, device)
     if resumed:
         assert state is not None
         trainer.load_state(state)
     else:
         trainer.judge_start()
+        start_psnr = trainer.best.psnr + shift
+        yield Progress(0, steps, math.nan, start_psnr, None, trainer.seconds)
     shown = _Shown(start, stopping[0], blocks.stop[0], device)
     yield shown.by(start)
     for progress in trainer.run():
-        yield progress
-        if progress.validation is not None:
+        if progress.validation is None:
+            yield progress
+        else:
+            yield replace(progress, validation=progress.validation + shift)
             if state is not None:
                 trainer.save_state(state)
             yield shown.by(trainer.averaged)
@@ -281,10 +219,34 @@ def finetune(
             break
     learnt = copy.deepcopy(start)
     learnt.load_state_dict(trainer.best.weights)
-    scores = _scores(volume, blocks.judge, {"before": start, "after": learnt}, info, device)
-    better = _is_better(scores["after"], scores["before"])
-    network, minutes = learnt if better else start, trainer.seconds / 60
-    yield Verdict(network, better, scores, blocks, trainer.best.step, minutes)
+    by_model = _scores(volume, blocks.judge, {"before": start, "after": learnt}, info, device)
+    yield _judge(by_model, start, learnt, blocks, trainer)
+
+
+def _judge(
+    by_model: dict[str, list[Scores]],
+    start: TSAIN,
+    learnt: TSAIN,
+    blocks: Blocks,
+    trainer: Trainer,
+) -> Verdict:
+    """Better is what gains for sure, and does so in more than blur."""
+    means = {name: mean_scores(scores) for name, scores in by_model.items()}
+    gains = {
+        metric: Gain.of(*([getattr(s, metric) for s in by_model[n]] for n in ("before", "after")))
+        for metric in ("psnr", "structure")
+    }
+    better = _is_better(means["after"], means["before"]) and gains["psnr"].is_sure
+    return Verdict(
+        learnt if better else start,
+        better,
+        means,
+        blocks,
+        trainer.best.step,
+        trainer.seconds / 60,
+        gains,
+        trainer.finished,
+    )
 
 
 class _Shown:
@@ -309,17 +271,27 @@ def _with_neighbour(block: tuple[int, int]) -> tuple[int, int]:
     return block[0] - 1, block[1]
 
 
+def _grey_level_shift(volume: Volume, intensity: IntensityRange) -> float:
+    """What to add to a PSNR of values in [0, 1] to get that of grey levels, in dB.
+
+    `evaluate` compares 8-bit data in their own 256 grey levels, of which [0, 1] is a part.
+    """
+    if volume.dtype != np.uint8 or intensity.hi <= intensity.lo:
+        return 0.0
+    return float(20 * np.log10(255 / (intensity.hi - intensity.lo)))
+
+
 def _read(volume: Volume, block: tuple[int, int]) -> NDArray[Any]:
     """The slices of a block; of a large one as many in its middle as memory bears."""
     first, last = block
-    most = max(_LEAST, _LARGEST_BLOCK // (volume.shape[1] * volume.shape[2]))
+    most = max(LEAST, _LARGEST_BLOCK // (volume.shape[1] * volume.shape[2]))
     first += max(0, last - first - most) // 2
     return np.stack([np.asarray(volume[z]) for z in range(first, min(last, first + most))])
 
 
 def _is_better(after: Scores, before: Scores) -> bool:
     """More PSNR, and no less structure to speak of: blur alone must not win."""
-    return after.psnr > before.psnr and after.structure > before.structure - 0.02
+    return after.psnr > before.psnr and after.structure > before.structure - _LOST_STRUCTURE
 
 
 def _fitting_crop(volume: Volume, wanted: int, multiple: int) -> int:
@@ -346,12 +318,20 @@ def _scores(
     networks: dict[str, TSAIN],
     info: ModelInfo,
     device: torch.device,
-) -> dict[str, Scores]:
-    array = _read(volume, _with_neighbour(block))
+) -> dict[str, list[Scores]]:
+    """Scores of networks and baselines on the slices of a block, one a slice.
+
+    The slices on both sides of the block are only looked at to compute its first and last one.
+    """
+    first, last = block
+    array = _read(volume, (first - 1, min(last + 1, volume.shape[0])))
     models: list[SliceModel] = [
         NetworkModel(copy.deepcopy(network), replace(info, name=name), device, InferenceSettings())
         for name, network in networks.items()
     ]
     models += [BaselineModel("mean"), BaselineModel("optical-flow")]
-    every = math.ceil((len(array) - 2) / _SCORED)
-    return mean_by_model(evaluate(array, models, every=every))
+    every = math.ceil((len(array) - 2) / _JUDGED)
+    scores: dict[str, list[Scores]] = {model.name: [] for model in models}
+    for result in evaluate(array, models, every=every):
+        scores[result.model].append(result.scores)
+    return scores

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
 from ..checkpoint import ModelInfo, save
+from ..errors import TsainError
 from ..evaluate import CROP, score_table
 from ..figures import interpolation_figure, middle
 from ..intensity import estimate_range
@@ -16,20 +20,88 @@ from ..interpolate import slice_between
 from ..models import BaselineModel, InferenceSettings, NetworkModel, choose_device, run_to_end
 from ..network import TSAIN
 from ..volumes import Volume
-from .finetune import Verdict
+from .verdict import Verdict
+
+
+def outcome_files(path: Path) -> list[Path]:
+    """The files of a model: weights, card, picture."""
+    return [path, path.with_suffix(".md"), path.with_suffix(".png")]
+
+
+def check_outcome(path: Path, overwrite: bool = False) -> None:
+    """Refuse a model file that could not be written in the end, before the time is spent.
+
+    Raises
+    ------
+    TsainError
+        If the name does not end in .safetensors, the folder is missing or cannot be written to, or
+        a file of the model is there already and `overwrite` is False.
+    """
+    if path.suffix != ".safetensors":
+        raise TsainError(f"{path.name} is no name for a model: end it in .safetensors.")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise TsainError(f"There is no folder {folder}; make it first, or choose another one.")
+    check_writable(folder)
+    there = [file.name for file in outcome_files(path) if file.exists()]
+    if there and not overwrite:
+        raise TsainError(
+            f"{', '.join(there)} exists already in {folder}; choose another name, or allow "
+            "overwriting."
+        )
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder in which no file can be made; one that is missing is asked of its parent.
+
+    Raises
+    ------
+    TsainError
+        If no file can be made there.
+    """
+    there = folder.absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise TsainError(
+            f"Nothing can be written to {folder} ({error.strerror or error}); free the folder or "
+            "choose another one."
+        ) from error
 
 
 def write_outcome(
-    path: Path, volume: Volume, start: TSAIN, base: ModelInfo, verdict: Verdict
+    path: Path,
+    volume: Volume,
+    start: TSAIN,
+    base: ModelInfo,
+    verdict: Verdict,
+    stack: str = "",
 ) -> list[Path]:
     """Write the fine-tuned weights to `path`, card (.md) and picture (.png) beside them.
+
+    Each file appears under its name when it is complete, the weights last.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in .safetensors; existing files are replaced.
+    volume : Volume
+        What was learnt from.
+    start, base : TSAIN, ModelInfo
+        Where it started.
+    verdict : Verdict
+    stack : str
+        Name of the stack as the user knows it; by default that of the volume's file.
 
     Returns
     -------
     list of Path
         What was written.
     """
-    source = os.path.basename(os.path.normpath(volume.source))
+    source = plain_name(stack or os.path.basename(os.path.normpath(volume.source)))
     training = {
         "finetuned_on": source,
         "finetuned_from": base.weights_hash,
@@ -43,11 +115,30 @@ def write_outcome(
         scores={source: asdict(verdict.scores["after"])},
         licence=f"{base.licence}; fine-tuned on {source}, whose terms apply as well",
     )
-    card, picture = path.with_suffix(".md"), path.with_suffix(".png")
-    card.write_text(finetune_card(info, base, source, verdict), encoding="utf-8")
-    _picture(picture, volume, start, base, verdict)
+    _, card, picture = outcome_files(path)
+    with _complete(card) as partial:
+        partial.write_text(finetune_card(info, base, source, verdict), encoding="utf-8")
+    with _complete(picture) as partial:
+        _picture(partial, volume, start, base, verdict)
     save(path, verdict.network, info)
     return [path, card, picture]
+
+
+def plain_name(text: str) -> str:
+    """A stack's name as one line that Markdown takes literally between backticks."""
+    line = "".join(c if c.isprintable() else " " for c in text).replace("`", "'")
+    return " ".join(line.split()) or "unnamed stack"
+
+
+@contextmanager
+def _complete(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to, which becomes `path` when all is written."""
+    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _picture(path: Path, volume: Volume, start: TSAIN, base: ModelInfo, verdict: Verdict) -> None:
@@ -98,6 +189,10 @@ def finetune_card(info: ModelInfo, base: ModelInfo, source: str, verdict: Verdic
 neighbours: twice as far apart as the slices that the model will work between.
 
 {score_table(verdict.scores)}
+
+Intervals are 95 % confidence intervals of the mean gain over the slices (Student's t); a model
+counts as better only if the interval of its PSNR gain lies above zero. Neighbouring slices are
+alike, so that the true uncertainty is somewhat larger.
 
 PSNR rewards blur on noisy slices; structure is PSNR after a Gaussian of sigma 2, sharpness the
 variance of the Laplacian over the real slice's. The scores are of a few slices of this very volume:
