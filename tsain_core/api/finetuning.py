@@ -11,7 +11,7 @@ from ..models import choose_device, model_files
 from ..training import Progress
 from ..training.finetune import Begun, FinetuneSettings, Verdict
 from ..training.finetune import finetune as train_on
-from ..training.outcome import write_outcome
+from ..training.outcome import check_outcome, write_outcome
 from .arguments import OnProgress, Source, as_volume
 
 
@@ -23,6 +23,7 @@ def finetune(
     minutes: float = FinetuneSettings.minutes,
     device: str = "auto",
     seed: int = 0,
+    overwrite: bool = False,
     progress: OnProgress | None = None,
 ) -> Verdict:
     """Tune a network to a stack; it is written only if it became better.
@@ -40,6 +41,8 @@ def finetune(
     device : str
         auto, cpu, cuda or mps.
     seed : int
+    overwrite : bool
+        Replace an existing model file.
     progress : callable, optional
         Called with the share of the steps that is done, 0 to 1.
 
@@ -51,7 +54,7 @@ def finetune(
     Raises
     ------
     TsainError
-        If the stack is too thin or too small, or the name of the output is not that of a model.
+        If the stack is too thin or too small, or the output cannot be written or exists.
 
     Examples
     --------
@@ -59,8 +62,7 @@ def finetune(
     >>> print(verdict.sentence())
     """
     path = Path(output)
-    if path.suffix != ".safetensors":
-        raise TsainError(f"{path.name} is no name for a model: end it in .safetensors.")
+    check_outcome(path, overwrite)
     if not minutes > 0:
         raise TsainError(f"minutes is {minutes:g}; a positive number is needed.")
     volume = as_volume(source)
@@ -72,7 +74,7 @@ def finetune(
             steps = event.steps
         elif isinstance(event, Verdict):
             verdict = event
-        elif isinstance(event, Progress) and progress is not None:
+        elif isinstance(event, Progress) and event.step and progress is not None:
             progress(min(1.0, event.step / steps))
     assert verdict is not None
     if verdict.improved:

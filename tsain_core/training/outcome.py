@@ -101,7 +101,7 @@ def write_outcome(
     list of Path
         What was written.
     """
-    source = plain_name(stack or os.path.basename(os.path.normpath(volume.source)))
+    source = plain_name(stack or os.path.basename(volume.source.rstrip("/\\")))
     training = {
         "finetuned_on": source,
         "finetuned_from": base.weights_hash,
