@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
+from ._canvas import remove_layers_safely
 from ._marks import layer_marks, z_axis_of
 from ._view import shows_slices, slice_on_screen
 
@@ -40,6 +41,7 @@ class SyntheticNotice:
         self._viewer = ref(viewer)
         self._kept: dict[str, Any] | None = None
         self.text = ""
+        remove_layers_safely(viewer)
         for event in (viewer.dims.events.point, viewer.dims.events.order):
             event.connect(self.update)
         viewer.dims.events.ndisplay.connect(self.update)

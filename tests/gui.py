@@ -33,27 +33,6 @@ def own_settings(tmp_path: Path) -> Iterator[None]:
     yield
 
 
-@pytest.fixture(autouse=True)
-def layers_go_safely(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Removing a layer deletes OpenGL objects in the canvas's own context.
-
-    napari 0.9 flushes OpenGL commands when a layer goes without making the canvas's context
-    current. In Mesa's software OpenGL, the next resize of the window then crashes.
-    """
-    from napari._vispy.canvas import VispyCanvas
-
-    name = "_clean_and_update_scenegraph"
-    original = getattr(VispyCanvas, name, None)
-    if original is None:
-        return
-
-    def clean(self: Any, *args: Any, **kwargs: Any) -> Any:
-        self._scene_canvas.set_current()
-        return original(self, *args, **kwargs)
-
-    monkeypatch.setattr(VispyCanvas, name, clean)
-
-
 @pytest.fixture
 def viewer(make_napari_viewer: Callable[..., Any]) -> Any:
     """A viewer with a window on screen, which must leave no widget behind."""

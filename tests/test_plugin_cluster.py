@@ -12,7 +12,6 @@ import tifffile
 from gui import (  # noqa: F401
     add_dock,
     click,
-    layers_go_safely,
     own_settings,
     plugin_known,
     tissue,

@@ -13,7 +13,6 @@ import pytest
 from gui import (  # noqa: F401
     add_dock,
     click,
-    layers_go_safely,
     own_settings,
     plugin_known,
     type_into,

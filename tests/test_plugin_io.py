@@ -12,7 +12,7 @@ import imageio.v3 as imageio
 import mrcfile
 import numpy as np
 import pytest
-from gui import layers_go_safely, own_settings, plugin_known, tissue, viewer  # noqa: F401
+from gui import own_settings, plugin_known, tissue, viewer  # noqa: F401
 from npe2 import DynamicPlugin
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication

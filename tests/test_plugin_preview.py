@@ -9,7 +9,6 @@ from gui import (  # noqa: F401
     add_dock,
     canvas,
     click,
-    layers_go_safely,
     overlay_text,
     own_settings,
     plugin_known,

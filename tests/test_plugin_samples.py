@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gui import layers_go_safely, own_settings, plugin_known, viewer  # noqa: F401
+from gui import own_settings, plugin_known, viewer  # noqa: F401
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QProgressDialog, QPushButton
 from test_samples import STACK, Server, server  # noqa: F401

@@ -11,7 +11,6 @@ from gui import (  # noqa: F401
     add_dock,
     canvas,
     click,
-    layers_go_safely,
     own_settings,
     plugin_known,
     tissue,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QApplication, QFrame, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QFrame, QLabel, QWidget
 
 from tsain_core.errors import TsainError
 from tsain_core.estimate import SliceCost
@@ -16,6 +16,7 @@ from .._animation import animate
 from .._closing import Closing
 from .._marks import layer_marks
 from .._notify import notify_error
+from .._scrolling import scrolled_layout
 from .._synthetic_notice import watch
 from .._view import camera_of, current_index, go_to_slice
 from .._worker import JobQueue
@@ -75,7 +76,7 @@ class InterpolateSlices(QWidget):
         self._stack_changed()
 
     def _lay_out(self) -> None:
-        layout = QVBoxLayout(self)
+        layout = scrolled_layout(self)
         layout.setSpacing(6)
         parts = (
             (self.source, self.wish, self.effect),

@@ -1,0 +1,90 @@
+"""A dock that scrolls where the screen is too small for it."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtWidgets import (
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QComboBox,
+    QFrame,
+    QScrollArea,
+    QScrollBar,
+    QVBoxLayout,
+    QWidget,
+)
+
+_NARROWEST = 240  # pixels of the body; below that, it scrolls sideways too
+_LOWEST = 120  # pixels
+
+
+def scrolled_layout(dock: QWidget) -> QVBoxLayout:
+    """The layout for the controls of a dock: within a scroll area that fills it.
+
+    Parameters
+    ----------
+    dock : QWidget
+        Without a layout yet; it stays the widget that napari puts into the window.
+    """
+    outer = QVBoxLayout(dock)
+    outer.setContentsMargins(0, 0, 0, 0)
+    area = ScrollingBody(dock)
+    outer.addWidget(area)
+    return area.body_layout
+
+
+class ScrollingBody(QScrollArea):
+    """Scroll area as wide as what is in it, and as low as there is room for.
+
+    Attributes
+    ----------
+    body_layout : QVBoxLayout
+        For the controls.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self._body = QWidget()
+        self.body_layout = QVBoxLayout(self._body)
+        self.setWidget(self._body)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """The size at which nothing has to scroll."""
+        wanted = self._body.sizeHint()
+        return QSize(wanted.width() + self._bar_width(), wanted.height())
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        """Wide enough for the controls, if they are not very wide; of any height."""
+        narrowest = min(self._body.minimumSizeHint().width(), _NARROWEST)
+        return QSize(narrowest + self._bar_width(), _LOWEST)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        """The mouse wheel scrolls: it changes no value that was not clicked first."""
+        if watched is self._body and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+            self._spare_from_wheel()
+        elif event.type() == QEvent.Type.Wheel and _is_value(watched) and not watched.hasFocus():
+            event.ignore()
+            return True
+        return bool(super().eventFilter(watched, event))
+
+    def _bar_width(self) -> int:
+        bar = self.verticalScrollBar()
+        return bar.sizeHint().width() if bar is not None else 0
+
+    def _spare_from_wheel(self) -> None:
+        for kind in (QComboBox, QAbstractSpinBox, QAbstractSlider):
+            for box in self._body.findChildren(kind):
+                if _is_value(box):
+                    box.removeEventFilter(self)  # once is enough
+                    box.installEventFilter(self)
+                    if box.focusPolicy() == Qt.FocusPolicy.WheelFocus:
+                        box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+
+
+def _is_value(widget: QObject) -> bool:
+    """Whether the mouse wheel would change a value of the widget."""
+    values = (QComboBox, QAbstractSpinBox, QAbstractSlider)
+    return isinstance(widget, values) and not isinstance(widget, QScrollBar)
