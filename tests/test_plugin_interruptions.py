@@ -38,7 +38,7 @@ def test_cancel_leaves_the_viewer_as_it_was(qtbot: Any, viewer: Any) -> None:  #
     dock = begin_long_run(qtbot, viewer)
     assert not dock.bar.run.isEnabled() and not dock.preview_bar.button.isEnabled()
     click(qtbot, dock.bar.cancel)
-    qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Cancelled"), timeout=5000)
+    qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Cancelled"), timeout=TIMEOUT)
     assert [layer.name for layer in viewer.layers] == ["stack"]
     assert overlay_text(viewer) == ""
     assert dock.bar.run.isEnabled() and not dock.bar.cancel.isEnabled()
@@ -57,7 +57,7 @@ def test_cancel_leaves_no_file(qtbot: Any, viewer: Any, tmp_path: Path) -> None:
     qtbot.waitUntil(lambda: (layer_marks(layer).computed or 0) > 1, timeout=TIMEOUT)
     assert np.asarray(layer.data[0][1]).std() > 1
     click(qtbot, dock.bar.cancel)
-    qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Cancelled"), timeout=5000)
+    qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Cancelled"), timeout=TIMEOUT)
     assert len(viewer.layers) == 1
     assert not [path for path in tmp_path.iterdir() if "result" in path.name]
 
@@ -65,7 +65,7 @@ def test_cancel_leaves_no_file(qtbot: Any, viewer: Any, tmp_path: Path) -> None:
 def test_result_layer_deleted_in_mid_run(qtbot: Any, viewer: Any) -> None:  # noqa: F811
     dock = begin_long_run(qtbot, viewer)
     viewer.layers.remove(viewer.layers[1])
-    qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Cancelled"), timeout=5000)
+    qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Cancelled"), timeout=TIMEOUT)
     assert len(viewer.layers) == 1 and dock.bar.run.isEnabled()
 
 
@@ -82,7 +82,7 @@ def test_dock_closed_in_mid_run(qtbot: Any, viewer: Any) -> None:  # noqa: F811
     queue = dock._queue
     viewer.window.remove_dock_widget(dock)
     del dock
-    qtbot.waitUntil(lambda: not queue.busy, timeout=5000)
+    qtbot.waitUntil(lambda: not queue.busy, timeout=TIMEOUT)
 
 
 def test_viewer_closed_in_mid_run(qtbot: Any, viewer: Any) -> None:  # noqa: F811
@@ -90,4 +90,4 @@ def test_viewer_closed_in_mid_run(qtbot: Any, viewer: Any) -> None:  # noqa: F81
     queue = dock._queue
     del dock
     viewer.close()
-    qtbot.waitUntil(lambda: not queue.busy, timeout=5000)
+    qtbot.waitUntil(lambda: not queue.busy, timeout=TIMEOUT)

@@ -110,7 +110,7 @@ class InterpolateSlices(QWidget):
         self.bar.command.clicked.connect(self._copy_command)
         self.bar.real_only.toggled.connect(self._skip.switch)
         watch(viewer)
-        stack = Closing(self).stack
+        stack = Closing(self, delete=True).stack
         events = (
             (viewer.layers.events.inserted, self._layers_changed),
             (viewer.layers.events.removed, self._layers_changed),
