@@ -75,8 +75,7 @@ def interpolate_layer(
     volume = stack_of(layer, axis, place)
     choice = ModelChoice(str(model), settings or InferenceSettings())
     request = Request(factor, z_size, tuple(damaged), between)
-    voxel_z = volume.voxel_size[0] if volume.voxel_size else None
-    schedule = request.schedule(volume.shape[0], voxel_z, choice.any_position)
+    schedule = request.schedule(volume.shape[0], volume.voxel_z, choice.any_position)
     path = None if output is None else Path(output)
     shape = (len(schedule.slices), *volume.shape[1:])
     stack = np.empty(shape, volume.dtype) if path is None else None

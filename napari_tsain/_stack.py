@@ -58,8 +58,9 @@ def stack_of(layer: Any, z_axis: int | None = None, index: Sequence[int] = ()) -
     Returns
     -------
     tsain_core.volumes.Volume
-        Voxel size and offset are the layer's scale and translate, in one unit for all axes; none
-        where an axis is measured in pixels and another is not.
+        Voxel size and offset are the layer's scale and translate, in one unit for all axes. An
+        axis that is measured in pixels where another is not has no size; no axis has one where
+        all are measured in pixels of scale 1.
 
     Raises
     ------
@@ -68,7 +69,7 @@ def stack_of(layer: Any, z_axis: int | None = None, index: Sequence[int] = ()) -
     """
     import dask.array as da
 
-    from tsain_core.volumes import Volume, in_one_unit, normal_unit
+    from tsain_core.volumes import Volume, normal_unit, offset_in, voxel_size_of
     from tsain_core.volumes.volume import check_stack
 
     from ._marks import z_axis_of
@@ -91,13 +92,15 @@ def stack_of(layer: Any, z_axis: int | None = None, index: Sequence[int] = ()) -
     marks = layer_marks(layer)
     axes = (z, layer.ndim - 2, layer.ndim - 1)
     units = [normal_unit(str(layer.units[a])) for a in axes]
-    size, unit = in_one_unit([float(layer.scale[a]) for a in axes], units) or (None, None)
-    offset, _ = in_one_unit([float(layer.translate[a]) for a in axes], units) or ((0, 0, 0), None)
+    size, unit = voxel_size_of([layer.scale[a] for a in axes], units)
+    if unit is None and size == (float(marks.step), 1.0, 1.0):
+        size = None  # what napari takes where nobody has stated a size
+    offset = offset_in([layer.translate[a] for a in axes], units, unit)
     return Volume(
         data,
-        voxel_size=size and (size[0], size[1], size[2]),
+        voxel_size=size,
         unit=unit,
-        offset=(offset[0], offset[1], offset[2]),
+        offset=offset,
         synthetic=marks.synthetic,
         provenance=dict(marks.provenance),
         source=marks.source or layer.source.path or "",

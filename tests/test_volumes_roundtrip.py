@@ -65,9 +65,24 @@ def test_nothing_known_stays_unknown(tmp_path: Path, name: str) -> None:
     write(tmp_path / name, stack("uint8"))
     volume = open_volume(tmp_path / name)
     assert volume.synthetic == ()
-    assert volume.unit is None
-    # OME-Zarr must state a scale; it says 1 without a unit
-    assert volume.voxel_size == ((1.0, 1.0, 1.0) if name.endswith("zarr") else None)
+    assert volume.unit is None and volume.voxel_size is None
+
+
+@pytest.mark.parametrize("name", ["v.zarr", "v.ome.zarr"])
+def test_one_unknown_axis_stays_unknown(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name, stack("uint8"), voxel_size=(None, 4.0, 4.5), unit="nm")
+    volume = open_volume(tmp_path / name)
+    assert volume.voxel_size == (None, 4.0, 4.5) and volume.unit == "nanometer"
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_an_image_is_named_as_its_folder(tmp_path: Path, version: str) -> None:
+    import zarr
+
+    write(tmp_path / "v.zarr", stack("uint8"), ome_version=version)
+    attributes = dict(zarr.open_group(str(tmp_path / "v.zarr"), mode="r").attrs)
+    (image,) = attributes.get("ome", attributes)["multiscales"]
+    assert image["name"] == "v.zarr"
 
 
 @pytest.mark.parametrize("version", ["0.4", pytest.param("0.5", marks=needs_zarr_3)])

@@ -15,16 +15,20 @@ from .interpolate import Finished, Step, interpolate
 from .models import SliceModel
 from .schedule import Schedule
 from .volumes import Volume, VolumeWriter, create_volume
+from .volumes.volume import VoxelSize
 
 _UNWRITTEN = 2  # slices of a result that may wait for the disk
 
 
 @dataclass(frozen=True)
 class ResultGeometry:
-    """Where the result lies: shape (z, y, x), voxel size and offset in the source's unit."""
+    """Where the result lies: shape (z, y, x), voxel size and offset in the source's unit.
+
+    The voxel size is None along axes that the source does not state, or in all.
+    """
 
     shape: tuple[int, int, int]
-    voxel_size: tuple[float, float, float]
+    voxel_size: VoxelSize | None
     offset: tuple[float, float, float]
 
 
@@ -39,7 +43,11 @@ def result_geometry(volume: Volume, schedule: Schedule) -> ResultGeometry:
     """Geometry of a schedule's result: finer in z, its first slice where the source has it."""
     shape = (len(schedule.slices), *volume.shape[1:])
     z, y, x = volume.offset
-    dz, dy, dx = volume.voxel_size or (1.0, 1.0, 1.0)  # relative, where nothing is known
+    if volume.voxel_size is None:
+        return ResultGeometry(shape, None, volume.offset)
+    dz, dy, dx = volume.voxel_size
+    if dz is None:
+        return ResultGeometry(shape, volume.voxel_size, volume.offset)
     start = z + float(schedule.slices[0].position) * dz
     return ResultGeometry(shape, (dz * float(schedule.step), dy, dx), (start, y, x))
 

@@ -19,8 +19,8 @@ def effect_of(plan: RunPlan) -> str:
     whole = made.slices[0].before == 0 and made.slices[-1].after == depth - 1
     text = f"{depth} slices → " if whole else ""
     text += f"{len(made.slices)} slices, {len(made.synthetic)} of them computed"
-    if plan.volume.voxel_size and made.step != 1:
-        z, unit = plan.volume.voxel_size[0], unit_symbol(plan.volume.unit)
+    if (z := plan.volume.voxel_z) and made.step != 1:
+        unit = unit_symbol(plan.volume.unit)
         text += f"; z {z:g} → {z * float(made.step):g} {unit}".rstrip()
     if made.largest_shift and plan.choice.name not in BASELINES:
         text += f"; up to {made.largest_shift:.3f} slices from their exact place"
@@ -62,7 +62,8 @@ def command_of(
             "The layer was not read from a file, so no command can read it; save it first "
             "(File > Save Selected Layers), and open the file."
         )
-    said = volume.voxel_size != (1.0, 1.0, 1.0)
+    size = volume.voxel_size
+    said = size is not None and None not in size
     return as_command(
         volume.source,
         output,
@@ -70,7 +71,7 @@ def command_of(
         choice.name,
         choice.settings,
         dataset=volume.dataset,
-        voxel_size=volume.voxel_size if said else None,
+        voxel_size=[side for side in size if side] if size and said else None,
         unit=volume.unit if said else None,
         overwrite=overwrite,
         cluster=cluster,

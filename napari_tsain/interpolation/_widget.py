@@ -142,8 +142,7 @@ class InterpolateSlices(QWidget):
         )
 
     def _schedule(self, volume: Volume, any_position: bool) -> Schedule:
-        voxel_z = volume.voxel_size[0] if volume.voxel_size else None
-        return self.wish.request.schedule(volume.shape[0], voxel_z, any_position)
+        return self.wish.request.schedule(volume.shape[0], volume.voxel_z, any_position)
 
     def _preview_wish(self) -> PreviewWish:
         volume, choice = self.source.stack(), self.model.choice
@@ -189,8 +188,7 @@ class InterpolateSlices(QWidget):
         except TsainError:
             self._changed()
             return
-        voxel_z = volume.voxel_size[0] if volume.voxel_size else 1.0
-        self.wish.set_stack(volume.shape[0], voxel_z, volume.unit, self._here())
+        self.wish.set_stack(volume.shape[0], volume.voxel_z or 1.0, volume.unit, self._here())
         self._changed()
 
     def _changed(self) -> None:

@@ -30,14 +30,15 @@ def layer_data(
     -------
     (data, attributes, "image")
         `data` is a dask array (z, y, x), or a list of them, the levels of a pyramid. Scale and
-        units are only there where the file states them.
+        units are only there where the file states them; an axis that it does not state, and a unit
+        that is no length, are pixels.
 
     Raises
     ------
     TsainError
         In one line what was found, what is needed, and the remedy.
     """
-    from tsain_core.volumes import open_pyramid
+    from tsain_core.volumes import is_length, open_pyramid
 
     levels = open_pyramid(path, dataset=dataset)
     volume = levels[0]
@@ -56,12 +57,13 @@ def layer_data(
             format=volume.format,
         ).to_metadata(),
     }
+    sides = volume.voxel_size or (None, None, None)
     if volume.voxel_size:
-        attributes["scale"] = volume.voxel_size
+        attributes["scale"] = [1.0 if side is None else side for side in sides]
     if any(volume.offset):
         attributes["translate"] = volume.offset
-    if volume.voxel_size and volume.unit:
-        attributes["units"] = (volume.unit,) * 3
+    if volume.voxel_size and is_length(volume.unit):
+        attributes["units"] = ["pixel" if side is None else volume.unit for side in sides]
     return data, attributes, "image"
 
 

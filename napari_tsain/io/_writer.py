@@ -63,12 +63,11 @@ def _write(path: str, data: Any, meta: dict[str, Any]) -> None:
     volume = stack_of(layer, axis)
     if lost := [name for name in _IDENTITY if not _is_identity(meta.get(name), name, layer.ndim)]:
         show_warning(f"{path} has no place for {', '.join(lost)}; the file is written without.")
-    stated = volume.unit is not None or volume.voxel_size != (1.0, 1.0, 1.0)
     with create_volume(
         path,
         volume.shape,
         volume.dtype,
-        voxel_size=volume.voxel_size if stated else None,
+        voxel_size=volume.voxel_size,
         unit=volume.unit,
         offset=volume.offset,
         synthetic=volume.synthetic,

@@ -81,8 +81,7 @@ def make_schedule(args: argparse.Namespace, volume: Volume, any_position: bool) 
         If they contradict each other or the volume.
     """
     request = Request(args.factor, args.z_size, args.replace, args.between and tuple(args.between))
-    voxel_z = volume.voxel_size[0] if volume.voxel_size else None
-    return request.schedule(volume.shape[0], voxel_z, any_position)
+    return request.schedule(volume.shape[0], volume.voxel_z, any_position)
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:

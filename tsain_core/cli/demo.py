@@ -38,9 +38,9 @@ def run(args: argparse.Namespace) -> None:
     pixel: tuple[float, str] | None
     if args.input:
         volume = open_volume(args.input, dataset=args.dataset)
-        size = volume.voxel_size
-        stack, z_scale = volume, (size[0] / size[2] if size else 1.0)
-        pixel = (size[2], volume.unit) if size and volume.unit else None
+        z, _, x = volume.voxel_size or (None, None, None)
+        stack, z_scale = volume, (z / x if z and x else 1.0)
+        pixel = (x, volume.unit) if x and volume.unit else None
         title = f"Interpolation of {Path(args.input).name}"
     else:
         stack, z_scale = em_phantom((25, 256, 256), seed=args.seed), _PHANTOM_Z_SCALE

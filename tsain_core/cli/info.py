@@ -10,6 +10,7 @@ from ..models import NetworkModel, SliceModel, open_model
 from ..pipeline import result_geometry
 from ..schedule import Schedule
 from ..volumes import Volume
+from ..volumes.volume import VoxelSize
 from ._options import (
     add_model_options,
     add_schedule_options,
@@ -46,7 +47,7 @@ def describe(volume: Volume) -> list[tuple[str, str]]:
     """(label, text) of what a stack is."""
     depth, height, width = volume.shape
     unit = volume.unit or "(no unit)"
-    size = "not stated" if volume.voxel_size is None else _numbers(volume.voxel_size) + f" {unit}"
+    size = "not stated" if volume.voxel_size is None else _sides(volume.voxel_size) + f" {unit}"
     lines = [
         ("format", volume.format + (f", dataset {volume.dataset}" if volume.dataset else "")),
         ("shape", f"{depth} x {height} x {width} (z, y, x), {volume.dtype}"),
@@ -64,7 +65,8 @@ def describe_run(volume: Volume, schedule: Schedule, model: SliceModel) -> list[
     """(label, text) of what a run would do and take; times a small pair."""
     geometry = result_geometry(volume, schedule)
     cost = run_cost(volume, schedule, model)
-    z = f", z voxel size {geometry.voxel_size[0]:g}" if volume.voxel_size else ""
+    side = geometry.voxel_size[0] if geometry.voxel_size else None
+    z = f", z voxel size {side:g}" if side is not None else ""
     lines = [
         ("would do", f"{geometry.shape[0]} slices, {len(schedule.synthetic)} of them synthetic{z}"),
         ("output", f"{format_bytes(cost.output_bytes)} uncompressed"),
@@ -81,6 +83,10 @@ def describe_run(volume: Volume, schedule: Schedule, model: SliceModel) -> list[
     total = timedelta(seconds=round(cost.seconds))
     lines.append(("time", f"about {total}, from a timed sample of {SAMPLE} px"))
     return lines
+
+
+def _sides(values: VoxelSize) -> str:
+    return ", ".join("not stated" if v is None else f"{v:g}" for v in values)
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -175,6 +176,7 @@ class RunPlan:
             volume.unit,
             geometry.offset,
             marks,
+            os.path.basename(self.asked.output.rstrip("/")),
         )
 
     def check_same(self, other: RunPlan, accept_changed_input: bool = False) -> None:
@@ -240,8 +242,7 @@ class RunPlan:
 
 def schedule_of(asked: StreamRequest, volume: Volume, any_position: bool) -> Schedule:
     """All slices of the output that is asked for."""
-    voxel_z = volume.voxel_size[0] if volume.voxel_size else None
-    return asked.request.schedule(volume.shape[0], voxel_z, any_position)
+    return asked.request.schedule(volume.shape[0], volume.voxel_z, any_position)
 
 
 def _by_hand(plan: RunPlan) -> tuple[Any, ...]:

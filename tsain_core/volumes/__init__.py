@@ -1,7 +1,7 @@
 """Reading and writing EM stacks: `open_volume`, `create_volume`, `Volume`."""
 
 from ._growing import growing_levels
-from ._units import in_one_unit, normal_unit, unit_symbol
+from ._units import is_length, normal_unit, offset_in, unit_symbol, voxel_size_of
 from .files import create_volume, list_datasets, open_pyramid, open_volume
 from .volume import DTYPES, Volume
 from .writer import VolumeWriter
@@ -12,10 +12,12 @@ __all__ = [
     "VolumeWriter",
     "create_volume",
     "growing_levels",
-    "in_one_unit",
+    "is_length",
     "list_datasets",
     "normal_unit",
+    "offset_in",
     "open_pyramid",
     "open_volume",
     "unit_symbol",
+    "voxel_size_of",
 ]

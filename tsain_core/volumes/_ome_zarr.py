@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import TsainError
-from ._units import in_one_unit, normal_unit
-from .volume import Triple
+from ._units import normal_unit, offset_in, stated, voxel_size_of
+from .volume import Triple, VoxelSize
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Level:
     path: str
     #: names of the axes of the array
     axes: tuple[str, ...]
-    voxel_size: Triple | None
+    voxel_size: VoxelSize | None
     unit: str | None
     offset: Triple
 
@@ -32,8 +33,22 @@ def multiscales(node: Any) -> Mapping[str, Any] | None:
 
 
 def level_paths(scales: Mapping[str, Any]) -> list[str]:
-    """Paths of the levels, the finest first."""
-    return [str(d["path"]) for d in scales.get("datasets", []) if "path" in d]
+    """Paths of the levels, the finest first, as the specification lists them or not."""
+    levels = [d for d in scales.get("datasets", []) if "path" in d]
+    sides = [_pixel_area(level) for level in levels]
+    if None not in sides:
+        levels = [levels[i] for i in sorted(range(len(levels)), key=lambda i: sides[i] or 0.0)]
+    return [str(level["path"]) for level in levels]
+
+
+def _pixel_area(level: Mapping[str, Any]) -> float | None:
+    """Product of a level's scale, to compare levels by; None where it is not stated."""
+    scales = [
+        [side for value in transform["scale"] if (side := stated(value))]
+        for transform in level.get("coordinateTransformations", [])
+        if transform.get("type") == "scale"
+    ]
+    return math.prod(map(math.prod, scales)) if scales and all(scales) else None
 
 
 def read_level(scales: Mapping[str, Any], name: str, path: str | None = None) -> Level:
@@ -54,7 +69,8 @@ def read_level(scales: Mapping[str, Any], name: str, path: str | None = None) ->
         If the metadata are incomplete.
     """
     try:
-        level = next(d for d in scales["datasets"] if path in (None, str(d["path"])))
+        wanted = level_paths(scales)[0] if path is None else path
+        level = next(d for d in scales["datasets"] if str(d["path"]) == wanted)
         axes = [a if isinstance(a, dict) else {"name": a} for a in scales["axes"]]
         names = tuple(str(a["name"]) for a in axes)
         size, offset = _scale_and_move(
@@ -66,11 +82,10 @@ def read_level(scales: Mapping[str, Any], name: str, path: str | None = None) ->
         )
         order = axis_order(names, name)
         units = [normal_unit(axes[axis].get("unit")) for axis in order]
-        place = [offset[axis] for axis in order]
-        if size is None:
-            return Level(str(level["path"]), names, None, None, _triple(place))
-        sizes = in_one_unit([size[axis] for axis in order], units)
-        moves = in_one_unit(place, units)
+        sides, unit = voxel_size_of([size[axis] if size else None for axis in order], units)
+        if unit is None and sides == (1.0, 1.0, 1.0):
+            sides = None  # a scale must be there: without a unit, 1 says nothing
+        place = offset_in([offset[axis] for axis in order], units, unit)
     except (KeyError, TypeError, IndexError, ValueError, StopIteration, AttributeError) as error:
         if isinstance(error, TsainError):
             raise
@@ -78,9 +93,7 @@ def read_level(scales: Mapping[str, Any], name: str, path: str | None = None) ->
             f"The OME-Zarr metadata of {name} are incomplete ({error!r}); needed are axes, "
             "datasets and the arrays they name: write it again."
         ) from error
-    if sizes is None or moves is None:
-        return Level(str(level["path"]), names, None, None, (0.0, 0.0, 0.0))
-    return Level(str(level["path"]), names, _triple(sizes[0]), sizes[1], _triple(moves[0]))
+    return Level(str(level["path"]), names, sides, unit, place)
 
 
 def axis_order(names: Sequence[str], title: str) -> tuple[int, int, int]:
@@ -116,8 +129,3 @@ def _scale_and_move(
         elif transform["type"] != "identity":
             raise ValueError(f"transformation {transform['type']} of {len(values)} values")
     return (size if scaled else None), move
-
-
-def _triple(values: Sequence[float]) -> Triple:
-    z, y, x = values
-    return z, y, x

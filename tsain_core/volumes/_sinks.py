@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,8 @@ def _ome_xml(target: Target) -> str:
     if target.voxel_size is not None:
         unit = OME_SYMBOLS.get(target.unit or "", target.unit or "pixel")
         for axis, size in zip("ZYX", target.voxel_size, strict=True):
+            if size is None:
+                continue
             metadata[f"PhysicalSize{axis}"] = size
             metadata[f"PhysicalSize{axis}Unit"] = unit
     ome = tifffile.OmeXml()
@@ -114,7 +117,8 @@ class Hdf5Sink:
             shuffle=target.dtype.itemsize > 1,
         )
         if target.voxel_size is not None:
-            self._data.attrs["resolution"] = target.voxel_size
+            sides = [math.nan if side is None else side for side in target.voxel_size]
+            self._data.attrs["resolution"] = sides  # not a number: not known
             self._data.attrs["unit"] = target.unit or "pixel"
         self._data.attrs["offset"] = target.offset
         self._data.attrs[MARKS_KEY] = json.dumps(target.marks.to_json())

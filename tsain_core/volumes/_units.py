@@ -1,8 +1,14 @@
-"""Units of length: as OME and UDUNITS spell them, and several made one."""
+"""Units of length, and voxel sizes: what files say of them, in one unit and free of nonsense."""
 
 from __future__ import annotations
 
+import math
+import re
+import unicodedata
 from collections.abc import Sequence
+from typing import Any
+
+from .volume import Triple, VoxelSize
 
 #: Metres in a unit, by its full name.
 _METRES = {
@@ -28,32 +34,134 @@ OME_SYMBOLS = {
     "inch": "in",
 }
 
+
+def _folded(text: str) -> str:
+    """Lower case, with one spelling for signs that Unicode has twice (micro, angstrom)."""
+    return unicodedata.normalize("NFKC", text).strip().lower()
+
+
 _SPELLINGS = {
-    **{symbol.lower(): name for name, symbol in OME_SYMBOLS.items()},
+    **{_folded(symbol): name for name, symbol in OME_SYMBOLS.items()},
     "a": "angstrom",
+    "ang": "angstrom",
     "ångström": "angstrom",
+    "ångstrom": "angstrom",
+    "nano": "nanometer",
     "um": "micrometer",
-    "μm": "micrometer",  # Greek mu; the micro sign is among the symbols
     "\\u00b5m": "micrometer",  # as ImageJ writes it
+    "âμm": "micrometer",  # UTF-8 read as Latin-1
     "micron": "micrometer",
-    "inches": "inch",
-    "pixel": "",
-    "px": "",
-    "reference frame": "",
+    "inche": "inch",  # the plural, less its s
+    '"': "inch",
+}
+
+#: What programs write where they know no unit.
+_NO_UNIT = {
+    "",
+    "-",
+    "?",
+    "pixel",
+    "px",
+    "pix",
+    "voxel",
+    "vx",
+    "none",
+    "null",
+    "nan",
+    "n/a",
+    "na",
+    "unknown",
+    "undefined",
+    "unit",
+    "dimensionless",
+    "arbitrary",
+    "a.u.",
+    "reference frame",
 }
 
 
-def normal_unit(unit: str | None) -> str | None:
-    """A unit as OME spells it; None for none, and for pixels."""
-    if unit is None or not unit.strip():
+def normal_unit(unit: Any) -> str | None:
+    """A unit as OME spells it; None for none, and for pixels.
+
+    An unknown unit stays as it is, in lower case: `is_length` tells it from the others.
+    """
+    if isinstance(unit, bytes):
+        unit = unit.decode(errors="replace")
+    if not isinstance(unit, str):
         return None
-    name = unit.strip().lower()
+    name = re.sub(r"\s*(/|per)\s*(px|pixel|voxel|vx)s?$", "", _folded(unit).strip("[]() "))
     for spelling in (name, name.removesuffix("s"), name.replace("metre", "meter").rstrip("s")):
+        if spelling in _NO_UNIT:
+            return None
         if spelling in _METRES:
             return spelling
         if spelling in _SPELLINGS:
-            return _SPELLINGS[spelling] or None
+            return _SPELLINGS[spelling]
     return name
+
+
+def is_length(unit: str | None) -> bool:
+    """Whether a unit, as `normal_unit` gives it, can be compared with others."""
+    return unit in _METRES
+
+
+def stated(value: Any) -> float | None:
+    """A voxel's side, or None for what none can have: not finite, zero, negative, no number."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) and number > 0 else None
+
+
+def voxel_size_of(
+    values: Sequence[Any], units: Sequence[str | None]
+) -> tuple[VoxelSize | None, str | None]:
+    """A voxel size in one unit, from what a file says of each axis.
+
+    Parameters
+    ----------
+    values : three values (z, y, x)
+        Whatever is no positive finite number counts as not stated.
+    units : three units (z, y, x), as `normal_unit` gives them
+
+    Returns
+    -------
+    (voxel size, unit)
+        None for an axis that is not stated, or whose unit cannot be compared with the others';
+        None in all where no axis is known. The unit is that of x if x is known, else y's or z's.
+    """
+    sides = [stated(value) for value in values]
+    known = [u for s, u in zip(sides[::-1], list(units)[::-1], strict=True) if s is not None]
+    if not known:
+        return None, None
+    unit = next((u for u in known if is_length(u)), known[0])
+    z, y, x = (
+        None if side is None else _converted(side, u, unit)
+        for side, u in zip(sides, units, strict=True)
+    )
+    return (z, y, x), unit
+
+
+def offset_in(values: Sequence[Any], units: Sequence[str | None], unit: str | None) -> Triple:
+    """A position (z, y, x) in a unit; 0 along an axis where it cannot be told."""
+    moved = []
+    for value, own in zip(values, units, strict=True):
+        try:
+            number = _converted(float(value), own, unit)
+        except (TypeError, ValueError, OverflowError):
+            number = None
+        moved.append(number if number is not None and math.isfinite(number) else 0.0)
+    z, y, x = moved
+    return z, y, x
+
+
+def _converted(value: float, unit: str | None, into: str | None) -> float | None:
+    if unit == into:
+        return value
+    if unit is None or into is None or not (is_length(unit) and is_length(into)):
+        return None
+    return value * _METRES[unit] / _METRES[into]
 
 
 def in_one_unit(
@@ -61,14 +169,10 @@ def in_one_unit(
 ) -> tuple[tuple[float, ...], str | None] | None:
     """Lengths (z, y, x) with a unit each, in the unit of x; None where they cannot be compared."""
     unit = units[-1]
-    if len(set(units)) == 1:
-        return tuple(values), unit
-    if unit is None or any(u not in _METRES for u in units):
+    converted = [_converted(value, own, unit) for value, own in zip(values, units, strict=True)]
+    if any(value is None for value in converted):
         return None
-    return tuple(
-        value if u == unit else value * _METRES[str(u)] / _METRES[unit]
-        for value, u in zip(values, units, strict=True)
-    ), unit
+    return tuple(value for value in converted if value is not None), unit
 
 
 def unit_symbol(unit: str | None) -> str:

@@ -24,7 +24,7 @@ from ._tiff import read_tiff
 from ._units import normal_unit
 from ._zarr import is_zarr, pyramid_levels, read_zarr, zarr_datasets
 from ._zarr_sink import ZarrSink
-from .volume import DTYPES, Triple, Volume
+from .volume import DTYPES, Triple, Volume, VoxelSize
 from .writer import Sink, Target, VolumeWriter, check_target
 from .zarr_layout import OmeVersion, default_version
 
@@ -125,7 +125,7 @@ def create_volume(
     shape: Sequence[int],
     dtype: DTypeLike,
     *,
-    voxel_size: Triple | None = None,
+    voxel_size: VoxelSize | None = None,
     unit: str | None = None,
     offset: Triple = (0.0, 0.0, 0.0),
     synthetic: Sequence[int] = (),
@@ -142,7 +142,9 @@ def create_volume(
         `.tif` (OME-TIFF), `.h5` (CREMI's layout) or `.zarr` (OME-Zarr with a pyramid).
     shape : (z, y, x)
     dtype : uint8, uint16, int16 or float32
-    voxel_size, offset : (z, y, x), in `unit`
+    voxel_size : (z, y, x) in `unit`, optional
+        None for an axis that is not known; so it is read back.
+    offset : (z, y, x), in `unit`
     unit : str, optional
     synthetic : sequence of int
         z indices of computed slices.
@@ -177,7 +179,13 @@ def create_volume(
     json.dumps(marks.to_json())  # what is not JSON shows before a file is begun
     check_target(path, source, overwrite, writes_folder=path.suffix.lower() == ".zarr")
     target = Target(
-        (depth, height, width), np.dtype(dtype), voxel_size, normal_unit(unit), offset, marks
+        (depth, height, width),
+        np.dtype(dtype),
+        voxel_size,
+        normal_unit(unit),
+        offset,
+        marks,
+        path.name,
     )
     return VolumeWriter(path, target, make_sink, overwrite)
 

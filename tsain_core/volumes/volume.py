@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Triple = tuple[float, float, float]
 Shape = tuple[int, int, int]
+#: (z, y, x); None for an axis of which nothing is stated.
+VoxelSize = tuple[float | None, float | None, float | None]
 
 #: dtypes that are read and written.
 DTYPES = ("uint8", "uint16", "int16", "float32")
@@ -30,7 +32,7 @@ class Volume:
     data : dask array (z, y, x)
         uint8, uint16, int16 or float32.
     voxel_size : (z, y, x) or None
-        In `unit`; None where the file does not say.
+        In `unit`; None for an axis that the file does not state, and in all where it states none.
     unit : str or None
         As OME spells it: "nanometer", "micrometer".
     offset : (z, y, x)
@@ -50,7 +52,7 @@ class Volume:
     """
 
     data: da.Array
-    voxel_size: Triple | None = None
+    voxel_size: VoxelSize | None = None
     unit: str | None = None
     offset: Triple = (0.0, 0.0, 0.0)
     synthetic: tuple[int, ...] = ()
@@ -71,6 +73,11 @@ class Volume:
         """Of the grey values."""
         dtype: np.dtype[Any] = self.data.dtype
         return dtype
+
+    @property
+    def voxel_z(self) -> float | None:
+        """Distance of slices in `unit`; None where it is not stated."""
+        return self.voxel_size[0] if self.voxel_size else None
 
     def __getitem__(self, z: int) -> NDArray[Any]:
         """Slice `z` as a numpy array (y, x)."""

@@ -16,21 +16,22 @@ from numpy.typing import NDArray
 from ..errors import TsainError, first_line
 from ._marks import Marks
 from ._publish import clear_away, partial_path, publish, remove
-from .volume import Triple
+from .volume import Triple, VoxelSize
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be written."""
+    """What is to be written; `name` is the one that the result will have."""
 
     shape: tuple[int, int, int]
     dtype: np.dtype[Any]
-    voxel_size: Triple | None
+    voxel_size: VoxelSize | None
     unit: str | None
     offset: Triple
     marks: Marks
+    name: str = ""
 
 
 class Sink(Protocol):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import TsainError
 from ._locations import Location
 from ._marks import MARKS_KEY
-from .volume import Shape, Triple
+from .volume import Shape
 from .writer import Target
 
 OmeVersion = Literal["0.4", "0.5"]
@@ -93,11 +93,7 @@ def write_metadata(root: Location, target: Target, layout: ZarrLayout) -> None:
     """Make the arrays an OME-Zarr image, with the marks of what is synthetic in it."""
     kind: dict[str, Any] = {"zarr_format": 3 if layout.version == "0.5" else 2} if ZARR_3 else {}
     group = zarr.open_group(str(root), mode="a", **kind)
-    scales = multiscales(target, len(layout.levels(target.shape)), root.name)
-    if layout.version == "0.5":
-        image: dict[str, Any] = {"ome": {"version": "0.5", "multiscales": [scales]}}
-    else:
-        image = {"multiscales": [{"version": "0.4", **scales}]}
+    image = multiscales(target, len(layout.levels(target.shape)), layout.version)
     group.attrs.update({**image, MARKS_KEY: target.marks.to_json()})
 
 
@@ -128,34 +124,36 @@ def halve(image: NDArray[Any]) -> NDArray[Any]:
     return (np.rint(means) if image.dtype.kind in "ui" else means).astype(image.dtype)
 
 
-def multiscales(target: Target, levels: int, name: str) -> dict[str, Any]:
-    """The multiscales object of the OME-Zarr specification, for `levels` arrays "0", "1", ..."""
-    size = target.voxel_size or (1.0, 1.0, 1.0)
-    unit = {"unit": target.unit} if target.voxel_size and target.unit else {}
+def multiscales(target: Target, levels: int, version: OmeVersion) -> dict[str, Any]:
+    """Attributes of an OME-Zarr image, for `levels` arrays "0", "1", ...
+
+    An axis of unknown size gets the scale 1, which must be there, and no unit.
+    """
+    from ome_zarr_models.v04.axes import Axis
+    from ome_zarr_models.v04.multiscales import Dataset, Multiscale
+
+    sides = target.voxel_size or (None, None, None)
     datasets = []
     for i in range(levels):
-        z, y, x = size[0], size[1] * 2**i, size[2] * 2**i
-        # the centre of the first pixel moves as pixels grow
-        move = (target.offset[0], *(o + (s * 2**i - s) / 2 for o, s in _plane(target.offset, size)))
-        datasets.append(
-            {
-                "path": str(i),
-                "coordinateTransformations": [
-                    {"type": "scale", "scale": [z, y, x]},
-                    {"type": "translation", "translation": list(move)},
-                ],
-            }
-        )
-    return {
-        "name": name,
-        "axes": [{"name": axis, "type": "space", **unit} for axis in "zyx"],
-        "datasets": datasets,
-        "type": "mean",
-    }
-
-
-def _plane(offset: Triple, size: Triple) -> list[tuple[float, float]]:
-    return list(zip(offset[1:], size[1:], strict=True))
+        scale, translation = [], []
+        for axis, side, offset in zip("zyx", sides, target.offset, strict=True):
+            grown = 1 if axis == "z" else 2**i
+            size = 1.0 if side is None else side
+            scale.append(size * grown)
+            # the centre of the first pixel moves as pixels grow
+            translation.append(offset + (grown - 1) * size / 2)
+        datasets.append(Dataset.build(path=str(i), scale=scale, translation=translation))
+    axes = [
+        Axis(name=axis, type="space", unit=target.unit if side is not None else None)
+        for axis, side in zip("zyx", sides, strict=True)
+    ]
+    image = Multiscale(
+        axes=axes, datasets=tuple(datasets), type="mean", name=target.name or None, version="0.4"
+    )
+    if version == "0.5":
+        scales = image.to_version("0.5").model_dump(mode="json", exclude_none=True)
+        return {"ome": {"version": "0.5", "multiscales": [scales]}}
+    return {"multiscales": [image.model_dump(mode="json", exclude_none=True)]}
 
 
 def _array(path: str, shape: Shape, dtype: Any, layout: ZarrLayout) -> Any:
