@@ -83,12 +83,13 @@ def test_rgb_and_empty_arrays(tmp_path: Path, kind: str) -> None:
 
 
 def test_rgb_tiff_and_png(tmp_path: Path) -> None:
-    tifffile.imwrite(tmp_path / "a.tif", np.stack([STACK] * 3, -1), photometric="rgb")
+    coloured = np.stack([STACK, STACK, 255 - STACK], -1)
+    tifffile.imwrite(tmp_path / "a.tif", coloured, photometric="rgb")
     refused(tmp_path / "a.tif", "colour image", "8-bit grey")
     folder = tmp_path / "slices"
     folder.mkdir()
     for z in range(3):
-        iio.imwrite(folder / f"{z}.png", np.stack([STACK[z]] * 3, -1))
+        iio.imwrite(folder / f"{z}.png", coloured[z])
     refused(folder, "colour image", "8-bit grey")
 
 

@@ -92,7 +92,9 @@ def _one_line_warnings() -> Iterator[None]:
 
         def one_line(message: Warning | str, category: type[Warning], *place: Any) -> None:
             if issubclass(category, TsainWarning):
-                print(f"tsain: {message}", file=sys.stderr)
+                from tqdm import tqdm  # a line of its own beside a progress bar
+
+                tqdm.write(f"tsain: {message}", file=sys.stderr)
             else:
                 show(message, category, *place)
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-import re
+import os
 from pathlib import Path
 from typing import Any
 
-import imageio.v3 as iio
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
 from ..errors import TsainError, first_line
+from ._grey import grey_dtype, grey_values
+from ._guard import reading, require_regular
+from ._png import png_header, read_png
+from ._slice_names import distance, in_order
 from ._slices import SliceStack
-from ._units import normal_unit
-from .volume import Triple, Volume, check_stack
+from ._tiff_layout import find_slices
+from ._tiff_pages import check_stored, open_tiff
+from ._units import normal_unit, stated
+from .volume import Volume, VoxelSize, check_stack
 
 SUFFIXES = (".tif", ".tiff", ".png")
 
@@ -33,27 +38,27 @@ class SliceFiles(SliceStack):
     def read_slice(self, z: int) -> NDArray[Any]:
         """The image of a file."""
         path = self.paths[z]
-        try:
-            image = iio.imread(path) if path.suffix.lower() == ".png" else tifffile.imread(path)
-        except Exception as error:  # the plugins raise errors of many kinds
-            raise TsainError(
-                f"{path.name} cannot be read ({first_line(error)}); needed is a complete image: "
-                "copy it again, or put a copy of its neighbour there and compute it anew with "
-                "--replace."
-            ) from error
-        return np.asarray(image.reshape(self.shape[1:]), self.dtype)
+        with reading(path.name):
+            require_regular(path)
+            image = read_png(path) if _is_png(path) else _read_tiff(path)
+            if image.shape != self.shape[1:]:
+                raise TsainError(
+                    f"{path.name} is {_size(image.shape)}, and no longer {_size(self.shape[1:])}: "
+                    "it was changed after the stack was opened; open it again."
+                )
+            return np.asarray(image, self.dtype)
 
 
 def read_folder(folder: Path) -> Volume:
-    """Open a folder of slices in natural order: slice9 before slice10.
+    """Open a folder of slices in the order of their numbers: slice9 before slice10.
 
     Raises
     ------
     TsainError
-        If there are no slices, a number is missing, or sizes or dtypes differ.
+        If there are no slices, a number is missing, other images lie among them, or sizes or
+        dtypes differ.
     """
-    paths = _slices(folder)
-    _check_numbers(paths, folder)
+    paths = in_order(_slices(folder), folder.name)
     shape, dtype = _header(paths[0])
     for path in paths[1:]:
         other = _header(path)
@@ -62,16 +67,12 @@ def read_folder(folder: Path) -> Volume:
                 f"{path.name} is {_size(other[0])} {other[1]}, but {paths[0].name} is "
                 f"{_size(shape)} {dtype}; needed is one size and dtype: crop or convert it."
             )
-    if len(shape) == 3 and shape[-1] > 4:
-        raise TsainError(
-            f"{folder.name}/{paths[0].name} is {_size(shape)}, a stack itself; needed is one image "
-            "a file: give that file instead of the folder."
-        )
-    if len(shape) != 2:
-        check_stack((len(paths), *shape), dtype, f"{folder.name}/{paths[0].name}")
-    stack = SliceFiles(paths, (shape[0], shape[1]), dtype)
+    stack = SliceFiles(paths, shape, dtype)
     check_stack(stack.shape, dtype, folder.name)
+    stack.read_slice(0)  # colour shows in the values only
     size, unit = _description(folder)
+    if size is None and (found := distance(paths)):
+        size, unit = (found[0], None, None), found[1]
     return Volume(
         stack.to_dask(),
         voxel_size=size,
@@ -90,9 +91,11 @@ def _slices(folder: Path) -> list[Path]:
     found = [
         p
         for p in folder.iterdir()
-        if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
+        if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and not p.is_dir()
     ]
-    kinds = {p.suffix.lower().replace("tiff", "tif") for p in found}
+    for path in found:
+        require_regular(path)
+    kinds = {_is_png(path) for path in found}
     if len(kinds) > 1:
         raise TsainError(
             f"{folder.name} holds both TIFF and PNG files; needed is one kind: move the others "
@@ -103,73 +106,51 @@ def _slices(folder: Path) -> list[Path]:
             f"{folder.name} holds {len(found)} TIFF or PNG files; needed are at least 2 slices: "
             "check the folder."
         )
-    return sorted(found, key=_natural)
+    return found
 
 
-def _natural(path: Path) -> list[tuple[int, int, str]]:
-    parts = re.split(r"(\d+)", path.stem)
-    return [(1, int(p), "") if p.isdigit() else (0, 0, p) for p in parts]
+def _is_png(path: Path) -> bool:
+    return path.suffix.lower() == ".png"
 
 
-def _check_numbers(paths: list[Path], folder: Path) -> None:
-    """The slice number must go up by one."""
-    numbers = _slice_numbers(paths)
-    if not numbers:
-        return  # names without numbers: alphabetical order is all there is
-    gaps = []
-    for a, b, path in zip(numbers, numbers[1:], paths[1:], strict=False):
-        if b == a:
-            raise TsainError(
-                f"{folder.name} holds two slices numbered {b} (one is {path.name}); needed is one "
-                "stack a folder: move the others elsewhere."
-            )
-        if b != a + 1:
-            gaps.append((a, b))
-    if gaps:
-        a, b = gaps[0]
-        missing = ", ".join(f"{a + 1}" if b == a + 2 else f"{a + 1} to {b - 1}" for a, b in gaps)
+def _header(path: Path) -> tuple[tuple[int, int], np.dtype[Any]]:
+    """Height and width, and dtype of the grey values, without reading the pixels."""
+    with reading(path.name):
+        if _is_png(path):
+            return png_header(path)
+        with open_tiff(path) as tif:
+            page = _only_page(tif, path)
+            return (page.imagelength, page.imagewidth), grey_dtype(page)
+
+
+def _read_tiff(path: Path) -> NDArray[Any]:
+    with open_tiff(path) as tif:
+        page = _only_page(tif, path)
+        return grey_values(page.asarray(), page, path.name)
+
+
+def _only_page(tif: tifffile.TiffFile, path: Path) -> Any:
+    layout = find_slices(tif, path)
+    if layout.block or len(layout.pages) > 1:
         raise TsainError(
-            f"{folder.name} has slice {a} and then {b}: {missing} missing; needed is every "
-            f"slice: add it, or put a copy of slice {a} in each gap and compute these anew "
-            "with --replace; if nothing is missing, number the files without gaps."
+            f"{path.parent.name}/{path.name} is {_size(layout.shape)}, a stack itself; needed is "
+            "one image a file: give that file instead of the folder."
         )
+    page = layout.pages[0]
+    check_stored(page, path, "its image")
+    return page
 
 
-def _slice_numbers(paths: list[Path]) -> list[int]:
-    """The number in each name that counts the slices: the last one that is not always the same."""
-    fields = [[int(n) for n in re.findall(r"\d+", path.stem)] for path in paths]
-    if len({len(row) for row in fields}) > 1 or not fields[0]:
-        return [row[-1] for row in fields] if all(fields) else []
-    columns = list(zip(*fields, strict=True))
-    counting = [column for column in columns if len(set(column)) > 1]
-    return list((counting or columns)[-1])
-
-
-def _header(path: Path) -> tuple[tuple[int, ...], Any]:
-    """Shape and dtype without reading the pixels."""
-    try:
-        if path.suffix.lower() != ".png":
-            with tifffile.TiffFile(path) as tif:
-                shape = tuple(n for n in tif.series[0].shape if n != 1)
-                return shape, np.dtype(tif.series[0].dtype).newbyteorder("=")
-        properties = iio.improps(path)
-        return tuple(properties.shape), np.dtype(properties.dtype)
-    except Exception as error:  # the plugins raise errors of many kinds
-        raise TsainError(
-            f"{path.name} cannot be read ({first_line(error)}); needed is a complete image: "
-            "copy it again."
-        ) from error
-
-
-def _description(folder: Path) -> tuple[Triple | None, str | None]:
+def _description(folder: Path) -> tuple[VoxelSize | None, str | None]:
     path = folder / DESCRIPTION
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None, None
+    require_regular(path)
     try:
         values = json.loads(path.read_text())
-        z, y, x = (float(v) for v in values["voxel_size"])
-        return (z, y, x), normal_unit(values["unit"])
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        z, y, x = (stated(v) for v in values["voxel_size"])
+        return (z, y, x) if any((z, y, x)) else None, normal_unit(values["unit"])
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
         raise TsainError(
             f"{folder.name}/{DESCRIPTION} cannot be read ({first_line(error)}); needed are "
             "voxel_size (z, y, x) and unit in JSON: mend or remove it."

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import TsainError, first_line
+from ..errors import TsainError, TsainWarning, first_line
 
 DAMAGED = "The file is damaged or incomplete: copy it again"
 
@@ -36,7 +36,8 @@ _SERVER = "The server cannot be reached: check address and network, then try aga
 #: Words in a library's message -> what is wrong and what helps. The first that fits is taken.
 _BY_WORDS = (
     (("unable to lock file", "already open for write"), _BY_NUMBER[errno.EAGAIN]),
-    (("imagecodecs", "required filter", "filter plugin", "codec not available", "no codec"),
+    (("imagecodecs", "<compression.", "required filter", "filter plugin", "no codec",
+      "codec not available"),
      "Its compression needs a codec that is not installed: install that, or save it with zlib "
      "(gzip) compression or none"),
     (("name or service not known", "cannot connect to host", "could not connect to the endpoint"),
@@ -79,7 +80,7 @@ def reading(title: str, kind: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except TsainError:
+    except (TsainError, TsainWarning):  # a warning, where the user wants them to be errors
         raise
     except Exception as error:  # libraries raise errors of many kinds for damaged files
         raise unreadable(title, error, kind) from error
