@@ -9,113 +9,20 @@ Zooming-Slow-Mo (Xiang et al. 2020), one tower for each of the two slices.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .ops import DeformConv2d, sample_fused
-from .ops._autocast import autocast_off
-
-
-@dataclass(frozen=True)
-class NetworkSettings:
-    """Structure of the network; the defaults are the paper's, with k2 = 10.
-
-    Parameters
-    ----------
-    channels : int
-        Feature channels C; a multiple of `groups`.
-    image_channels : int
-        Channels of the image going in and out; a grey image is repeated, and averaged at the end.
-    feature_blocks, reconstruction_blocks : int
-        Residual blocks k1 and k2.
-    rsabs, drbs : int
-        Number of residual spatial-adaptive and of deformable refinement blocks.
-    groups : int
-        Offset groups of the temporal towers and of the refinement blocks.
-    unshuffle : int
-        Work on images whose `unshuffle` x `unshuffle` pixels became channels. 1 is the paper's.
-    residual : bool
-        Predict the difference to the mean of the two slices. The paper's network does not.
-    """
-
-    channels: int = 64
-    image_channels: int = 3
-    feature_blocks: int = 5
-    reconstruction_blocks: int = 10
-    rsabs: int = 3
-    drbs: int = 3
-    groups: int = 8
-    unshuffle: int = 1
-    residual: bool = False
-
-    @property
-    def multiple(self) -> int:
-        """Height and width must be multiples of this: two pyramid levels, and the unshuffling."""
-        return 4 * self.unshuffle
-
-
-PRESETS: dict[str, NetworkSettings] = {
-    # the size the paper reports: 5,664,180 parameters
-    "tsain": NetworkSettings(),
-    # the paper's sentence "k2 = 40": 7,879,860 parameters
-    "tsain-40": NetworkSettings(reconstruction_blocks=40),
-    # for machines without a GPU
-    "tsain-lite": NetworkSettings(
-        channels=32,
-        image_channels=1,
-        feature_blocks=2,
-        reconstruction_blocks=5,
-        drbs=2,
-        groups=4,
-        unshuffle=2,
-        residual=True,
-    ),
-}
-
-
-@dataclass
-class SamplingPoints:
-    """Where one deformable convolution sampled.
-
-    Attributes
-    ----------
-    offset : Tensor, (N, groups, 9, 2, H, W)
-        (dy, dx) of each tap in pixels of the feature map, on top of the tap's own place in the
-        3 x 3 kernel. One pixel of the feature map is `stride` pixels of the image.
-    mask : Tensor, (N, groups, 9, H, W)
-        Modulation, 0 to 1.
-    stride : int
-        Pixels of the image in one pixel of the feature map, along y and x.
-    """
-
-    offset: Tensor
-    mask: Tensor
-    stride: int
-
-
-@dataclass
-class Sampling:
-    """The sampling points of a forward pass.
-
-    Attributes
-    ----------
-    temporal : dict
-        (side, level) -> points; side 0 samples slice 0, side 2 slice 2; level 1 is full resolution.
-    rsab : list
-        Steps 1, 2, 3 in order; one offset group, sampled in the interpolated features.
-    drb : dict
-        (block, side) -> points in the features of that side's slice.
-    """
-
-    temporal: dict[tuple[int, int], SamplingPoints] = field(default_factory=dict)
-    rsab: list[SamplingPoints] = field(default_factory=list)
-    drb: dict[tuple[int, int], SamplingPoints] = field(default_factory=dict)
-
+from ..ops import DeformConv2d, sample_fused
+from ..ops._autocast import autocast_off
+from .points import Sampling, SamplingPoints
+from .settings import PRESETS, NetworkSettings
 
 Keep = Callable[[SamplingPoints], None]
+#: Fraction of the way from the first slice to the second; None is half-way.
+At = Tensor | float | None
 
 
 @dataclass(frozen=True)
@@ -223,12 +130,25 @@ class PyramidLevel(nn.Module):
         self.refine = None if coarsest else conv(c, c)
         self.sample = AdaptiveSampling(c, s.groups, s.unshuffle * 2 ** (level - 1))
         self.merge = None if coarsest else conv(2 * c, c)
+        # same as a channel that holds the position, without its cost
+        self.position = nn.Parameter(torch.zeros(c, 1, 1)) if s.positions else None
 
     def forward(
-        self, a: Tensor, b: Tensor, below: tuple[Tensor, Tensor] | None, keep: Keep | None
+        self,
+        a: Tensor,
+        b: Tensor,
+        below: tuple[Tensor, Tensor] | None,
+        keep: Keep | None,
+        lean: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Guide features and sampled features of this level, before the last activation."""
-        guide = _lrelu(self.compare(torch.cat([a, b], 1)))
+        """Guide features and sampled features of this level, before the last activation.
+
+        `lean` (N, 1, 1, 1) is 0 half-way, 1 at the other slice and -1 at the sampled one.
+        """
+        compared = self.compare(torch.cat([a, b], 1))
+        if self.position is not None and lean is not None:
+            compared = compared + (lean * self.position).to(compared.dtype)
+        guide = _lrelu(compared)
         if below is None or self.refine is None or self.merge is None:
             guide = _lrelu(self.guide(guide))
             return guide, self.sample(a, guide, keep)
@@ -247,12 +167,19 @@ class TemporalSampling(nn.Module):
         self.levels = nn.ModuleList(PyramidLevel(s, level) for level in (1, 2, 3))
 
     def forward(
-        self, a: Features, b: Features, keep: Callable[[int], Keep | None] = lambda level: None
+        self,
+        a: Features,
+        b: Features,
+        keep: Callable[[int], Keep | None] = lambda level: None,
+        lean: Tensor | None = None,
     ) -> Tensor:
-        """Features of slice `a` moved half-way to slice `b`, (N, C, H, W)."""
+        """Features of slice `a` moved to the slice between, (N, C, H, W).
+
+        `lean` (N, 1, 1, 1) is 0 half-way, 1 at slice `b` and -1 at slice `a`.
+        """
         below: tuple[Tensor, Tensor] | None = None
         for i in (2, 1, 0):
-            guide, sampled = self.levels[i](a.levels[i], b.levels[i], below, keep(i + 1))
+            guide, sampled = self.levels[i](a.levels[i], b.levels[i], below, keep(i + 1), lean)
             below = guide, (_lrelu(sampled) if i > 0 else sampled)
         assert below is not None
         return below[1]
@@ -323,8 +250,25 @@ class Reconstruction(nn.Module):
         return out
 
 
+class SideWeights(nn.Module):
+    """Channel weights of two sides by position: the nearer slice counts for more.
+
+    Half-way both are 1. `start` is how far the weight falls at the beginning of training from one
+    slice to the other: with 1, from 2 to 0.
+    """
+
+    def __init__(self, channels: int, start: float) -> None:
+        super().__init__()
+        self.slope = nn.Parameter(torch.full((2, channels, 1, 1), start))
+
+    def forward(self, x0: Tensor, x2: Tensor, lean: Tensor) -> tuple[Tensor, Tensor]:
+        """Weighted features (N, C, H, W); `lean` (N, 1, 1, 1) is -1 at slice 0, 1 at slice 2."""
+        w0, w2 = 1 - lean * self.slope[0], 1 + lean * self.slope[1]
+        return x0 * w0.to(x0.dtype), x2 * w2.to(x2.dtype)
+
+
 class TSAIN(nn.Module):
-    """The slice between two slices.
+    """A slice between two slices, half-way unless `settings.positions`.
 
     Grey images (N, 1, H, W) in [0, 1]; H and W multiples of `settings.multiple`. Since the two
     directions have weights of their own, swapping the slices changes the result.
@@ -337,6 +281,8 @@ class TSAIN(nn.Module):
         self.encoder = Encoder(settings)
         self.temporal0, self.temporal2 = TemporalSampling(settings), TemporalSampling(settings)
         self.temporal_fusion = conv(2 * c, c, 1)
+        self.temporal_weights = SideWeights(c, 1.0) if settings.positions else None
+        self.feature_weights = SideWeights(c, 0.0) if settings.positions else None
         self.rsabs = nn.ModuleList(RSAB(settings) for _ in range(settings.rsabs))
         self.drbs = nn.ModuleList(DRB(settings) for _ in range(settings.drbs))
         self.reconstruction = Reconstruction(settings)
@@ -351,13 +297,15 @@ class TSAIN(nn.Module):
         features: Features = self.encoder(x.repeat_interleave(self.settings.image_channels, 1))
         return features
 
-    def between(self, a: Features, b: Features, sampling: Sampling | None = None) -> Tensor:
-        """Image, or residual, half-way between two slices, from their features (equation 1)."""
-        out = self.reconstruction(*self.sample(a, b, sampling))
+    def between(
+        self, a: Features, b: Features, sampling: Sampling | None = None, at: At = None
+    ) -> Tensor:
+        """Image, or residual, between two slices, from their features (equation 1)."""
+        out = self.reconstruction(*self.sample(a, b, sampling, at))
         return F.pixel_shuffle(out, self.settings.unshuffle).mean(1, keepdim=True)  # (N, 1, H, W)
 
     def sample(
-        self, a: Features, b: Features, sampling: Sampling | None = None
+        self, a: Features, b: Features, sampling: Sampling | None = None, at: At = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """F_0, F_1 and F_2 as reconstruction takes them: all of the sampling, and no image yet."""
 
@@ -366,16 +314,40 @@ class TSAIN(nn.Module):
 
         record = sampling if sampling is not None else Sampling()
         f0, f2 = a.levels[0], b.levels[0]
-        t0 = self.temporal0(a, b, lambda level: put(record.temporal, (0, level)))
-        t2 = self.temporal2(b, a, lambda level: put(record.temporal, (2, level)))
+        lean = self._lean(at, f0.device)
+        back = None if lean is None else -lean
+        t0 = self.temporal0(a, b, lambda level: put(record.temporal, (0, level)), lean)
+        t2 = self.temporal2(b, a, lambda level: put(record.temporal, (2, level)), back)
+        if self.temporal_weights is not None and lean is not None:
+            t0, t2 = self.temporal_weights(t0, t2, lean)
         f1 = self.temporal_fusion(torch.cat([t0, t2], 1))  # equation 4
         for rsab in self.rsabs:
             f1 = rsab(f1, record.rsab.append if sampling is not None else None)
         for i, drb in enumerate(self.drbs):  # equation 12
             f0, f2 = drb(f0, f1, f2, lambda side, i=i: put(record.drb, (i, side)))
+        if self.feature_weights is not None and lean is not None:
+            f0, f2 = self.feature_weights(f0, f2, lean)
         return f0, f1, f2
 
-    def forward(self, before: Tensor, after: Tensor, sampling: Sampling | None = None) -> Tensor:
+    def _lean(self, at: At, device: torch.device) -> Tensor | None:
+        """Position from -1 (first slice) to 1 (second), (N, 1, 1, 1); None is half-way."""
+        if at is None or (isinstance(at, float) and at == 0.5):
+            return None
+        if not self.settings.positions:
+            raise ValueError(f"This network computes the slice half-way only, not at {at}.")
+        values = torch.as_tensor(at, dtype=torch.float32, device=device).reshape(-1, 1, 1, 1)
+        return 2 * values - 1
+
+    def base(self, before: Tensor, after: Tensor, at: At = None) -> Tensor:
+        """What a residual network adds to: the mean of both, the nearer counting for more."""
+        lean = self._lean(at, before.device)
+        if lean is None:
+            return (before + after) / 2
+        return torch.lerp(before, after, (lean + 1) / 2)
+
+    def forward(
+        self, before: Tensor, after: Tensor, sampling: Sampling | None = None, at: At = None
+    ) -> Tensor:
         """Interpolate.
 
         Parameters
@@ -383,6 +355,8 @@ class TSAIN(nn.Module):
         before, after : Tensor, (N, 1, H, W)
         sampling : Sampling, optional
             Filled with the sampling points of every deformable convolution.
+        at : float or Tensor (N,), optional
+            Fraction of the way from `before` to `after`, 0 to 1; None is half-way.
 
         Returns
         -------
@@ -392,7 +366,8 @@ class TSAIN(nn.Module):
         Raises
         ------
         ValueError
-            If H or W is not a multiple of `settings.multiple`.
+            If H or W is not a multiple of `settings.multiple`, or a position other than half-way
+            is given to a network without `settings.positions`.
         """
-        out = self.between(self.encode(before), self.encode(after), sampling)
-        return out.float() + (before + after) / 2 if self.settings.residual else out
+        out = self.between(self.encode(before), self.encode(after), sampling, at)
+        return out.float() + self.base(before, after, at) if self.settings.residual else out

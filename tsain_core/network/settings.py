@@ -1,0 +1,67 @@
+"""Structure of a network, and the named structures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """Structure of the network; the defaults are the paper's, with k2 = 10.
+
+    Parameters
+    ----------
+    channels : int
+        Feature channels C; a multiple of `groups`.
+    image_channels : int
+        Channels of the image going in and out; a grey image is repeated, and averaged at the end.
+    feature_blocks, reconstruction_blocks : int
+        Residual blocks k1 and k2.
+    rsabs, drbs : int
+        Number of residual spatial-adaptive and of deformable refinement blocks.
+    groups : int
+        Offset groups of the temporal towers and of the refinement blocks.
+    unshuffle : int
+        Work on images whose `unshuffle` x `unshuffle` pixels became channels. 1 is the paper's.
+    residual : bool
+        Predict the difference to the mean of the two slices. The paper's network does not.
+    positions : bool
+        Compute a slice at any fraction of the way, not only half-way: the fraction goes into both
+        temporal towers and into their fusion. The paper's network does not.
+    """
+
+    channels: int = 64
+    image_channels: int = 3
+    feature_blocks: int = 5
+    reconstruction_blocks: int = 10
+    rsabs: int = 3
+    drbs: int = 3
+    groups: int = 8
+    unshuffle: int = 1
+    residual: bool = False
+    positions: bool = False
+
+    @property
+    def multiple(self) -> int:
+        """Height and width must be multiples of this: two pyramid levels, and the unshuffling."""
+        return 4 * self.unshuffle
+
+
+PRESETS: dict[str, NetworkSettings] = {
+    # the size the paper reports: 5,664,180 parameters
+    "tsain": NetworkSettings(),
+    # the paper's sentence "k2 = 40": 7,879,860 parameters
+    "tsain-40": NetworkSettings(reconstruction_blocks=40),
+    # for machines without a GPU
+    "tsain-lite": NetworkSettings(
+        channels=32,
+        image_channels=1,
+        feature_blocks=2,
+        reconstruction_blocks=5,
+        drbs=2,
+        groups=4,
+        unshuffle=2,
+        residual=True,
+        positions=True,
+    ),
+}

@@ -1,0 +1,259 @@
+"""Ranges of imaging conditions, from which each training triplet is drawn.
+
+A network that learns from one kind of data takes its grain, contrast and pixel size for granted.
+Here all of them are drawn anew for every triplet from continuous ranges, so that what is common to
+all is learnt: what both slices agree on stays, noise is averaged, contradictions become the
+expectation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .preparation import Triplet
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Regimes:
+    """Ranges of imaging conditions; grey values are in [0, 1], lengths in pixels of the crop.
+
+    Attributes
+    ----------
+    binning : (int, int)
+        Pixels averaged along y and x; of isotropic volumes up to as many along z. Drawn with
+        weights that fall with the binning.
+    resampled : float
+        Share of the triplets that are zoomed, turned freely and deformed. The others keep their
+        pixels, and so the grain of the recording.
+    zoom : (float, float)
+        Pixel size after zooming, relative to before.
+    elastic : float
+        Largest displacement of the smooth deformation, common to the three slices.
+    gaps : (int, int)
+        Distance between the two outer slices, in slices; 2 is that of neighbours' neighbours.
+        Drawn evenly in the logarithm, as far as the volume is deep.
+    middle : float
+        Share of the triplets whose truth lies half-way; for the others it lies anywhere between.
+        Where gaps are odd, the truth is one of the two slices in the middle.
+    noise : (float, float), noisy : float
+        Standard deviation of added noise, and the share of triplets that have any: on the outer
+        slices alone. It is partly Poisson-like (grows with the grey value) and partly correlated.
+    blur : (float, float), blurred : float
+        Standard deviation of a Gaussian on one or all of the slices, and the share of triplets.
+    gamma : (float, float)
+        Exponent on the grey values, drawn evenly in the logarithm.
+    inverted : float
+        Share of the triplets with inverted contrast.
+    contrast, brightness : float
+        Largest relative change of contrast and change of brightness, common to the triplet.
+    slice_contrast, slice_brightness : float
+        The same for each of the outer slices alone.
+    drift : float, drifting : float
+        Largest shift of an outer slice, and the share of triplets that have any.
+    same : float
+        Share of the triplets that are three times the same slice: what both slices agree on to the
+        last grain is signal, and stays.
+    """
+
+    binning: tuple[int, int] = (1, 4)
+    resampled: float = 0.4
+    zoom: Range = (0.7, 1.4)
+    elastic: float = 3.0
+    gaps: tuple[int, int] = (2, 6)
+    middle: float = 0.7
+    noise: Range = (0.01, 0.2)
+    noisy: float = 0.3
+    blur: Range = (0.4, 1.5)
+    blurred: float = 0.15
+    gamma: Range = (0.7, 1.4)
+    inverted: float = 0.03
+    contrast: float = 0.35
+    brightness: float = 0.15
+    slice_contrast: float = 0.1
+    slice_brightness: float = 0.03
+    drift: float = 3.0
+    drifting: float = 0.25
+    same: float = 0.03
+
+
+def draw_regime(
+    stack: NDArray[Any], isotropic: bool, regimes: Regimes, rng: np.random.Generator, crop: int
+) -> tuple[Triplet, float]:
+    """A triplet of `crop` x `crop` pixels under drawn conditions, and where its truth lies.
+
+    Parameters
+    ----------
+    stack : ndarray (z, y, x)
+        At least 3 slices of `crop` x `crop` pixels.
+    isotropic : bool
+        Whether z may be binned with y and x.
+    regimes : Regimes
+    rng : Generator
+    crop : int
+
+    Returns
+    -------
+    ndarray (3, crop, crop), float32, and float
+        Before, truth, after in the units of the stack; the position of the truth, 0 to 1.
+    """
+    depth, height, width = stack.shape
+    by = _binning(regimes, rng, min(height, width) // crop)
+    thick = int(rng.integers(1, by + 1)) if isotropic else 1
+    thick = max(1, min(thick, depth // 3))
+    first, truth, last = _positions(depth // thick, regimes, rng)
+    if rng.random() < regimes.same:
+        first = last = truth
+    position = 0.5 if first == last else (truth - first) / (last - first)
+    resampled = rng.random() < regimes.resampled
+    zoom = float(np.exp(rng.uniform(*np.log(regimes.zoom)))) if resampled else 1.0
+    reach = 1.5 * crop * zoom + 2 * (regimes.drift + regimes.elastic)
+    if resampled and reach * by > min(height, width):
+        resampled, zoom = False, 1.0  # a turned crop would stand out of the slice
+    drifts = _drifts(regimes, rng)
+    if first == last:
+        drifts[:] = 0
+    margin = 0 if resampled else int(np.ceil(np.abs(drifts).max()))
+    side = int(np.ceil(reach)) if resampled else crop + 2 * margin
+    if side * by > min(height, width):
+        drifts, margin, side = np.zeros_like(drifts), 0, crop
+    y = int(rng.integers(0, height - side * by + 1))
+    x = int(rng.integers(0, width - side * by + 1))
+    cuts = np.stack(
+        [
+            _mean_of(stack[z * thick : (z + 1) * thick, y : y + side * by, x : x + side * by], by)
+            for z in (first, truth, last)
+        ]
+    )
+    if resampled:
+        return _resampled(cuts, crop, zoom, regimes.elastic, drifts, rng), position
+    return _shifted(cuts, crop, margin, drifts), position
+
+
+def change_grey_values(triplet: Triplet, regimes: Regimes, rng: np.random.Generator) -> Triplet:
+    """Contrast, brightness, gamma, blur and noise, grey values in [0, 1]."""
+    r = regimes
+    identical = bool(np.array_equal(triplet[0], triplet[2]))
+    if rng.random() < r.inverted:
+        triplet = 1 - triplet
+    gamma = float(np.exp(rng.uniform(*np.log(r.gamma))))
+    triplet = np.sign(triplet) * np.abs(triplet) ** np.float32(gamma)
+    gain, shift = 1 + rng.uniform(-r.contrast, r.contrast), rng.uniform(-1, 1) * r.brightness
+    triplet = ((triplet - 0.5) * gain + 0.5 + shift).astype(np.float32)
+    if rng.random() < r.blurred:
+        sigma = rng.uniform(*r.blur)
+        which = range(3) if identical or rng.random() < 0.6 else [int(rng.choice([0, 2]))]
+        for i in which:
+            triplet[i] = cv2.GaussianBlur(triplet[i], (0, 0), sigma)
+    if identical:
+        return triplet
+    sigma = rng.uniform(*r.noise) if rng.random() < r.noisy else 0.0
+    poisson, grain = rng.random(), rng.uniform(0.4, 1.0) if rng.random() < 0.4 else 0.0
+    for i in (0, 2):
+        gain = 1 + rng.uniform(-r.slice_contrast, r.slice_contrast)
+        shift = rng.uniform(-r.slice_brightness, r.slice_brightness)
+        triplet[i] = (triplet[i] - 0.5) * gain + 0.5 + shift
+        if sigma:
+            triplet[i] += _noise(triplet[i], sigma, poisson, grain, rng)
+    return triplet
+
+
+def _binning(regimes: Regimes, rng: np.random.Generator, most: int) -> int:
+    low, high = regimes.binning
+    steps = np.arange(low, max(low, min(high, most)) + 1)
+    weights = 1.0 / steps
+    return int(rng.choice(steps, p=weights / weights.sum()))
+
+
+def _positions(depth: int, regimes: Regimes, rng: np.random.Generator) -> tuple[int, int, int]:
+    """Slices before, truth and after."""
+    low, high = regimes.gaps
+    high = min(high, depth - 1)
+    low = min(low, high)
+    gap = int(np.floor(np.exp(rng.uniform(np.log(low), np.log(high + 1)))))
+    gap = min(max(gap, low), high)
+    first = int(rng.integers(0, depth - gap))
+    if rng.random() < regimes.middle:
+        gap -= gap % 2 if gap > 2 else 0
+        return first, first + gap // 2, first + gap
+    return first, first + int(rng.integers(1, gap)), first + gap
+
+
+def _drifts(regimes: Regimes, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Shift (dy, dx) of each slice; the truth stays."""
+    drifts = np.zeros((3, 2))
+    if regimes.drift and rng.random() < regimes.drifting:
+        drift = rng.uniform(-regimes.drift, regimes.drift, 2)
+        drifts[0], drifts[2] = drift, -drift if rng.random() < 0.5 else 0
+    return drifts
+
+
+def _mean_of(part: NDArray[Any], by: int) -> NDArray[np.float32]:
+    """Mean over z, and over squares of `by` x `by` pixels."""
+    image = part[0].astype(np.float32) if len(part) == 1 else part.mean(0, dtype=np.float32)
+    if by > 1:
+        size = image.shape[1] // by, image.shape[0] // by
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return image
+
+
+def _shifted(
+    cuts: NDArray[np.float32], crop: int, margin: int, drifts: NDArray[np.float64]
+) -> Triplet:
+    """Crops shifted by whole pixels, which keep their grain."""
+    out = np.empty((3, crop, crop), np.float32)
+    for i, (dy, dx) in enumerate(np.rint(drifts).astype(int)):
+        y, x = margin + dy, margin + dx
+        out[i] = cuts[i, y : y + crop, x : x + crop]
+    return out
+
+
+def _resampled(
+    cuts: NDArray[np.float32],
+    crop: int,
+    zoom: float,
+    elastic: float,
+    drifts: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> Triplet:
+    """Crops zoomed, turned and deformed alike, and shifted each by its drift."""
+    angle = rng.uniform(0, 2 * np.pi)
+    grid = (np.arange(crop, dtype=np.float32) - (crop - 1) / 2) * np.float32(zoom)
+    yy, xx = np.meshgrid(grid, grid, indexing="ij")
+    centre = (cuts.shape[1] - 1) / 2
+    sin, cos = np.float32(np.sin(angle)), np.float32(np.cos(angle))
+    y, x = cos * yy - sin * xx + centre, sin * yy + cos * xx + centre
+    knots = rng.uniform(-1, 1, (2, 4, 4)).astype(np.float32) * np.float32(elastic * rng.random())
+    y, x = (
+        c + cv2.resize(k, (crop, crop), interpolation=cv2.INTER_CUBIC)
+        for c, k in zip((y, x), knots, strict=True)
+    )
+    if zoom > 1.1:  # no grain finer than the new pixels
+        cuts = np.stack([cv2.GaussianBlur(c, (0, 0), 0.4 * zoom) for c in cuts])
+    out = np.empty((3, crop, crop), np.float32)
+    for i, (dy, dx) in enumerate(drifts.astype(np.float32)):
+        out[i] = cv2.remap(cuts[i], x + dx, y + dy, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    return out
+
+
+def _noise(
+    image: NDArray[np.float32],
+    sigma: float,
+    poisson: float,
+    grain: float,
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
+    """Noise of standard deviation `sigma` at grey 0.5; `grain` blurs it, its strength kept."""
+    noise = rng.standard_normal(image.shape, dtype=np.float32)
+    if grain:
+        noise = cv2.GaussianBlur(noise, (0, 0), grain)
+        noise /= max(float(noise.std()), 1e-6)
+    bright = np.sqrt(np.clip(image, 0.05, 1.5) / 0.5)
+    out: NDArray[np.float32] = noise * (sigma * (1 - poisson + poisson * bright)).astype(np.float32)
+    return out
