@@ -79,11 +79,13 @@ def _trainer(
     torch.manual_seed(recipe.settings.seed)
     network = TSAIN(PRESETS[recipe.preset])
     if args.start:
-        network, info = load(args.start)
-        if info.settings != PRESETS[recipe.preset]:
+        start, info = load(args.start)
+        if replace(info.settings, positions=network.settings.positions) != network.settings:
             raise TsainError(
                 f"{args.start.name} is no {recipe.preset}; start from a model of that preset."
             )
+        # weights that know the middle only are those of a network with positions at 1/2
+        network.load_state_dict(start.state_dict(), strict=False)
     parts = recipe.load_sources(args.data)
     held_out = [
         triplet

@@ -36,7 +36,7 @@ class Augmentation:
 
 def augment(
     triplet: NDArray[np.float32], a: Augmentation, rng: np.random.Generator
-) -> NDArray[np.float32]:
+) -> tuple[NDArray[np.float32], bool]:
     """Rotate by multiples of 90 degrees, flip, reverse in z, and change grey values.
 
     Parameters
@@ -47,12 +47,14 @@ def augment(
 
     Returns
     -------
-    ndarray (3, y, x), float32
+    ndarray (3, y, x), float32, and bool
+        The triplet, and whether it was reversed in z.
     """
     triplet = np.rot90(triplet, int(rng.integers(4)), axes=(1, 2))
     if rng.random() < 0.5:
         triplet = triplet[:, :, ::-1]
-    if rng.random() < 0.5:
+    reverse = rng.random() < 0.5
+    if reverse:
         triplet = triplet[::-1]
     gain = 1 + rng.uniform(-a.contrast, a.contrast)
     triplet = (triplet - 0.5) * gain + 0.5 + rng.uniform(-a.brightness, a.brightness)
@@ -63,4 +65,4 @@ def augment(
         triplet[i] = (triplet[i] - 0.5) * gain + 0.5 + shift
         if sigma > 0:
             triplet[i] += rng.standard_normal(triplet[i].shape, dtype=np.float32) * sigma
-    return triplet.astype(np.float32)
+    return np.ascontiguousarray(triplet, dtype=np.float32), reverse

@@ -20,9 +20,11 @@ from ..intensity import IntensityRange
 from ..nonfinite import fill_slices
 from .augment import Augmentation, augment
 from .preparation import Screening, Triplet, align_triplet
+from .regimes import Regimes, change_grey_values, draw_regime
 from .triplet_folder import without_shared
 
 _TRIES = 20  # triplets drawn in the place of rejected ones
+_SYMMETRIES = Augmentation(contrast=0, brightness=0, slice_contrast=0, slice_brightness=0)
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class TripletSource:
     augmentation : Augmentation
     screening : Screening or None
         What makes a drawn triplet be replaced by another, and whether triplets are aligned.
+    regimes : Regimes or None
+        Ranges of imaging conditions, which take the place of spacings and augmentation.
     separate : bool
         The array holds triplets one after the other (`read_triplets`) instead of a stack of slices.
     """
@@ -54,6 +58,7 @@ class TripletSource:
     augmentation: Augmentation = Augmentation()
     screening: Screening | None = None
     separate: bool = False
+    regimes: Regimes | None = None
 
     def split(self, fraction: float = 0.1) -> tuple[TripletSource, TripletSource]:
         """Training and held-out part: the last z slices, or triplets; at least one triplet.
@@ -100,16 +105,28 @@ class TripletSource:
         """Pixels needed round a crop, for drift that is added and drift that is taken out."""
         return self.augmentation.shift + (self.screening.align if self.screening else 0)
 
-    def draw(self, rng: np.random.Generator, crop: int) -> Triplet:
-        """A random triplet of `crop` x `crop` pixels, augmented, in [0, 1].
+    def draw(self, rng: np.random.Generator, crop: int) -> tuple[Triplet, float]:
+        """A random triplet of `crop` x `crop` pixels, augmented, in [0, 1], and its position.
 
-        One that the screening rejects is drawn anew, a few times.
+        The position of the truth is 0 at the first slice and 1 at the last. A triplet that the
+        screening rejects is replaced, up to a few times.
         """
+        position = 0.5
         for _ in range(_TRIES):
-            triplet = self._cut(rng, crop)
+            if self.regimes is None:
+                triplet = self._cut(rng, crop)
+            else:
+                stack = np.moveaxis(self.array, int(rng.choice(self.axes)), 0)
+                isotropic = len(self.axes) == 3
+                cuts, position = draw_regime(stack, isotropic, self.regimes, rng, crop)
+                triplet = self.intensity.to_unit(cuts)
             if self.screening is None or self.screening.reject(triplet) is None:
                 break
-        return augment(triplet, self.augmentation, rng)
+        how = self.augmentation
+        if self.regimes is not None:
+            triplet, how = change_grey_values(triplet, self.regimes, rng), _SYMMETRIES
+        triplet, reverse = augment(triplet, how, rng)
+        return triplet, 1 - position if reverse else position
 
     def _cut(self, rng: np.random.Generator, crop: int) -> Triplet:
         stack = np.moveaxis(self.array, int(rng.choice(self.axes)), 0)
@@ -164,11 +181,12 @@ class TripletSampler:
                     f"{need}. Choose a smaller crop."
                 )
 
-    def batch_at(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Before, truth, after of a step, each (batch, 1, crop, crop)."""
+    def batch_at(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Before, truth, after of a step, (batch, 1, crop, crop), and positions (batch,)."""
         rng = np.random.default_rng([self.seed, step])
         weights = np.array([s.weight for s in self.sources], dtype=float)
         chosen = rng.choice(len(self.sources), self.batch, p=weights / weights.sum())
-        stack = np.stack([self.sources[i].draw(rng, self.crop) for i in chosen])
-        tensor = torch.from_numpy(np.ascontiguousarray(stack))
-        return tensor[:, 0:1], tensor[:, 1:2], tensor[:, 2:3]
+        drawn = [self.sources[i].draw(rng, self.crop) for i in chosen]
+        tensor = torch.from_numpy(np.stack([triplet for triplet, _ in drawn]))
+        at = torch.tensor([position for _, position in drawn])
+        return tensor[:, 0:1], tensor[:, 1:2], tensor[:, 2:3], at

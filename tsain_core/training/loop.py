@@ -215,9 +215,10 @@ class Trainer:
             factor = s.lr_factor(self.step) * 0.1**self.best.drops
             group["lr"] = s.lr * factor * group["scale"]
         batch = self.sampler.batch_at(self.step)
-        before, truth, after = (self.ranks.share(t).to(self.device) for t in batch)
+        before, truth, after, at = (self.ranks.share(t).to(self.device) for t in batch)
         with self._autocast():
-            prediction = self._shared(before, after, sampling)
+            positions = at if self.network.settings.positions else None
+            prediction = self._shared(before, after, sampling, positions)
         loss = total_loss(prediction.float(), truth, s.loss, self.vgg)
         if s.offset_penalty and sampling is not None:
             loss = loss + s.offset_penalty * reach_penalty(sampling, s.offset_free)

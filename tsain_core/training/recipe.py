@@ -18,7 +18,8 @@ from ..volumes import open_volume
 from .augment import Augmentation
 from .data import TripletSource
 from .losses import LOSSES, LossSettings
-from .preparation import Screening, specify_histograms
+from .preparation import Screening, equalise_slices, specify_histograms
+from .regimes import Regimes
 from .settings import TrainingSettings
 from .triplet_folder import read_triplets
 
@@ -37,6 +38,8 @@ class VolumeEntry:
     specify_histograms: bool
     screening: Screening | None
     triplets: bool
+    equalise: bool
+    regimes: Regimes | None
 
     @property
     def stack(self) -> tuple[str, str | None]:
@@ -49,6 +52,8 @@ class VolumeEntry:
             array = read_triplets(folder / self.path)
         else:
             array = np.asarray(open_volume(folder / self.path, dataset=self.dataset).data)
+        if self.equalise:
+            array = equalise_slices(array)
         return specify_histograms(array) if self.specify_histograms else array
 
 
@@ -103,6 +108,7 @@ class Recipe:
             entry.augmentation,
             entry.screening,
             entry.triplets,
+            entry.regimes,
         )
 
     def provenance(self) -> dict[str, Any]:
@@ -148,7 +154,7 @@ def read_recipe(path: Path) -> Recipe:
             licence=values.pop("licence"),
             held_out=float(values.pop("held_out", 0.1)),
             settings=_settings(values.pop("training", {}), values.pop("loss", {})),
-            volumes=tuple(_volume(v) for v in values.pop("volume")),
+            volumes=_volumes(values.pop("volume"), values.pop("regimes", None)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TsainError(
@@ -180,6 +186,25 @@ def _checked(settings: Any) -> Any:
     return settings
 
 
+def _volumes(
+    tables: list[dict[str, Any]], common: dict[str, Any] | None
+) -> tuple[VolumeEntry, ...]:
+    """Entries; `[regimes]` holds for all volumes, each may change some of its ranges."""
+    entries = []
+    for table in tables:
+        own = table.pop("regimes", None)
+        regimes = None
+        if common is not None or own is not None:
+            values = {**(common or {}), **(own or {})}
+            regimes = Regimes(**{k: _pair(v) for k, v in values.items()})
+        entries.append(replace(_volume(table), regimes=_checked(regimes) if regimes else None))
+    return tuple(entries)
+
+
+def _pair(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _volume(values: dict[str, Any]) -> VolumeEntry:
     augmentation = dict(values.pop("augmentation", {}))
     if "noise" in augmentation:
@@ -201,6 +226,8 @@ def _volume(values: dict[str, Any]) -> VolumeEntry:
         specify_histograms=bool(values.pop("specify_histograms", False)),
         screening=None if screening is None else _checked(Screening(**screening)),
         triplets=bool(values.pop("triplets", False)),
+        equalise=bool(values.pop("equalise", False)),
+        regimes=None,
     )
     if values:
         raise TypeError(f"unknown entry {next(iter(values))!r} of volume {entry.path}")
