@@ -17,6 +17,7 @@ from tsain_core.training.preparation import (
     Screening,
     align_triplet,
     defective_share,
+    equalise_slices,
     find_shift,
     specify_histograms,
 )
@@ -87,7 +88,7 @@ def test_rejected_triplets_are_drawn_anew(stack: NDArray[np.uint8]) -> None:
     for source, lost in ((kept, False), (replace(kept, screening=None), True)):
         sampler = TripletSampler([source], crop=64, batch=4)
         white = [
-            (part == 1).all((1, 2, 3)).any() for s in range(10) for part in sampler.batch_at(s)
+            (part == 1).all((1, 2, 3)).any() for s in range(10) for part in sampler.batch_at(s)[:3]
         ]
         assert any(white) == lost
 
@@ -97,12 +98,23 @@ def test_aligned_source_keeps_its_crop_size(stack: NDArray[np.uint8]) -> None:
     source = TripletSource(
         drifting, IntensityRange(0, 255), augmentation=PLAIN, screening=Screening(align=6)
     )
-    before, truth, after = TripletSampler([source], crop=64, batch=4).batch_at(0)
+    before, truth, after, _ = TripletSampler([source], crop=64, batch=4).batch_at(0)
     assert before.shape == (4, 1, 64, 64)
     assert (before == truth).float().mean() > 0.9
     assert (after == truth).float().mean() > 0.9
     with pytest.raises(TsainError, match="Choose a smaller crop"):
         TripletSampler([source], crop=152, batch=1)
+
+
+def test_equal_slices_keep_their_structure(stack: NDArray[np.uint8]) -> None:
+    """Mean and contrast become those of the stack; nothing else changes in a slice."""
+    uneven = stack * np.linspace(0.5, 1, 8, dtype=np.float32)[:, None, None]
+    uneven += np.arange(8, dtype=np.float32)[:, None, None] * 5
+    even = equalise_slices(uneven)
+    np.testing.assert_allclose(even.mean((1, 2)), np.median(uneven.mean((1, 2))), rtol=1e-4)
+    np.testing.assert_allclose(even.std((1, 2)), np.median(uneven.std((1, 2))), rtol=1e-4)
+    for a, b in zip(uneven, even, strict=True):
+        assert np.corrcoef(a.ravel(), b.ravel())[0, 1] == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])

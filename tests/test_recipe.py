@@ -11,6 +11,7 @@ import tifffile
 from tsain_core.errors import TsainError
 from tsain_core.training import Augmentation
 from tsain_core.training.recipe import read_recipe
+from tsain_core.training.regimes import Regimes
 
 RNG = np.random.default_rng(0)
 
@@ -42,6 +43,23 @@ def test_recipe(tmp_path: Path) -> None:
     assert training.axes == (0, 1, 2)
     assert training.augmentation == Augmentation(noise=(0.0, 0.1), shift=1)
     assert recipe.provenance()["volumes"][0]["file"] == "a.tif"
+
+
+def test_ranges_of_conditions(tmp_path: Path) -> None:
+    """Those of the recipe hold for all volumes; each may change some."""
+    text = RECIPE.replace("[[volume]]", "[regimes]\nnoise = [0.0, 0.3]\n[[volume]]")
+    text += "regimes = { gaps = [2, 24] }\nequalise = true\n"
+    (tmp_path / "r.toml").write_text(text)
+    tifffile.imwrite(tmp_path / "a.tif", RNG.integers(0, 255, (20, 24, 24), np.uint8))
+    recipe = read_recipe(tmp_path / "r.toml")
+    ((training, _),) = recipe.load_sources(tmp_path)
+    assert training.regimes == Regimes(noise=(0.0, 0.3), gaps=(2, 24))
+    assert recipe.provenance()["volumes"][0]["regimes"]["gaps"] == (2, 24)
+    assert np.ptp(training.array.mean((1, 2))) < 1e-3
+    for wrong in ("noise = 0.1", "nose = [0.0, 0.3]"):
+        (tmp_path / "r.toml").write_text(text.replace("noise = [0.0, 0.3]", wrong))
+        with pytest.raises(TsainError, match=r"r\.toml"):
+            read_recipe(tmp_path / "r.toml")
 
 
 def test_entries_of_one_stack_hold_out_the_same_slices(tmp_path: Path) -> None:

@@ -36,6 +36,18 @@ def test_factor(depth: int, factor: int) -> None:
     assert evaluations(schedule) == len(schedule.synthetic)
 
 
+@pytest.mark.parametrize("factor", range(2, 17))
+def test_every_factor(factor: int) -> None:
+    """Exact where the model reaches any position; elsewhere each slice has a place of its own."""
+    exact, halved = (by_factor(3, factor, exact=exact) for exact in (True, False))
+    fractions = [Fraction(i, factor) for i in range(factor)]
+    assert [s.fraction for s in exact.slices] == [*fractions, *fractions, 0]
+    assert exact.largest_shift == 0
+    assert evaluations(exact, any_position=True) == 2 * (factor - 1)
+    assert len({s.before + s.fraction for s in halved.slices}) == len(halved.slices)
+    assert halved.largest_shift <= 1 / 16
+
+
 def test_runs_of_damaged_slices_are_filled_at_their_own_positions() -> None:
     assert rows(by_factor(6, 1, [1, 3, 4])) == [
         ("0", 0, 0, "0"),
@@ -143,14 +155,14 @@ def test_parse_errors(text: str) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: by_factor(5, 3), "needed is 2, 4 or 8"),
+        (lambda: by_factor(5, 17), "from 2 to 16"),
         (lambda: by_factor(1, 2), "at least 2"),
         (lambda: by_factor(5, 1, [0]), "crop the volume"),
         (lambda: by_factor(5, 1, [4]), "crop the volume"),
         (lambda: by_factor(5, 1, [5]), "slices 0 to 4"),
         (lambda: by_factor(5, 1, [-1]), "slices 0 to 4"),
-        (lambda: by_step(5, Fraction(1)), "1/8 to less"),
-        (lambda: by_step(5, Fraction(1, 9)), "1/8 to less"),
+        (lambda: by_step(5, Fraction(1)), "1/16 to less"),
+        (lambda: by_step(5, Fraction(1, 17)), "1/16 to less"),
         (lambda: between(5, 3, 3, 2), "two different ones"),
         (lambda: between(5, 3, 5, 2), "0 to 4"),
         (lambda: between(5, 4, 3, 2), "in order"),

@@ -85,7 +85,7 @@ def test_held_out_triplets_share_no_image_with_the_others(tmp_path: Path) -> Non
     assert len(training.array) == 3 * (12 - 3 - 2)
     assert images(training.array).isdisjoint(images(held.array))
     rng = np.random.default_rng(0)
-    drawn = {training.draw(rng, 40).shape for _ in range(5)}
+    drawn = {training.draw(rng, 40)[0].shape for _ in range(5)}
     assert drawn == {(3, 40, 40)}
     assert len(list(held.fixed(40))) == 3
     assert np.array_equal(next(held.fixed(40)), held.intensity.to_unit(STACK[9:12]))

@@ -19,7 +19,7 @@ class Request:
     Attributes
     ----------
     factor : int or None
-        2, 4 or 8 times as many slices; None is 2, or 1 where slices are only replaced.
+        2 to 16 times as many slices; None is 2, or 1 where slices are only replaced.
     z_size : float or None
         Or the z voxel size wanted, in the volume's unit.
     damaged : tuple of int

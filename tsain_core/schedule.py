@@ -1,10 +1,10 @@
 """Which slices come out, which of them are real, and from what the others are computed.
 
-Pure arithmetic on z indices. A synthetic slice lies in a *gap* between two real slices. The network
-computes the middle of two slices, so positions within a gap are reached by halving it again and
-again, to 1/8 of the gap, or to 1/16 beside a real slice: no slice is further than 1/16 of its gap
-from where it should be. Long runs of damaged slices are halved further, so that each has a place of
-its own.
+Pure arithmetic on z indices. A synthetic slice lies in a *gap* between two real slices. Models that
+reach any position compute it directly, where it should be. Networks that compute the middle of two
+slices reach positions within a gap by halving it again and again, to 1/8 of the gap, or to 1/16
+beside a real slice: no slice is further than 1/16 of its gap from where it should be. Long runs of
+damaged slices and large factors are halved further, so that each slice has a place of its own.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from .errors import TsainError
 
 #: How often a gap is halved; once more beside a real slice.
 DEPTH = 3
+#: Most slices that one slice can become.
+LARGEST_FACTOR = 16
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class OutputSlice:
     before, after : int
         The real slices of the source on both sides; equal if this is a real slice.
     fraction : Fraction
-        Position within the gap, 0 to 1; a multiple of 1/8, or 1/16 or 15/16, unless the model can
-        do any.
+        Position within the gap, 0 to 1; for models that compute the middle only a multiple of 1/8,
+        or 1/16 or 15/16, or of 1/16 for large factors.
     """
 
     position: Fraction
@@ -105,7 +107,7 @@ def by_factor(
     depth : int
         Slices in the source.
     factor : int
-        1 (only replace), 2, 4 or 8.
+        1 (only replace) to 16.
     damaged : iterable of int
         Slices to compute from their nearest undamaged neighbours.
     exact : bool
@@ -116,10 +118,10 @@ def by_factor(
     TsainError
         If the factor is none of these, or a damaged slice has no neighbour on one side.
     """
-    if factor not in (1, 2, 4, 8):
+    if not 1 <= factor <= LARGEST_FACTOR:
         raise TsainError(
-            f"The factor is {factor}; needed is 2, 4 or 8. For other spacings give the z voxel "
-            "size (--z-size)."
+            f"The factor is {factor}; it must be an integer from 2 to {LARGEST_FACTOR}. For more "
+            "slices, interpolate the result again."
         )
     positions = [Fraction(i, factor) for i in range((depth - 1) * factor + 1)]
     return _schedule(depth, positions, Fraction(1, factor), damaged, exact)
@@ -133,12 +135,12 @@ def by_step(
     Raises
     ------
     TsainError
-        If the step is not between 1/8 and 1, or a damaged slice has no neighbour on one side.
+        If the step is not between 1/16 and 1, or a damaged slice has no neighbour on one side.
     """
-    if not Fraction(1, 8) <= step < 1:
+    if not Fraction(1, LARGEST_FACTOR) <= step < 1:
         raise TsainError(
-            f"The new z voxel size is {float(step):.3g} of the old one; needed is 1/8 to less "
-            "than 1. Interpolate in two runs, or check the unit."
+            f"The new z voxel size is {float(step):.3g} of the old one; it must be from "
+            f"1/{LARGEST_FACTOR} to less than 1. Interpolate in two runs, or check the unit."
         )
     positions = [i * step for i in range(int((depth - 1) / step) + 1)]
     return _schedule(depth, positions, step, damaged, exact)

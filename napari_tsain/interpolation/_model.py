@@ -25,6 +25,7 @@ from tsain_core.models import (
     BASELINES,
     ENSEMBLES,
     InferenceSettings,
+    any_position,
     choose_device,
     default_model,
     describe_models,
@@ -48,7 +49,7 @@ class ModelChoice:
     @property
     def any_position(self) -> bool:
         """See `SliceModel.any_position`; known without opening it."""
-        return self.name in BASELINES
+        return any_position(self.name)
 
     @property
     def label(self) -> str:

@@ -46,7 +46,7 @@ def interpolate(
     source : path, Volume or array-like (z, y, x)
         uint8, uint16, int16 or float32.
     factor : int, optional
-        2, 4 or 8 times as many slices; 2 by default.
+        2 to 16 times as many slices; 2 by default.
     z_size : float, optional
         Or the z voxel size of the result, in the unit of the stack.
     replace : iterable of int

@@ -3,6 +3,7 @@
 from ._views import ENSEMBLES
 from .baseline_models import BASELINES, BaselineModel
 from .catalogue import (
+    any_position,
     default_model,
     describe_models,
     model_card,
@@ -24,6 +25,7 @@ __all__ = [
     "Precision",
     "SliceModel",
     "TileDone",
+    "any_position",
     "choose_device",
     "default_model",
     "describe_models",

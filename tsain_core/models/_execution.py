@@ -65,17 +65,22 @@ class Execution:
             a, b, c = self._encode(image.to(self._dtype))
         return Features((a, b, c))
 
-    def between(self, a: Features, b: Features) -> Tensor:
-        """What the network predicts between two slices, (N, 1, H, W) in float32."""
+    def between(self, a: Features, b: Features, at: float = 0.5) -> Tensor:
+        """What the network predicts between two slices, (N, 1, H, W) in float32.
+
+        `at` is the fraction of the way from the first to the second.
+        """
+        place = () if at == 0.5 else (torch.tensor([at], device=self._device),)
         with torch.inference_mode():
-            return self._between(*a.levels, *b.levels)[0]
+            return self._between(*a.levels, *b.levels, *place)[0]
 
     def _encode_levels(self, image: Tensor) -> tuple[Tensor, ...]:
         return self._network.encode(image).levels
 
     def _between_levels(self, *levels: Tensor) -> tuple[Tensor, ...]:
-        a0, a1, a2, b0, b1, b2 = levels
-        return (self._network.between(Features((a0, a1, a2)), Features((b0, b1, b2))).float(),)
+        a0, a1, a2, b0, b1, b2, *place = levels
+        pair = Features((a0, a1, a2)), Features((b0, b1, b2))
+        return (self._network.between(*pair, at=place[0] if place else None).float(),)
 
 
 def half_copy(network: TSAIN) -> TSAIN:

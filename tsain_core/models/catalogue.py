@@ -43,6 +43,20 @@ def describe_models() -> dict[str, ModelInfo | None]:
     return found | dict.fromkeys(BASELINES)
 
 
+def any_position(name: str) -> bool:
+    """Whether a model computes any position between two slices directly, without opening it.
+
+    Raises
+    ------
+    TsainError
+        If there is no such model, or its file cannot be read.
+    """
+    if name in BASELINES:
+        return True
+    name = default_model() if name == "auto" else name
+    return read_info(model_files().get(name, Path(name))).settings.positions
+
+
 def model_card(name: str) -> str | None:
     """The card of a model, as Markdown; None where there is none."""
     path = model_files().get(name)

@@ -96,8 +96,6 @@ class NetworkModel:
     settings : InferenceSettings
     """
 
-    any_position = False
-
     def __init__(
         self,
         network: TSAIN,
@@ -121,6 +119,11 @@ class NetworkModel:
         return self.info.name
 
     @property
+    def any_position(self) -> bool:
+        """See `SliceModel.any_position`."""
+        return self.network.settings.positions
+
+    @property
     def percentiles(self) -> tuple[float, float]:
         """See `SliceModel.percentiles`."""
         return self.info.intensity_percentiles
@@ -139,35 +142,42 @@ class NetworkModel:
     def between(
         self, before: Image, after: Image, fraction: Fraction = Fraction(1, 2)
     ) -> Generator[TileDone, None, Image]:
-        """See `SliceModel.between`; only the middle.
+        """See `SliceModel.between`.
 
         Raises
         ------
         TsainError
             If memory does not suffice for the smallest tile.
         ValueError
-            If the fraction is not 1/2, or the slices differ in size.
+            If the network computes the middle only and the fraction is another, or the slices
+            differ in size.
         """
-        if fraction != Fraction(1, 2):
+        if fraction != Fraction(1, 2) and not self.any_position:
             raise ValueError(f"Fraction is {fraction}; the network computes 1/2 only.")
         if before.shape != after.shape:
             raise ValueError(f"Slices are {before.shape} and {after.shape}; they must agree.")
         while True:
             try:
-                return (yield from self._compute(before, after))
+                return (yield from self._compute(before, after, fraction))
             except RuntimeError as error:
                 if not _is_out_of_memory(error):
                     raise
             # not in the except clause, where the error's traceback keeps the tensors alive
             self._halve_tile(before.shape)
 
-    def _compute(self, before: Image, after: Image) -> Generator[TileDone, None, Image]:
-        return (yield from self.compute_tiles(before, after, self.plan(before, after)))
+    def _compute(
+        self, before: Image, after: Image, fraction: Fraction
+    ) -> Generator[TileDone, None, Image]:
+        return (yield from self.compute_tiles(before, after, self.plan(before, after), fraction))
 
     def compute_tiles(
-        self, before: Image, after: Image, tiles: Sequence[Tile]
+        self,
+        before: Image,
+        after: Image,
+        tiles: Sequence[Tile],
+        fraction: Fraction = Fraction(1, 2),
     ) -> Generator[TileDone, None, Image]:
-        """The middle of two slices, or of the same part of both, on some tiles; 0 elsewhere.
+        """The slice between two, or between the same part of both, on some tiles; 0 elsewhere.
 
         The origin of a part must be a multiple of the network's, and it must end there, too, or at
         the end of the slice.
@@ -179,12 +189,12 @@ class NetworkModel:
         for i, tile in enumerate(tiles):
             result = np.zeros(tile.read.shape, np.float32)
             for j, view in enumerate(self._views):
-                result += self._run_tile(pair, tile.read, view)
+                result += self._run_tile(pair, tile.read, view, float(fraction))
                 yield TileDone(i * len(self._views) + j + 1, passes)
             result /= len(self._views)
             if self.network.settings.residual:
                 y, x = tile.read.slices
-                result += np.float32(0.5) * (pair[0][1][y, x] + pair[1][1][y, x])
+                result += _weighted_mean(pair[0][1][y, x], pair[1][1][y, x], fraction)
             out[tile.write.slices] = result[tile.write.within(tile.read).slices]
         return out
 
@@ -238,11 +248,14 @@ class NetworkModel:
                 raise
         return replace(trial, part=least).measure()  # no tile that is read is smaller
 
-    def _run_tile(self, pair: Sequence[tuple[Image, Image]], read: Region, view: View) -> Image:
+    def _run_tile(
+        self, pair: Sequence[tuple[Image, Image]], read: Region, view: View, at: float
+    ) -> Image:
         """What the network predicts for a read region, from (image, padded image) of both."""
         order = reversed(pair) if view.reversed else pair
         before, after = (self._encode(*slice_, read, view.turn) for slice_ in order)
-        out: Image = self._execution.between(before, after).cpu().numpy()[0, 0]
+        at = 1 - at if view.reversed else at
+        out: Image = self._execution.between(before, after, at).cpu().numpy()[0, 0]
         return view.turn.undo(out)
 
     def _encode(self, image: Image, padded: Image, read: Region, turn: Turn) -> Features:
@@ -282,6 +295,13 @@ class NetworkModel:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         logger.warning("Out of memory on %s: going on with tiles of %d px", self.device, smaller)
+
+
+def _weighted_mean(before: Image, after: Image, fraction: Fraction) -> Image:
+    """What a residual network adds to; see `TSAIN.base`."""
+    if fraction == Fraction(1, 2):
+        return np.float32(0.5) * (before + after)
+    return before + np.float32(float(fraction)) * (after - before)
 
 
 def pad_to_multiple(image: Image, multiple: int) -> Image:

@@ -44,8 +44,8 @@ class SamplingProbe:
     before, after : ndarray (y, x), float32
         The slices, scaled by the volume's IntensityRange.
     fraction : Fraction
-        Place of the computed slice between them. It is reached by halvings; the points are those
-        of the last one.
+        Place of the computed slice between them. Networks that compute the middle only reach it by
+        halvings; the points are those of the last one.
     core : int
         Side in pixels of the part of a tile that later queries are answered from.
     """
@@ -74,8 +74,13 @@ class SamplingProbe:
     @property
     def ends(self) -> tuple[Fraction, Fraction]:
         """Places of the two slices that the last halving takes: 0 and 1 are the real ones."""
-        low, _, high = halvings(self.fraction)[-1]
+        low, _, high = self._halvings[-1]
         return low, high
+
+    @property
+    def _halvings(self) -> list[tuple[Fraction, Fraction, Fraction]]:
+        """(low, middle, high) to compute in order; see `schedule.halvings`."""
+        return halvings(self.fraction, self.model.any_position)
 
     def knows(self, y: float, x: float) -> bool:
         """Whether a query can be answered without computing anything."""
@@ -124,13 +129,14 @@ class SamplingProbe:
         y, x = read.slices
         known = {Fraction(0): self._padded(self.before, y, x)}
         known[Fraction(1)] = self._padded(self.after, y, x)
-        *earlier, (low, _, high) = halvings(self.fraction)
+        *earlier, (low, middle, high) = self._halvings
+        at = float((middle - low) / (high - low))
         sampling = Sampling()
         with torch.inference_mode(), self.model.autocast():
-            for start, middle, end in earlier:
-                known[middle] = network(known[start], known[end])
+            for start, between, end in earlier:
+                known[between] = network(known[start], known[end])
             a, b = (network.encode(known[place].float()) for place in (low, high))
-            network.sample(a, b, sampling)
+            network.sample(a, b, sampling, at)
 
         def make(points: SamplingPoints) -> Field:
             return field_of(points, read.y0, read.x0, settings.unshuffle)
@@ -157,7 +163,7 @@ class SamplingProbe:
     def _read(self, core: Region) -> Region:
         """The core with its margin, as far as the padded slice reaches."""
         multiple = self.model.network.settings.multiple
-        margin = self.margin * len(halvings(self.fraction))
+        margin = self.margin * len(self._halvings)
         height, width = (ceil_to(n, multiple) for n in self.shape)
         return Region(
             max(0, core.y0 - margin) // multiple * multiple,

@@ -130,7 +130,7 @@ class WindowModel:
         low, high = (self._places[id(image)][1] for image in (before, after))
         middle = low + (high - low) * fraction
         tiles = self._rings[self._table[middle]]
-        image = yield from self._model.compute_tiles(before, after, tiles)
+        image = yield from self._model.compute_tiles(before, after, tiles, fraction)
         self._places[id(image)] = image, middle
         return image
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,8 @@ class Recipe:
                     "axes": list(v.axes),
                     "spacings": list(v.spacings),
                     "weight": v.weight,
+                    **({"equalised": True} if v.equalise else {}),
+                    **({"regimes": asdict(v.regimes)} if v.regimes else {}),
                 }
                 for v in self.volumes
             ],
