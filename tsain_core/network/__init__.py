@@ -14,6 +14,7 @@ from .tsain import (
     PyramidLevel,
     Reconstruction,
     ResidualBlock,
+    SideWeights,
     TemporalSampling,
     conv,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "ResidualBlock",
     "Sampling",
     "SamplingPoints",
+    "SideWeights",
     "TemporalSampling",
     "conv",
 ]

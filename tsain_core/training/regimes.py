@@ -1,7 +1,7 @@
 """Ranges of imaging conditions, from which each training triplet is drawn.
 
 A network that learns from one kind of data takes its grain, contrast and pixel size for granted.
-Here all of them are drawn anew for every triplet from continuous ranges, so that what is common to
+Here all of them are drawn for every triplet from continuous ranges, so that what is common to
 all is learnt: what both slices agree on stays, noise is averaged, contradictions become the
 expectation.
 """
@@ -252,7 +252,7 @@ def _noise(
     """Noise of standard deviation `sigma` at grey 0.5; `grain` blurs it, its strength kept."""
     noise = rng.standard_normal(image.shape, dtype=np.float32)
     if grain:
-        noise = cv2.GaussianBlur(noise, (0, 0), grain)
+        noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), grain), np.float32)
         noise /= max(float(noise.std()), 1e-6)
     bright = np.sqrt(np.clip(image, 0.05, 1.5) / 0.5)
     out: NDArray[np.float32] = noise * (sigma * (1 - poisson + poisson * bright)).astype(np.float32)
