@@ -70,9 +70,12 @@ class RifeModel:
     any_position = False
     detail = 0.0
     percentiles = (0.0, 100.0)
+    tiled = None
+    pointwise = False
 
     def __init__(self, device: torch.device) -> None:
-        self._device, self._rife = device, Rife(device)
+        self.device, self._rife = device, Rife(device)
+        self.execution = str(device)
 
     def between(
         self, before: Image, after: Image, fraction: Fraction = Fraction(1, 2)
@@ -80,7 +83,7 @@ class RifeModel:
         """See `SliceModel.between`; only the middle."""
         if fraction != Fraction(1, 2):
             raise ValueError(f"Fraction is {fraction}; RIFE 4.0 computes 1/2 here.")
-        pair = (torch.from_numpy(i)[None, None].to(self._device) for i in (before, after))
+        pair = (torch.from_numpy(i)[None, None].to(self.device) for i in (before, after))
         image: Image = self._rife(*pair)[0, 0].float().cpu().numpy()
         yield TileDone(1, 1)
         return image

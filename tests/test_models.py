@@ -21,6 +21,7 @@ from tsain_core.models import (
     TileDone,
     choose_device,
     open_model,
+    open_network,
 )
 from tsain_core.models.network_model import pad_to_multiple
 from tsain_core.network import TSAIN
@@ -228,3 +229,20 @@ def test_bfloat16_on_request(stirred_network: TSAIN) -> None:
     rough, _ = run(wrap(stirred_network, precision="bf16").between(*images))
     difference = np.abs(exact - rough).max()
     assert 0 < difference < 0.02
+
+
+def test_models_declare_what_engines_need(stirred_network: TSAIN) -> None:
+    model = wrap(stirred_network, tile=64, halo=8, ensemble=2)
+    assert model.tiled is model
+    assert (model.multiple, model.pointwise) == (stirred_network.settings.multiple, False)
+    assert model.device.type == "cpu" and model.execution.startswith("cpu, ")
+    assert model.pass_bytes(256, 256) > 3 * model.pass_bytes(128, 128) > 0
+    one = wrap(stirred_network).feature_bytes(10_000)
+    assert model.feature_bytes(10_000) == 2 * one > 10_000
+    for name in BASELINES:
+        baseline = open_model(name)
+        assert (baseline.tiled, baseline.execution) == (None, "cpu")
+        assert baseline.pointwise == (name == "mean")
+        with pytest.raises(TsainError, match="no network"):
+            open_network(name)
+    assert open_network("tsain-lite").name == "tsain-lite"

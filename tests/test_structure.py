@@ -41,6 +41,10 @@ def test_the_core_imports_no_front_end(known: dict[str, object]) -> None:
     assert not structure.upward_imports(known)
 
 
+def test_engines_do_not_ask_which_model_it_is(known: dict[str, object]) -> None:
+    assert not structure.model_checks(known)
+
+
 def test_files_and_functions_are_short(known: dict[str, object]) -> None:
     assert not structure.long_files(known)
     # one that is there already; no other may come

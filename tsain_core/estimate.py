@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .cost import peak_bytes
 from .intensity import estimate_range
 from .interpolate import slice_between
-from .models import NetworkModel, SliceModel, run_to_end
+from .models import SliceModel, run_to_end
 from .schedule import Schedule, evaluations
 from .volumes import Volume
 
@@ -66,14 +65,15 @@ def slice_cost(volume: Volume, model: SliceModel) -> SliceCost:
     start = time.perf_counter()
     run_to_end(slice_between(model, first.copy(), second.copy()))
     seconds = (time.perf_counter() - start) * height * width / first.size
-    if not isinstance(model, NetworkModel):
+    tiled = model.tiled
+    if tiled is None:
         return SliceCost(seconds, 1, max(height, width), 0)
-    tiles = model.plan(*pair)
+    tiles = tiled.plan(*pair)
     areas = [t.read.shape[0] * t.read.shape[1] for t in tiles]
     largest = max(tiles, key=lambda t: t.read.shape[0] * t.read.shape[1])
-    memory = peak_bytes(model.network.settings, *largest.read.shape, model.precision == "bf16")
-    assert model.tile is not None
-    return SliceCost(seconds * sum(areas) / (height * width), len(tiles), model.tile, memory)
+    memory = tiled.pass_bytes(*largest.read.shape)
+    assert tiled.tile is not None
+    return SliceCost(seconds * sum(areas) / (height * width), len(tiles), tiled.tile, memory)
 
 
 def format_bytes(count: float) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tsain_core.estimate import SliceCost, slice_cost
 from tsain_core.intensity import IntensityRange, estimate_range
 from tsain_core.interpolate import Finished, Step, interpolate
-from tsain_core.models import BaselineModel, NetworkModel, SliceModel, open_model
+from tsain_core.models import BaselineModel, SliceModel, open_model
 from tsain_core.pipeline import Begun, interpolate_to_file, provenance, synthetic_slices
 from tsain_core.schedule import OutputSlice, Schedule
 from tsain_core.volumes import Volume
@@ -76,7 +76,7 @@ def run(
     yield Opened(
         provenance(volume, schedule, model.provenance(), intensity),
         synthetic_slices(volume, schedule),
-        device_of(model),
+        model.execution,
     )
     if plan.output is None:
         yield from interpolate(volume, schedule, model, intensity)
@@ -142,7 +142,7 @@ def preview(
     return Preview(
         {name: np.ascontiguousarray(full[cut]) for name, full in images.items()},
         time.perf_counter() - start,
-        device_of(model),
+        model.execution,
     )
 
 
@@ -152,10 +152,3 @@ def cost(
     """What one slice of a volume takes."""
     yield
     return slice_cost(volume, models.open(choice))
-
-
-def device_of(model: SliceModel) -> str:
-    """Where and how precisely a model computes."""
-    if isinstance(model, NetworkModel):
-        return f"{model.device}, {model.precision}"
-    return "cpu"

@@ -8,9 +8,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from tsain_core.errors import TsainError
 from tsain_core.intensity import IntensityRange, estimate_range
-from tsain_core.models import InferenceSettings, NetworkModel, open_model
+from tsain_core.models import NetworkModel, open_network
 from tsain_core.nonfinite import fill_pair
 from tsain_core.sampling import MapKind, MapPart, SamplingProbe, sampling_map
 from tsain_core.tiles import Region
@@ -46,12 +45,7 @@ class ProbeCache:
     def _network(self, name: str) -> NetworkModel:
         changed = Path(name).stat().st_mtime if Path(name).is_file() else 0.0
         if self._model is None or self._model[:2] != (name, changed):
-            model = open_model(name, InferenceSettings())
-            if not isinstance(model, NetworkModel):
-                raise TsainError(
-                    f"{name!r} is no network and samples nowhere; needed is a network: choose one."
-                )
-            self._model = name, changed, model
+            self._model = name, changed, open_network(name)
         return self._model[2]
 
 

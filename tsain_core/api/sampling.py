@@ -7,7 +7,8 @@ from fractions import Fraction
 
 from ..errors import TsainError
 from ..intensity import estimate_range
-from ..models import InferenceSettings, NetworkModel
+from ..models import InferenceSettings
+from ..models.catalogue import as_network
 from ..sampling import QueryPoints, SamplingProbe
 from ..schedule import reachable_fraction
 from .arguments import Model, Source, as_model, as_volume
@@ -31,7 +32,7 @@ def sampling_points(
     source : path, Volume or array-like (z, y, x)
     z : float
         Place of the computed slice, in slices of the source: 12.5 lies halfway between 12 and 13.
-        It is rounded to eighths.
+        It is rounded to eighths for networks that compute the middle only.
     y, x : float
         The pixel.
     model : str, path or SliceModel
@@ -65,10 +66,10 @@ def sampling_points(
             f"({y:g}, {x:g}) lies outside the slice; y below {height} and x below {width} are "
             "needed, from 0."
         )
-    opened = as_model(model, settings)
-    if not isinstance(opened, NetworkModel):
-        raise TsainError(f"{opened.name} is no network and samples nowhere; choose a network.")
+    opened = as_network(as_model(model, settings))
     limits = estimate_range(volume, opened.percentiles)
     before, after = (limits.to_unit(volume[i]) for i in (below, below + 1))
-    fraction = reachable_fraction(Fraction(z - below), _POSITIONS)
+    fraction = Fraction(z - below)
+    if not opened.any_position:
+        fraction = reachable_fraction(fraction, _POSITIONS)
     return SamplingProbe(opened, before, after, fraction).at(y, x)

@@ -6,7 +6,7 @@ import argparse
 from datetime import timedelta
 
 from ..estimate import SAMPLE, format_bytes, run_cost
-from ..models import NetworkModel, SliceModel, open_model
+from ..models import SliceModel, open_model
 from ..pipeline import result_geometry
 from ..schedule import Schedule
 from ..volumes import Volume
@@ -72,8 +72,8 @@ def describe_run(volume: Volume, schedule: Schedule, model: SliceModel) -> list[
         ("output", f"{format_bytes(cost.output_bytes)} uncompressed"),
         ("model", model.name),
     ]
-    if isinstance(model, NetworkModel):
-        lines.append(("device", f"{model.device}, {model.precision}"))
+    if model.tiled is not None:
+        lines.append(("device", model.execution))
     one = cost.one
     lines.append(
         ("tiles", f"{one.tiles} of {one.tile} px a slice" if one.tiles > 1 else "whole slices")

@@ -9,11 +9,12 @@ from .catalogue import (
     model_card,
     model_files,
     open_model,
+    open_network,
     shipped_models,
 )
 from .device import Precision, choose_device, free_memory
 from .network_model import InferenceSettings, NetworkModel
-from .slice_model import Image, SliceModel, TileDone, run_to_end
+from .slice_model import Image, SliceModel, TiledModel, TileDone, run_to_end
 
 __all__ = [
     "BASELINES",
@@ -25,6 +26,7 @@ __all__ = [
     "Precision",
     "SliceModel",
     "TileDone",
+    "TiledModel",
     "any_position",
     "choose_device",
     "default_model",
@@ -33,6 +35,7 @@ __all__ = [
     "model_card",
     "model_files",
     "open_model",
+    "open_network",
     "run_to_end",
     "shipped_models",
 ]

@@ -6,6 +6,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from fractions import Fraction
 
+import torch
+
 from ..baselines import blurred, mean_of_neighbours, optical_flow
 from .slice_model import Image, TileDone
 
@@ -26,9 +28,23 @@ class BaselineModel:
     percentiles: tuple[float, float] = (0.0, 100.0)
 
     @property
+    def tiled(self) -> None:
+        """See `SliceModel.tiled`."""
+
+    @property
     def pointwise(self) -> bool:
-        """Whether a pixel depends on the same pixel of the two slices only."""
+        """See `SliceModel.pointwise`."""
         return self.name == "mean"
+
+    @property
+    def device(self) -> torch.device:
+        """See `SliceModel.device`."""
+        return torch.device("cpu")
+
+    @property
+    def execution(self) -> str:
+        """See `SliceModel.execution`."""
+        return "cpu"
 
     def between(
         self, before: Image, after: Image, fraction: Fraction = Fraction(1, 2)

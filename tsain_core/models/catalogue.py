@@ -107,3 +107,31 @@ def open_model(name: str | Path, settings: InferenceSettings = InferenceSettings
         )
     network, info = load(path)
     return NetworkModel(network, info, choose_device(settings.device), settings)
+
+
+def open_network(
+    name: str | Path, settings: InferenceSettings = InferenceSettings()
+) -> NetworkModel:
+    """A network by name or file, as `open_model`.
+
+    Raises
+    ------
+    TsainError
+        Also if the name is that of a baseline, which has no weights and samples nowhere.
+    """
+    return as_network(open_model(name, settings))
+
+
+def as_network(model: SliceModel) -> NetworkModel:
+    """The model, which must be a network.
+
+    Raises
+    ------
+    TsainError
+        If it is a baseline.
+    """
+    if not isinstance(model, NetworkModel):
+        raise TsainError(
+            f"{model.name!r} is no network and samples nowhere; choose a network instead."
+        )
+    return model

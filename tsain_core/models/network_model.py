@@ -19,7 +19,7 @@ from ..tiles import Region, Tile, ceil_to, tile_image
 from ._execution import Execution
 from ._feature_cache import FeatureCache
 from ._halo import HaloTrial
-from ._views import ENSEMBLES, Turn, View, views
+from ._views import ENSEMBLES, Turn, View, turns, views
 from .device import Precision, automatic_precision, free_memory
 from .slice_model import Image, TileDone
 
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 _SMALLEST_TILE = 64
 _LARGEST_TILE = 4096
 _MEMORY_SHARE = 0.4  # of the free memory that a forward pass may take
+_LEVELS = 1.35  # features of all levels of the network's pyramid over those of the finest
 _FEATURE_SHARE = 0.2  # of the free memory for features kept for the next pair
 
 Pair = tuple[Image, Image]
@@ -127,6 +128,35 @@ class NetworkModel:
     def percentiles(self) -> tuple[float, float]:
         """See `SliceModel.percentiles`."""
         return self.info.intensity_percentiles
+
+    @property
+    def tiled(self) -> NetworkModel:
+        """See `SliceModel.tiled`."""
+        return self
+
+    @property
+    def pointwise(self) -> bool:
+        """See `SliceModel.pointwise`."""
+        return False
+
+    @property
+    def execution(self) -> str:
+        """See `SliceModel.execution`."""
+        return f"{self.device}, {self.precision}"
+
+    @property
+    def multiple(self) -> int:
+        """See `TiledModel.multiple`."""
+        return self.network.settings.multiple
+
+    def pass_bytes(self, height: int, width: int) -> int:
+        """See `TiledModel.pass_bytes`."""
+        return peak_bytes(self.network.settings, height, width, self.precision == "bf16")
+
+    def feature_bytes(self, pixels: int) -> int:
+        """See `TiledModel.feature_bytes`."""
+        settings, kept = self.network.settings, turns(self.settings.ensemble)
+        return int(kept * _LEVELS * pixels / settings.unshuffle**2 * settings.channels * 4)
 
     def provenance(self) -> dict[str, object]:
         """See `SliceModel.provenance`."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from ..tiles import Region, Tile
 
 Image = NDArray[np.float32]  # (y, x)
 T = TypeVar("T")
@@ -50,8 +53,69 @@ class SliceModel(Protocol):
         same array object for a slice of two pairs lets a model reuse what it knows of it.
         """
 
+    @property
+    def tiled(self) -> TiledModel | None:
+        """The model, if it computes slices in tiles; None if it takes any image in one piece."""
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether a pixel depends on the same pixel of the two slices only."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+
+    @property
+    def execution(self) -> str:
+        """Device and precision, for people."""
+
     def provenance(self) -> dict[str, object]:
         """What a result must say about how it was made."""
+
+
+class TiledModel(SliceModel, Protocol):
+    """A model that computes slices in tiles, each read with a halo.
+
+    Attributes
+    ----------
+    tile, halo : int or None
+        Side of the tiles and pixels read around them; None until they are measured or given.
+    multiple : int
+        The sides of what is read are multiples of this.
+    """
+
+    tile: int | None
+    halo: int | None
+
+    @property
+    def multiple(self) -> int:
+        """See the attributes."""
+
+    def plan(self, before: Image, after: Image) -> list[Tile]:
+        """Tiles for slices of this size."""
+
+    def compute_tiles(
+        self,
+        before: Image,
+        after: Image,
+        tiles: Sequence[Tile],
+        fraction: Fraction = Fraction(1, 2),
+    ) -> Generator[TileDone, None, Image]:
+        """As `between`, on some tiles; 0 elsewhere."""
+
+    def tile_for_memory(self) -> int:
+        """Side of the largest tiles that the free memory allows."""
+
+    def measure_halo(
+        self, shape: tuple[int, int], read: Callable[[Region], tuple[Image, Image]]
+    ) -> int:
+        """How many pixels around a tile have to be read; `read` gives that part of a pair."""
+
+    def pass_bytes(self, height: int, width: int) -> int:
+        """Memory of a pass over an image of this size, on the model's device."""
+
+    def feature_bytes(self, pixels: int) -> int:
+        """Memory of what is kept of one slice for its second pair, for so many pixels read."""
 
 
 def run_to_end(work: Generator[TileDone, None, T]) -> T:

@@ -12,11 +12,9 @@ import psutil
 import torch
 
 from .._memory import return_freed_memory
-from ..cost import peak_bytes
 from ..errors import TsainError
 from ..intensity import IntensityRange, estimate_range
-from ..models import BaselineModel, Image, NetworkModel, SliceModel, open_model
-from ..models._views import turns
+from ..models import Image, SliceModel, TiledModel, open_model
 from ..nonfinite import fill_pair
 from ..schedule import Schedule
 from ..tiles import Region, tile_image
@@ -35,7 +33,6 @@ _FORWARD = 0.8  # of the estimate for the largest tile, which was rounded up for
 _SMALLEST_TILE, _LARGEST_TILE = 64, 4096
 _FEATURES = 0.15  # of the memory, at least, for features that serve two pairs
 _ENOUGH = 6  # slices whose features are worth keeping
-_LEVELS = 1.35  # features of all levels of the network's pyramid over those of the finest
 
 
 def make_plan(asked: StreamRequest) -> RunPlan:
@@ -57,8 +54,9 @@ def make_plan(asked: StreamRequest) -> RunPlan:
         if asked.intensity
         else estimate_range(volume, model.percentiles)
     )
-    if isinstance(model, NetworkModel) and model.halo is None:
-        model.halo = _measured_halo(model, volume, schedule, intensity)
+    tiled = model.tiled
+    if tiled is not None and tiled.halo is None:
+        tiled.halo = _measured_halo(tiled, volume, schedule, intensity)
     return_freed_memory()  # of the measuring
     taken = psutil.Process().memory_info().rss
     shape = (len(schedule.slices), *volume.shape[1:])
@@ -82,7 +80,7 @@ def make_plan(asked: StreamRequest) -> RunPlan:
         model.any_position,
         intensity,
         tile,
-        model.halo if isinstance(model, NetworkModel) else None,
+        tiled.halo if tiled is not None else None,
         shape,
         block,
         features,
@@ -117,11 +115,12 @@ class Case:
 def _fit(case: Case, free: int) -> tuple[int | None, Shape, int]:
     """(tile, block, bytes) that compute the fewest pixels twice among those that fit."""
     model = case.model
-    whole = isinstance(model, BaselineModel) and not model.pointwise
+    tiled = model.tiled
+    whole = tiled is None and not model.pointwise
     problem: TsainError | None = None
     for tile in _tiles(case):
-        if isinstance(model, NetworkModel):
-            model.tile = tile
+        if tiled is not None:
+            tiled.tile = tile
         cut = tile if tile and tile < max(case.shape[1:]) else None
         reserve = int(_FEATURES * max(free, 0)) if _on_cpu(model) else 0
         try:
@@ -146,8 +145,8 @@ def _fit(case: Case, free: int) -> tuple[int | None, Shape, int]:
 
 def _tiles(case: Case) -> Iterator[int | None]:
     """Tiles to try, those first with which the fewest pixels are computed twice."""
-    model = case.model
-    if not isinstance(model, NetworkModel):
+    model = case.model.tiled
+    if model is None:
         yield None
         return
     if model.tile is not None:
@@ -157,7 +156,7 @@ def _tiles(case: Case) -> Iterator[int | None]:
     most = _LARGEST_TILE if _on_cpu(model) else model.tile_for_memory()
     powers = [1 << i for i in range(6, 13) if _SMALLEST_TILE <= 1 << i <= most]
     whole = [max(height, width)] if max(height, width) <= most else []
-    multiple, halo = model.network.settings.multiple, model.halo or 0
+    multiple, halo = model.multiple, model.halo or 0
     part = (min(height, 4 * _LARGEST_TILE), min(width, 4 * _LARGEST_TILE))
 
     def work(tile: int) -> int:
@@ -169,7 +168,8 @@ def _tiles(case: Case) -> Iterator[int | None]:
 
 def _in_the_middle(region: Region, case: Case) -> Region:
     """A region of the same size where no edge of the slices cuts what is read round it."""
-    step = case.model.tile or 1 if isinstance(case.model, NetworkModel) else 1
+    tiled = case.model.tiled
+    step = tiled.tile or 1 if tiled is not None else 1
     spans = []
     for side, whole in zip(region.shape, case.shape[1:], strict=True):
         start = max(0, (whole - side) // 2) // step * step
@@ -192,37 +192,33 @@ def bytes_for(region: Region, case: Case) -> int:
 
 def _forward(model: SliceModel, part: Window) -> int:
     """Memory of a pass through the network, where it is this machine's."""
-    if not isinstance(model, NetworkModel) or not _on_cpu(model):
+    if model.tiled is None or not _on_cpu(model):
         return 0
     largest = max(prod(t.read.shape) for t in part.rings[0])
-    half = model.precision == "bf16"
-    return int(_FORWARD * peak_bytes(model.network.settings, largest, 1, half))
+    return int(_FORWARD * model.tiled.pass_bytes(largest, 1))
 
 
 def _enough_features(case: Case, block: Shape) -> int:
     """Bytes of the features of a gap's slices on all tiles of a block."""
     model = case.model
-    if not isinstance(model, NetworkModel):
+    if model.tiled is None:
         return 0
     region = _in_the_middle(Region(0, 0, block[1], block[2]), case)
     part = window(model, (case.shape[1], case.shape[2]), region, case.generations)
-    settings = model.network.settings
-    pixels = sum(prod(t.read.shape) for t in part.rings[-1]) / settings.unshuffle**2
-    kept = _ENOUGH * turns(model.settings.ensemble)
-    return max(1, int(kept * _LEVELS * pixels * settings.channels * 4))
+    pixels = sum(prod(t.read.shape) for t in part.rings[-1])
+    return max(1, _ENOUGH * model.tiled.feature_bytes(pixels))
 
 
 def _on_cpu(model: SliceModel) -> bool:
-    return isinstance(model, NetworkModel) and model.device.type == "cpu"
+    return model.tiled is not None and model.device.type == "cpu"
 
 
 def _made_by(model: SliceModel) -> dict[str, Any]:
-    device = model.device.type if isinstance(model, NetworkModel) else "cpu"
-    return {"precision": "auto", **model.provenance(), "device": device}
+    return {"precision": "auto", **model.provenance(), "device": model.device.type}
 
 
 def _measured_halo(
-    model: NetworkModel, volume: Volume, schedule: Schedule, intensity: IntensityRange
+    model: TiledModel, volume: Volume, schedule: Schedule, intensity: IntensityRange
 ) -> int:
     """The halo by the first pair of the schedule."""
     ends = next(((s.before, s.after) for s in schedule.slices if s.synthetic), (0, 1))

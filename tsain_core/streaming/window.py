@@ -9,10 +9,11 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ..detail import REACH
-from ..models import Image, NetworkModel, SliceModel, TileDone
+from ..models import Image, SliceModel, TiledModel, TileDone
 from ..schedule import Schedule, halvings
 from ..tiles import Region, Tile, ceil_to, hull, tile_image
 from ..volumes import Volume
@@ -51,10 +52,11 @@ def window(model: SliceModel, shape: tuple[int, int], write: Region, generations
     generations : int
         Halvings in a row that the schedule takes, less one.
     """
-    if not isinstance(model, NetworkModel):
+    tiled = model.tiled
+    if tiled is None:
         return Window(write, write)
-    assert model.tile is not None
-    multiple, rings, needed = model.network.settings.multiple, [], write
+    assert tiled.tile is not None
+    multiple, rings, needed = tiled.multiple, [], write
     read = write
     if model.detail:
         more = ceil_to(REACH, multiple)
@@ -62,7 +64,7 @@ def window(model: SliceModel, shape: tuple[int, int], write: Region, generations
         y1, x1 = (ceil_to(side + more, multiple) for side in (write.y1, write.x1))
         read = _clipped(Region(y0, x0, y1, x1), shape)
     for _ in range(generations + 1):
-        tiles = tile_image(shape, model.tile, model.halo or 0, multiple, needed)
+        tiles = tile_image(shape, tiled.tile, tiled.halo or 0, multiple, needed)
         rings.append(tuple(tiles))
         needed = _clipped(hull(t.read for t in tiles), shape)
     return Window(hull([needed, read]), write, tuple(rings))
@@ -115,6 +117,26 @@ class WindowModel:
         """See `SliceModel.percentiles`."""
         return self._model.percentiles
 
+    @property
+    def tiled(self) -> TiledModel | None:
+        """See `SliceModel.tiled`."""
+        return self._model.tiled
+
+    @property
+    def pointwise(self) -> bool:
+        """See `SliceModel.pointwise`."""
+        return self._model.pointwise
+
+    @property
+    def device(self) -> torch.device:
+        """See `SliceModel.device`."""
+        return self._model.device
+
+    @property
+    def execution(self) -> str:
+        """See `SliceModel.execution`."""
+        return self._model.execution
+
     def provenance(self) -> dict[str, object]:
         """See `SliceModel.provenance`."""
         return self._model.provenance()
@@ -123,14 +145,15 @@ class WindowModel:
         self, before: Image, after: Image, fraction: Fraction = Fraction(1, 2)
     ) -> Generator[TileDone, None, Image]:
         """See `SliceModel.between`."""
-        if not isinstance(self._model, NetworkModel):
+        tiled = self._model.tiled
+        if tiled is None:
             return (yield from self._model.between(before, after, fraction))
         if id(before) not in self._places or id(after) not in self._places:  # a new gap
             self._places = {id(before): (before, Fraction(0)), id(after): (after, Fraction(1))}
         low, high = (self._places[id(image)][1] for image in (before, after))
         middle = low + (high - low) * fraction
         tiles = self._rings[self._table[middle]]
-        image = yield from self._model.compute_tiles(before, after, tiles, fraction)
+        image = yield from tiled.compute_tiles(before, after, tiles, fraction)
         self._places[id(image)] = image, middle
         return image
 
