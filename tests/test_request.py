@@ -72,6 +72,8 @@ def test_contradictions_are_refused() -> None:
         Request(factor=2, z_size=10),
         Request(between=(0, 2), damaged=(1,)),
         Request(z_size=-1),
+        Request(z_size=float("nan")),
+        Request(z_size=float("inf")),
         Request(z_size=50),
     ):
         with pytest.raises(TsainError):

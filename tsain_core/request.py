@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import isfinite
 
 from .errors import TsainError
 from .models import InferenceSettings
@@ -67,7 +68,7 @@ class Request:
                 "The stack has no voxel size, so --z-size means nothing; add --voxel-size Z Y X, "
                 "or use --factor."
             )
-        if self.z_size <= 0:
+        if not (isfinite(self.z_size) and self.z_size > 0):
             raise TsainError(f"The z size is {self.z_size:g}; needed is a positive number.")
         step = Fraction(self.z_size / voxel_z).limit_denominator(1000)
         return by_step(depth, step, self.damaged, any_position)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import os
 from collections.abc import Callable
 from typing import Any, TypeGuard
@@ -14,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import TsainError
 from ..models import InferenceSettings, SliceModel, open_model
-from ..volumes import Volume, normal_unit, open_volume
+from ..volumes import Volume, open_volume, with_size
 from ..volumes.volume import Triple, check_stack
 
 #: A stack: the path or URL of one, an opened one, or an array (z, y, x).
@@ -48,12 +46,7 @@ def as_volume(
         if not isinstance(array, da.Array):
             array = da.from_array(array, chunks=(1, *array.shape[1:]))
         volume = Volume(array)
-    if voxel_size is not None:
-        z, y, x = (float(size) for size in voxel_size)
-        if not all(math.isfinite(size) and size > 0 for size in (z, y, x)):
-            raise TsainError(f"voxel_size is {voxel_size}; three positive numbers are needed.")
-        volume = dataclasses.replace(volume, voxel_size=(z, y, x))
-    return dataclasses.replace(volume, unit=normal_unit(unit)) if unit else volume
+    return with_size(volume, voxel_size, unit)
 
 
 def as_model(model: Any, settings: InferenceSettings | None) -> SliceModel:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 
 from ..errors import TsainError
 from ..models import ENSEMBLES, InferenceSettings
 from ..request import Request
 from ..schedule import Schedule, parse_slices
-from ..volumes import Volume, normal_unit, open_volume
+from ..volumes import Volume, open_volume, with_size
 
 
 def add_volume_options(parser: argparse.ArgumentParser) -> None:
@@ -29,13 +28,7 @@ def add_volume_options(parser: argparse.ArgumentParser) -> None:
 def read_volume(args: argparse.Namespace) -> Volume:
     """The input stack, with the voxel size given by hand if one is."""
     volume = open_volume(args.input, dataset=args.dataset)
-    if args.voxel_size:
-        if min(args.voxel_size) <= 0:
-            raise TsainError(f"Voxel size {args.voxel_size}; needed are three positive numbers.")
-        volume = replace(volume, voxel_size=tuple(args.voxel_size))
-    if args.unit:
-        volume = replace(volume, unit=normal_unit(args.unit))
-    return volume
+    return with_size(volume, args.voxel_size, args.unit)
 
 
 def add_schedule_options(parser: argparse.ArgumentParser) -> None:

@@ -16,7 +16,7 @@ from ..models import InferenceSettings, SliceModel, open_model
 from ..pipeline import provenance, result_geometry, synthetic_slices
 from ..request import Request
 from ..schedule import Schedule
-from ..volumes import Volume, normal_unit, open_volume
+from ..volumes import Volume, open_volume, with_size
 from ..volumes._marks import Marks
 from ..volumes.volume import Shape, Triple
 from ..volumes.writer import Target
@@ -69,9 +69,7 @@ class StreamRequest:
     def open_volume(self) -> Volume:
         """The source, with what was given by hand."""
         volume = open_volume(self.source, dataset=self.dataset)
-        if self.voxel_size:
-            volume = replace(volume, voxel_size=self.voxel_size)
-        return replace(volume, unit=normal_unit(self.unit)) if self.unit else volume
+        return with_size(volume, self.voxel_size, self.unit)
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> StreamRequest:

@@ -1,7 +1,7 @@
 """Reading and writing EM stacks: `open_volume`, `create_volume`, `Volume`."""
 
 from ._growing import growing_levels
-from ._units import is_length, normal_unit, offset_in, unit_symbol, voxel_size_of
+from ._units import is_length, normal_unit, offset_in, unit_symbol, voxel_size_of, with_size
 from .files import create_volume, list_datasets, open_pyramid, open_volume
 from .volume import DTYPES, Volume
 from .writer import VolumeWriter
@@ -20,4 +20,5 @@ __all__ = [
     "open_volume",
     "unit_symbol",
     "voxel_size_of",
+    "with_size",
 ]

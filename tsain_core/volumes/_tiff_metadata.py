@@ -24,7 +24,7 @@ def tiff_metadata(tif: tifffile.TiffFile, path: Path) -> tuple[VoxelSize | None,
     if not imagej:
         return None, None, Marks()
     unit = normal_unit(imagej.get("unit"))
-    units = [normal_unit(imagej.get(f"{axis}unit")) or unit for axis in "zy"] + [unit]
+    units = [normal_unit(imagej.get(f"{axis}unit", unit)) for axis in "zy"] + [unit]
     sizes = [_spacing(imagej), *(_pixel_size(tif, f"{axis}Resolution") for axis in "YX")]
     # without a unit the numbers are pixels
     size, unit = voxel_size_of([s if u else None for s, u in zip(sizes, units, strict=True)], units)

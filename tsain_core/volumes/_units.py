@@ -6,9 +6,11 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from .volume import Triple, VoxelSize
+from ..errors import TsainError
+from .volume import Triple, Volume, VoxelSize
 
 #: Metres in a unit, by its full name.
 _METRES = {
@@ -112,6 +114,39 @@ def stated(value: Any) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) and number > 0 else None
+
+
+def checked_size(values: Sequence[float | None]) -> VoxelSize:
+    """A voxel size (z, y, x) that somebody states: positive finite numbers, or None for unknown.
+
+    Raises
+    ------
+    TsainError
+    """
+    sides = [None if value is None else stated(value) for value in values]
+    given = [value is not None for value in values]
+    if len(sides) != 3 or [side is not None for side in sides] != given:
+        text = " ".join("unknown" if value is None else f"{value}" for value in values)
+        raise TsainError(
+            f"The voxel size {text} cannot be; three positive numbers are required: give z, y, x."
+        )
+    z, y, x = sides
+    return z, y, x
+
+
+def with_size(
+    volume: Volume, voxel_size: Sequence[float] | None = None, unit: str | None = None
+) -> Volume:
+    """A stack with the voxel size (z, y, x) and unit that its file lacks, or has wrong.
+
+    Raises
+    ------
+    TsainError
+        If a number is not finite or not positive.
+    """
+    if voxel_size is not None:
+        volume = replace(volume, voxel_size=checked_size(voxel_size))
+    return replace(volume, unit=normal_unit(unit)) if unit else volume
 
 
 def voxel_size_of(

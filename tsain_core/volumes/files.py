@@ -21,7 +21,7 @@ from ._marks import Marks
 from ._mrc import read_mrc
 from ._sinks import Hdf5Sink, TiffSink
 from ._tiff import read_tiff
-from ._units import normal_unit
+from ._units import checked_size, normal_unit
 from ._zarr import is_zarr, pyramid_levels, read_zarr, zarr_datasets
 from ._zarr_sink import ZarrSink
 from .volume import DTYPES, Triple, Volume, VoxelSize
@@ -165,7 +165,8 @@ def create_volume(
     Raises
     ------
     TsainError
-        If the ending is unknown, the result exists, or it would touch the source.
+        If the ending is unknown, the voxel size is not finite and positive, the result exists, or
+        it would touch the source.
     """
     path = Path(path)
     make_sink = _sink_for(path, ome_version)
@@ -181,7 +182,7 @@ def create_volume(
     target = Target(
         (depth, height, width),
         np.dtype(dtype),
-        voxel_size,
+        None if voxel_size is None else checked_size(voxel_size),
         normal_unit(unit),
         offset,
         marks,
