@@ -24,6 +24,7 @@ from common import hardware, median_ms, peak_mib, print_head, print_row
 from rife import Rife
 from torch import nn
 
+from tsain_core._memory import keep_freed_memory
 from tsain_core.cost import multiply_adds
 from tsain_core.models._execution import Execution
 from tsain_core.network import PRESETS, TSAIN, AdaptiveSampling, NetworkSettings
@@ -67,6 +68,7 @@ def pair_of(way: str, preset: str, size: int, device: torch.device) -> Callable[
                 return net(before, after)
 
         return eager
+    keep_freed_memory()  # as while slices are computed
     execution = Execution(net, device, precision, compile=kind == "compiled")  # type: ignore[arg-type]
     return lambda: execution.between(execution.encode(before), execution.encode(after))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -149,3 +150,53 @@ return_freed_memory()
 assert resident() < kept - 2**13  # of 2**14 pages
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+_SETTINGS = """
+import numpy as np, torch
+import tsain_core as tsain
+from tsain_core import _memory
+from tsain_core.phantom import em_phantom
+
+calls = []
+
+class Library:
+    def mallopt(self, name, value):
+        calls.append((name, value))
+    def malloc_trim(self, size):
+        pass
+
+_memory._libc = Library
+torch.set_num_threads(2)
+stack = em_phantom((3, 64, 64))
+model = tsain.open_model("tsain-lite")
+assert not calls, "opening a model"
+seen = []
+
+def progress(share):
+    seen.append(dict(calls)[_memory._M_MMAP_MAX])
+    assert torch.get_num_threads() == 2
+
+tsain.interpolate(stack, model=model, progress=progress)
+assert set(seen[:-1]) == {0}, seen  # kept while it computes
+usual = {_memory._M_MMAP_MAX: 65536, _memory._M_TRIM_THRESHOLD: 131072}
+assert dict(calls) == usual, calls
+
+import tifffile
+from tsain_core.request import Request
+from tsain_core.streaming import StreamRequest, stream
+tifffile.imwrite("stack.tif", stack, photometric="minisblack")
+for threads in (1, None):
+    asked = StreamRequest("stack.tif", f"out{threads}.zarr", model="tsain-lite", threads=threads)
+    for event in stream(asked):
+        pass
+    assert torch.get_num_threads() == 2, "threads are left as they were"
+    assert dict(calls) == usual, calls
+"""
+
+
+def test_settings_of_the_process_are_given_back(tmp_path: Path) -> None:
+    """napari's own process: opening a model changes nothing, a run puts all of it back."""
+    command = [sys.executable, "-c", _SETTINGS]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

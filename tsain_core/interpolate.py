@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._memory import return_freed_memory
+from ._memory import keeping_freed_memory
 from ._read_ahead import ReadSlice, reading_ahead
 from .detail import add_detail
 from .errors import TsainError
@@ -101,7 +100,7 @@ def interpolate(
         (ends, list(wanted))
         for ends, wanted in groupby(ordered, key=lambda item: (item[1].before, item[1].after))
     ]
-    with _memory_returned(), reading_ahead(volume, intensity) as slices:
+    with keeping_freed_memory(), reading_ahead(volume, intensity) as slices:
         for i, (ends, gap) in enumerate(gaps):
             following = gaps[i + 1][0] if i + 1 < len(gaps) else ()
             read = slices.want(ends, following)
@@ -156,7 +155,8 @@ def slice_between(
         If the model computes values that are not finite.
     """
     pair = fill_pair(before, after)
-    image = yield from _checked(model, pair.before, pair.after, fraction)
+    with keeping_freed_memory():
+        image = yield from _checked(model, pair.before, pair.after, fraction)
     return add_detail(image, pair.before, pair.after, fraction, model.detail), pair.hole
 
 
@@ -219,15 +219,6 @@ def _blank(before: ReadSlice, after: ReadSlice, hole: NDArray[np.bool_] | None) 
     if hole is not None:
         values = np.where(hole, np.array(np.nan, values.dtype), values)
     return _Blank(np.logical_or.reduce(masks), values)
-
-
-@contextmanager
-def _memory_returned() -> Iterator[None]:
-    """Give back what networks on CPU keep, when a run ends."""
-    try:
-        yield
-    finally:
-        return_freed_memory()
 
 
 def _steps(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from .._memory import keeping_freed_memory
 from ..checkpoint import load
 from ..errors import TsainError
 from ..models import choose_device, model_files
@@ -69,13 +70,14 @@ def finetune(
     start, info = load(model_files().get(os.fspath(base), Path(base)))
     settings = FinetuneSettings(minutes=minutes, seed=seed)
     steps, verdict = 1, None
-    for event in train_on(volume, start, info, settings, choose_device(device)):
-        if isinstance(event, Begun):
-            steps = event.steps
-        elif isinstance(event, Verdict):
-            verdict = event
-        elif isinstance(event, Progress) and event.step and progress is not None:
-            progress(min(1.0, event.step / steps))
+    with keeping_freed_memory():
+        for event in train_on(volume, start, info, settings, choose_device(device)):
+            if isinstance(event, Begun):
+                steps = event.steps
+            elif isinstance(event, Verdict):
+                verdict = event
+            elif isinstance(event, Progress) and event.step and progress is not None:
+                progress(min(1.0, event.step / steps))
     assert verdict is not None
     if verdict.improved:
         write_outcome(path, volume, start, info, verdict)

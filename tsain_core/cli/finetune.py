@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from .._memory import keep_freed_memory
 from ..checkpoint import load
 from ..errors import TsainError
 from ..evaluate import score_table
@@ -45,6 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Fine-tune, judge, and write what is better."""
+    keep_freed_memory()
     check_outcome(args.output, args.overwrite)
     if args.minutes <= 0:
         raise TsainError(f"{args.minutes:g} minutes; needed is a positive number.")

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from .._memory import keep_freed_memory
 from ..checkpoint import ModelInfo, load, save
 from ..errors import TsainError
 from ..models import choose_device
@@ -47,6 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train, and write the model file at the end."""
+    keep_freed_memory()
     recipe = read_recipe(args.recipe)
     if args.steps:
         recipe = replace(recipe, settings=replace(recipe.settings, steps=args.steps))

@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 import torch
 
+from .._memory import keep_freed_memory
 from .._places import own_models_folder
 from ..checkpoint import load
 from ..errors import TsainError, first_line
@@ -45,6 +46,7 @@ def run_job(folder: Path) -> int:
     Whatever happens, the last event says how it ended, unless the process is killed.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    keep_freed_memory()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     Job(folder).report_process(psutil.Process())
     signal.signal(signal.SIGTERM, _cancel)

@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
-from .._memory import keep_freed_memory
 from ..network import TSAIN, AdaptiveSampling, Features
 from .device import Precision
 
@@ -44,8 +43,6 @@ class Execution:
         self._network = half_copy(network) if precision == "bf16" else network
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         self._device = device
-        if device.type == "cpu":
-            keep_freed_memory()
         self._compile = compile
         self.reset()
 

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import torch
-
 from ..errors import TsainError
 from ..estimate import format_bytes
 from ..intensity import IntensityRange
@@ -144,8 +142,7 @@ class RunPlan:
         return [BlockGrid(0, self.shape, self.block), *coarse]
 
     def open_model(self) -> SliceModel:
-        """The model, with the tiles and threads of the plan."""
-        torch.set_num_threads(self.threads)
+        """The model, with the tiles of the plan."""
         settings = replace(
             self.asked.inference,
             tile=self.tile,

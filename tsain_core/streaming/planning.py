@@ -11,7 +11,8 @@ from typing import Any
 import psutil
 import torch
 
-from .._memory import return_freed_memory
+from .._memory import keeping_freed_memory
+from .._threads import computing_threads
 from ..errors import TsainError
 from ..intensity import IntensityRange, estimate_range
 from ..models import Image, SliceModel, TiledModel, open_model
@@ -43,8 +44,11 @@ def make_plan(asked: StreamRequest) -> RunPlan:
     TsainError
         If the source cannot be read, or the memory bound is too small.
     """
-    if asked.threads:
-        torch.set_num_threads(asked.threads)
+    with computing_threads(asked.threads):
+        return _make_plan(asked)
+
+
+def _make_plan(asked: StreamRequest) -> RunPlan:
     volume = asked.open_volume()
     memory = asked.memory or int(psutil.virtual_memory().available * 0.6)
     model = open_model(asked.model, asked.inference)
@@ -56,8 +60,8 @@ def make_plan(asked: StreamRequest) -> RunPlan:
     )
     tiled = model.tiled
     if tiled is not None and tiled.halo is None:
-        tiled.halo = _measured_halo(tiled, volume, schedule, intensity)
-    return_freed_memory()  # of the measuring
+        with keeping_freed_memory():
+            tiled.halo = _measured_halo(tiled, volume, schedule, intensity)
     taken = psutil.Process().memory_info().rss
     shape = (len(schedule.slices), *volume.shape[1:])
     case = Case(

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._memory import keep_freed_memory
+from .._threads import computing_threads
 from ..errors import TsainError, first_line
 from ..interpolate import Finished, Step, interpolate
 from ..models import SliceModel
@@ -87,7 +88,6 @@ def open_run(root: str, run: str) -> OpenRun:
     TsainError
         If it is not there, or another one is.
     """
-    keep_freed_memory()  # Dask has its workers give every page back at once
     record = Record(root)
     plan = record.plan()
     if plan is None or plan.id != run:
@@ -98,6 +98,7 @@ def open_run(root: str, run: str) -> OpenRun:
 
 def do_task(task: Task) -> Outcome:
     """Make a block; never raises, for errors have to travel from process to process."""
+    keep_freed_memory()  # Dask has its workers give every page back at once
     work = work_on(task)
     while True:
         try:
@@ -145,7 +146,7 @@ def compute(run: OpenRun, block: Block) -> Generator[float, None, dict[str, Any]
     )
     inside = part.write.within(part.read).slices
     empty = 0
-    with _Writer(run, block) as writer:
+    with computing_threads(run.plan.threads), _Writer(run, block) as writer:
         for event in events:
             if isinstance(event, Step):
                 yield event.done / max(event.total, 1)

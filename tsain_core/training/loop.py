@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .._memory import keep_freed_memory
 from ..errors import TsainError, first_line
 from ..network import TSAIN, AdaptiveSampling, Sampling
 from .checkpointing import checkpoint_activations
@@ -109,8 +108,6 @@ class Trainer:
         ranks: Ranks = ALONE,
     ) -> None:
         self.device, self.ranks = torch.device(device), ranks
-        if self.device.type == "cpu":
-            keep_freed_memory()
         self.network = network.to(self.device).to(memory_format=torch.channels_last).train()
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
         if settings.checkpointing:
