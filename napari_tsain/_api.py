@@ -35,7 +35,8 @@ def interpolate_layer(
     factor, z_size, damaged, between
         What is wanted, as in `tsain_core.request.Request`.
     model : str or Path
-        Name from `tsain models`, or a model file.
+        Name from `tsain models`, or a model file; "auto" takes the best on some slices of the
+        stack, of the models that come with napari-tsain and the baselines.
     settings : tsain_core.models.InferenceSettings, optional
         Device, precision, tiles.
     z_axis : int, optional
@@ -61,8 +62,9 @@ def interpolate_layer(
     from napari.layers import Image
 
     from tsain_core.interpolate import Finished
-    from tsain_core.models import InferenceSettings
+    from tsain_core.models import InferenceSettings, run_to_end
     from tsain_core.request import Request
+    from tsain_core.stack_check import choose_model
 
     from ._marks import z_axis_of
     from ._result import expand_axes, placed_like, result_marks
@@ -73,7 +75,10 @@ def interpolate_layer(
     axis = z_axis_of(layer) if z_axis is None else z_axis
     place = tuple(index)
     volume = stack_of(layer, axis, place)
-    choice = ModelChoice(str(model), settings or InferenceSettings())
+    settings = settings or InferenceSettings()
+    if model == "auto":
+        model, _ = run_to_end(choose_model(volume, settings))
+    choice = ModelChoice(str(model), settings)
     request = Request(factor, z_size, tuple(damaged), between)
     schedule = request.schedule(volume.shape[0], volume.voxel_z, choice.any_position)
     path = None if output is None else Path(output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,14 @@ if not torch.cuda.is_available():
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 _VARIABLE = "TSAIN_EM_DATA"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests neither see nor change what this user has fine-tuned and checked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TSAIN_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
 
 
 @pytest.fixture(scope="session")

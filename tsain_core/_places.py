@@ -27,3 +27,12 @@ def own_models_folder() -> Path:
 def jobs_folder() -> Path:
     """Folder with a folder for each job; may not be there yet."""
     return user_folder() / "jobs"
+
+
+def checks_folder() -> Path:
+    """Folder of the scores of earlier checks, which can be computed again; may not be there yet."""
+    if os.environ.get(HOME_VARIABLE):
+        return user_folder() / "checks"
+    from platformdirs import user_cache_path
+
+    return user_cache_path("napari-tsain", appauthor=False) / "checks"

@@ -62,8 +62,8 @@ def evaluate(
 
     Notes
     -----
-    Grey values of dtypes other than uint8 are scaled to 0..255 by the volume's intensity range
-    before they are compared.
+    Grey values of dtypes other than uint8 are scaled before they are compared: their 0.1 and 99.9
+    percentiles become 0 and 255.
     """
     depth, height, width = volume.shape
     if depth < 3:
@@ -75,13 +75,14 @@ def evaluate(
         )
     if every < 1:
         raise TsainError(f"Every {every}th triplet cannot be taken; give --every 1 or more.")
-    h, w = min(crop, height), min(crop, width)
-    cut = np.s_[(height - h) // 2 :, (width - w) // 2 :]
-    ranges = {m.name: estimate_range(volume, m.percentiles) for m in models}
-    grey = estimate_range(volume, models[0].percentiles) if volume.dtype != np.uint8 else None
+    box = central((height, width), crop)
+    found = {p: estimate_range(volume, p) for p in {m.percentiles for m in models}}
+    ranges = {m.name: found[m.percentiles] for m in models}
+    # the same for all models, so that their scores can be compared
+    grey = estimate_range(volume) if volume.dtype != np.uint8 else None
     scored = False
     for z in slices if slices is not None else range(1, depth - 1, every):
-        triplet = [np.asarray(volume[i])[cut][:h, :w] for i in (z - 1, z, z + 1)]
+        triplet = [read_crop(volume, i, box) for i in (z - 1, z, z + 1)]
         truth = _grey(triplet[1], grey)
         for model in models:
             intensity = ranges[model.name]
@@ -98,6 +99,20 @@ def evaluate(
             "No triplet has a pixel that is finite in all its slices, so nothing can be scored; "
             "choose a part of the stack that has grey values."
         )
+
+
+def central(shape: tuple[int, int], crop: int) -> tuple[slice, slice]:
+    """The (y, x) slices of a central crop of at most `crop` pixels a side."""
+    starts = [(n - min(crop, n)) // 2 for n in shape]
+    y, x = (slice(a, a + min(crop, n)) for a, n in zip(starts, shape, strict=True))
+    return y, x
+
+
+def read_crop(volume: Any, z: int, box: tuple[slice, slice]) -> NDArray[Any]:
+    """A part (y, x) of a slice; of a lazy volume no more than that is read."""
+    if hasattr(volume, "read"):
+        return np.asarray(volume.read(slice(z, z + 1), *box)[0])
+    return np.asarray(volume[z])[box]
 
 
 def spread_slices(depth: int, most: int) -> list[int]:

@@ -75,12 +75,14 @@ def make_schedule(args: argparse.Namespace, volume: Volume, any_position: bool) 
     return request.schedule(volume.shape[0], volume.voxel_z, any_position)
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Which model, and how it is run."""
+def add_model_options(
+    parser: argparse.ArgumentParser, auto: str = "the best for the device"
+) -> None:
+    """Which model, what `auto` means, and how it is run."""
     parser.add_argument(
         "--model",
         default="auto",
-        help="name from `tsain models`, or a model file; default: the best for the device",
+        help=f"name from `tsain models`, or a model file; default: auto, {auto}",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")

@@ -11,6 +11,7 @@ from ..pipeline import result_geometry
 from ..schedule import Schedule
 from ..volumes import Volume
 from ..volumes.volume import VoxelSize
+from ._check import AUTO, add_check_option, check_lines
 from ._options import (
     add_model_options,
     add_schedule_options,
@@ -29,7 +30,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what this command takes."""
     add_volume_options(parser)
     add_schedule_options(parser)
-    add_model_options(parser)
+    add_model_options(parser, AUTO)
+    add_check_option(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -37,9 +39,10 @@ def run(args: argparse.Namespace) -> None:
     volume = read_volume(args)
     for label, text in describe(volume):
         print(f"{label:<14}{text}")
-    model = open_model(args.model, inference_settings(args))
+    name, lines = check_lines(args, volume)
+    model = open_model(name, inference_settings(args))
     schedule = make_schedule(args, volume, model.any_position)
-    for label, text in describe_run(volume, schedule, model):
+    for label, text in (*describe_run(volume, schedule, model), *lines):
         print(f"{label:<14}{text}")
 
 

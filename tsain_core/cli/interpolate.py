@@ -7,10 +7,12 @@ import logging
 
 from ..errors import TsainError
 from ..intensity import IntensityRange, estimate_range
-from ..models import open_model
+from ..models import BASELINES, open_model
 from ..pipeline import interpolate_to_file, result_geometry, synthetic_slices
 from ..schedule import evaluations
 from ..streaming import stream
+from ..volumes import Volume
+from ._check import AUTO, add_check_option, checked_model
 from ._options import (
     add_model_options,
     add_schedule_options,
@@ -40,7 +42,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_volume_options(parser)
     parser.add_argument("output", help="result: .tif, .h5, .zarr (OME-Zarr with a pyramid)")
     add_schedule_options(parser)
-    add_model_options(parser)
+    add_model_options(parser, AUTO)
+    add_check_option(parser)
     parser.add_argument(
         "--range",
         nargs=2,
@@ -56,6 +59,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Interpolate and write; OME-Zarr block by block."""
     if args.output.rstrip("/").lower().endswith(".zarr") or "://" in args.output:
+        if not args.dask:  # whose workers may be the only ones that reach the stack
+            volume = read_volume(args)
+            args.model = checked_model(args, volume, _computed(args, volume))
         blocks = stream(
             stream_request(args, args.output),
             cluster(args),
@@ -72,7 +78,8 @@ def run(args: argparse.Namespace) -> None:
             "--dask, --memory and --shards is an OME-Zarr: give it a name that ends in .zarr."
         )
     volume = read_volume(args)
-    model = open_model(args.model, inference_settings(args))
+    name = checked_model(args, volume, _computed(args, volume))
+    model = open_model(name, inference_settings(args))
     schedule = make_schedule(args, volume, model.any_position)
     intensity = (
         IntensityRange(*args.range) if args.range else estimate_range(volume, model.percentiles)
@@ -97,3 +104,9 @@ def run(args: argparse.Namespace) -> None:
     )
     for _ in with_progress(events, evaluations(schedule, model.any_position)):
         pass
+
+
+def _computed(args: argparse.Namespace, volume: Volume) -> int:
+    """About how many slices a run computes."""
+    schedule = make_schedule(args, volume, args.model in BASELINES)
+    return len(schedule.synthetic)

@@ -14,6 +14,7 @@ from ..estimate import format_bytes
 from ..streaming.forecast import Forecast, Sample, compare, measure
 from ..streaming.plan import RunPlan
 from ..streaming.planning import make_plan
+from ._check import AUTO
 from ._options import add_model_options, add_schedule_options, add_volume_options
 from ._streaming import add_layout_options, parse_bytes, stream_request
 
@@ -31,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_volume_options(parser)
     parser.add_argument("--output", help="where the result would go: its disk is timed")
     add_schedule_options(parser)
-    add_model_options(parser)
+    add_model_options(parser, AUTO)
     parser.add_argument(
         "--range", nargs=2, type=float, metavar=("LO", "HI"), help=argparse.SUPPRESS
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -118,8 +118,8 @@ class TiledModel(SliceModel, Protocol):
         """Memory of what is kept of one slice for its second pair, for so many pixels read."""
 
 
-def run_to_end(work: Generator[TileDone, None, T]) -> T:
-    """What `SliceModel.between` returns in the end, for callers that show no progress."""
+def run_to_end(work: Generator[Any, None, T]) -> T:
+    """What a generator returns, such as `SliceModel.between`, for callers that show no progress."""
     while True:
         try:
             next(work)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, prod
 from typing import Any
 
@@ -15,9 +15,10 @@ from .._memory import keeping_freed_memory
 from .._threads import computing_threads
 from ..errors import TsainError
 from ..intensity import IntensityRange, estimate_range
-from ..models import Image, SliceModel, TiledModel, open_model
+from ..models import Image, SliceModel, TiledModel, open_model, run_to_end
 from ..nonfinite import fill_pair
 from ..schedule import Schedule
+from ..stack_check import choose_model
 from ..tiles import Region, tile_image
 from ..volumes import Volume
 from ..volumes.volume import Shape
@@ -51,6 +52,9 @@ def make_plan(asked: StreamRequest) -> RunPlan:
 def _make_plan(asked: StreamRequest) -> RunPlan:
     volume = asked.open_volume()
     memory = asked.memory or int(psutil.virtual_memory().available * 0.6)
+    if asked.model == "auto":
+        name, _ = run_to_end(choose_model(volume, asked.inference))
+        asked = replace(asked, model=name)
     model = open_model(asked.model, asked.inference)
     schedule = schedule_of(asked, volume, model.any_position)
     intensity = (
