@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.stats import ttest_1samp
 
+import tsain_core as tsain
 from tsain_core.checkpoint import ModelInfo, save
 from tsain_core.cli import main
 from tsain_core.errors import TsainError
@@ -194,6 +195,9 @@ def test_auto_takes_the_best_on_every_way(tmp_path: Path) -> None:
     for out in ("a.tif", "a.zarr"):
         assert main(["interpolate", str(path), str(tmp_path / out)]) == 0
         assert open_volume(tmp_path / out).provenance["model"] == "mean"
+    stack = smooth_stack()
+    finer = tsain.interpolate(stack)
+    np.testing.assert_array_equal(finer, tsain.interpolate(stack, model="mean"))
     plan = make_plan(StreamRequest(str(path), str(tmp_path / "b.zarr")))
     assert plan.made_by["model"] == "mean"
     assert main(["interpolate", str(path), str(tmp_path / "c.tif"), "--no-check"]) == 0

@@ -101,11 +101,11 @@ def score(
     edge = WINDOW // 2  # where the window reaches beyond the image
     inner = np.zeros_like(counted)
     inner[edge:-edge, edge:-edge] = counted[edge:-edge, edge:-edge]
-    blurred = (gaussian_filter(image, STRUCTURE_SIGMA) for image in (p, t))
+    smooth_p, smooth_t = (gaussian_filter(image, STRUCTURE_SIGMA) for image in (p, t))
     real = float(laplace(t)[counted].var())
     return Scores(
         psnr=_psnr(p, t, counted),
-        structure=_psnr(*blurred, counted),
+        structure=_psnr(smooth_p, smooth_t, counted),
         ssim=float(similarity[inner if inner.any() else counted].mean()),
         ie=float(np.abs(p - t)[counted].mean()),
         sharpness=float(laplace(p)[counted].var()) / real if real else float("nan"),

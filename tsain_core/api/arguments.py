@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import TsainError
-from ..models import InferenceSettings, SliceModel, open_model
+from ..models import InferenceSettings, SliceModel, open_model, run_to_end
+from ..stack_check import choose_model
 from ..volumes import Volume, open_volume, with_size
 from ..volumes.volume import Triple, check_stack
 
@@ -47,6 +48,13 @@ def as_volume(
             array = da.from_array(array, chunks=(1, *array.shape[1:]))
         volume = Volume(array)
     return with_size(volume, voxel_size, unit)
+
+
+def model_for(volume: Volume, model: Any, settings: InferenceSettings | None) -> SliceModel:
+    """As `as_model`; "auto" is the best for the volume, by a check on some of its slices."""
+    if model == "auto":
+        model, _ = run_to_end(choose_model(volume, settings or InferenceSettings()))
+    return as_model(model, settings)
 
 
 def as_model(model: Any, settings: InferenceSettings | None) -> SliceModel:

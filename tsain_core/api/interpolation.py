@@ -22,7 +22,7 @@ from ..schedule import Schedule
 from ..streaming import Progress, StreamRequest, stream
 from ..volumes import Volume, open_volume
 from ..volumes.volume import Triple
-from .arguments import Model, OnProgress, Source, as_model, as_volume, is_path
+from .arguments import Model, OnProgress, Source, as_volume, is_path, model_for
 
 
 def interpolate(
@@ -55,7 +55,8 @@ def interpolate(
     between : (int, int), optional
         Only these two slices and what lies between them; goes with `factor`.
     model : str, path or SliceModel
-        A name from `tsain models`, a model file, or an opened model.
+        A name from `tsain models`, a model file, or an opened model; "auto" takes the best for the
+        stack, by a check on some of its slices.
     settings : InferenceSettings, optional
         Device, precision and tiles; not for an opened model, which has its own.
     intensity : (float, float), optional
@@ -83,7 +84,7 @@ def interpolate(
     >>> repaired = tsain.interpolate(array, replace=[12, 57], model="tsain-lite")
     """
     volume = as_volume(source, voxel_size, unit)
-    opened = as_model(model, settings)
+    opened = model_for(volume, model, settings)
     schedule = _schedule(volume, opened, Request(factor, z_size, tuple(replace), between))
     shape = (len(schedule.slices), *volume.shape[1:])
     try:
@@ -180,7 +181,7 @@ def interpolate_to_file(
         _follow(stream(asked, overwrite=overwrite), progress)
         return open_volume(output)
     volume = as_volume(source, voxel_size, unit, dataset)
-    opened = as_model(model, settings)
+    opened = model_for(volume, model, settings)
     schedule = _schedule(volume, opened, request)
     limits = None if intensity is None else IntensityRange(*intensity)
     events = write_schedule(volume, output, schedule, opened, limits, overwrite=overwrite)
