@@ -224,7 +224,7 @@ def test_training_triplets_are_finite() -> None:
     data[4] = np.nan
     source = TripletSource(data, estimate_range(data))
     rng = np.random.default_rng(0)
-    assert all(np.isfinite(source.draw(rng, 32)).all() for _ in range(40))
+    assert all(np.isfinite(source.draw(rng, 32)[0]).all() for _ in range(40))
     assert all(np.isfinite(triplet).all() for triplet in source.fixed(64))
 
 

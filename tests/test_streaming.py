@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -37,7 +34,6 @@ from tsain_core.phantom import em_phantom
 from tsain_core.request import Request
 from tsain_core.streaming import Begun, Done, StreamRequest, stream
 from tsain_core.streaming.blocks import choose_block
-from tsain_core.streaming.record import Record, staging
 from tsain_core.streaming.window import generations
 from tsain_core.tiles import Region
 from tsain_core.volumes import open_volume
@@ -225,26 +221,6 @@ def test_changed_input_is_refused(stack: Path, tmp_path: Path, asked: StreamRequ
     zarr.open_array(str(mine), mode="r+")[0, 100, 100] ^= 1
     with pytest.raises(TsainError, match="has changed since"):
         finish(asked)
-
-
-def test_two_at_once_are_refused(asked: StreamRequest) -> None:
-    stop_after(asked, 2)
-    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    record = Record(staging(Path(asked.output)))
-    import psutil
-
-    lock = Path(record.root) / ".tsain-run" / "lock.json"
-    record.beat()
-    values = json.loads(lock.read_text())
-    values |= {"pid": sleeper.pid, "started": psutil.Process(sleeper.pid).create_time()}
-    lock.write_text(json.dumps(values))
-    try:
-        with pytest.raises(TsainError, match=f"by process {sleeper.pid}"):
-            finish(asked)
-    finally:
-        sleeper.kill()
-        sleeper.wait()
-    finish(asked)  # a dead process holds nothing
 
 
 def test_peak_memory_is_that_of_the_process_alone() -> None:

@@ -110,3 +110,91 @@ def test_a_link_to_a_folder_is_replaced_not_followed(tmp_path: Path) -> None:
 def test_shapes_that_are_no_stack(tmp_path: Path, shape: tuple[int, ...]) -> None:
     with pytest.raises(TsainError, match=r"needed is \(z, y, x\)"):
         create_volume(tmp_path / "v.tif", shape, "uint8")
+
+
+def _array(folder: Path) -> None:
+    import zarr
+
+    zarr.open_array(str(folder), mode="w", shape=(2, 8, 8), chunks=(1, 8, 8), zarr_format=2)[:] = 1
+
+
+REPLACED = {
+    "a result": lambda path: write(path),
+    "a plain array": _array,
+    "an empty group": lambda path: (path.mkdir(), (path / ".zgroup").write_text("{}")),
+    "a result that a file manager was in": lambda path: (
+        write(path),
+        (path / ".DS_Store").write_text(""),
+    ),
+}
+KEPT = {
+    "an empty folder": lambda path: path.mkdir(),
+    "a folder of slices": lambda path: (path.mkdir(), (path / "s0.png").write_text("precious")),
+    "a folder round a Zarr": lambda path: (path.mkdir(), write(path / "inner.zarr")),
+    "a Zarr with a file in it": lambda path: (write(path), (path / "thesis.docx").write_text("x")),
+    "a Zarr with a folder in it": lambda path: (write(path), (path / "photos").mkdir()),
+    "attributes alone": lambda path: (path.mkdir(), (path / ".zattrs").write_text("{}")),
+    "a file": lambda path: path.write_text("precious"),
+    "a pipe": lambda path: os.mkfifo(path),
+    "a link to nothing": lambda path: path.symlink_to(path.parent / "nowhere"),
+}
+
+
+def everything(path: Path) -> list[str]:
+    return sorted(str(p) for p in [path, *path.rglob("*")])
+
+
+@pytest.mark.parametrize("kind", REPLACED)
+def test_a_zarr_is_replaced(tmp_path: Path, kind: str) -> None:
+    REPLACED[kind](tmp_path / "v.zarr")
+    write(tmp_path / "v.zarr", DATA[::-1], overwrite=True)
+    np.testing.assert_array_equal(open_volume(tmp_path / "v.zarr").data.compute(), DATA[::-1])
+
+
+@pytest.mark.parametrize("way", ["create_volume", "command"])
+@pytest.mark.parametrize("kind", KEPT)
+def test_nothing_else_is_replaced_by_a_zarr(tmp_path: Path, kind: str, way: str) -> None:
+    from tsain_core.cli import main
+
+    path = tmp_path / "v.zarr"
+    KEPT[kind](path)
+    before = everything(tmp_path)
+    if way == "command":
+        write(tmp_path / "in.tif")
+        words = ["interpolate", str(tmp_path / "in.tif"), str(path), "--model", "mean"]
+        assert main([*words, "--overwrite"]) == 1
+        (tmp_path / "in.tif").unlink()
+    else:
+        with pytest.raises(TsainError, match="choose a name that is free"):
+            create_volume(path, DATA.shape, DATA.dtype, overwrite=True)
+    assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a link to nothing", "a folder of slices"])
+def test_nothing_but_a_file_is_replaced_by_a_file(tmp_path: Path, kind: str) -> None:
+    KEPT[kind](tmp_path / "v.tif")
+    before = everything(tmp_path)
+    with pytest.raises(TsainError, match="choose a name that is free"):
+        create_volume(tmp_path / "v.tif", DATA.shape, DATA.dtype, overwrite=True)
+    assert everything(tmp_path) == before
+
+
+def test_what_appears_meanwhile_is_not_replaced_either(tmp_path: Path) -> None:
+    path = tmp_path / "v.zarr"
+    with (
+        pytest.raises(TsainError, match="only a Zarr is replaced"),
+        create_volume(path, DATA.shape, DATA.dtype, overwrite=True) as writer,
+    ):
+        for z, image in enumerate(DATA):
+            writer.write(z, image)
+        path.mkdir()
+        (path / "precious").write_text("x")
+    assert (path / "precious").read_text() == "x"
+
+
+def test_images_bear_the_name_of_their_result(tmp_path: Path) -> None:
+    import zarr
+
+    write(tmp_path / "mine.zarr")
+    scales = zarr.open_group(str(tmp_path / "mine.zarr")).attrs["ome"]["multiscales"]
+    assert scales[0]["name"] == "mine.zarr"

@@ -60,13 +60,14 @@ def test_kill_9(tmp_path: Path, name: str) -> None:
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
 
-def test_partials_of_living_processes_are_left_alone(tmp_path: Path) -> None:
+def test_what_a_living_process_writes_is_left_alone(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", WRITE_SLOWLY, str(tmp_path / "v.zarr")], stdout=subprocess.PIPE
     )
     assert process.stdout is not None
     process.stdout.readline()
-    write(tmp_path / "v.zarr", np.zeros((2, 8, 8), np.uint8))
+    with pytest.raises(TsainError, match=f"written already, by process {process.pid}"):
+        write(tmp_path / "v.zarr", np.zeros((2, 8, 8), np.uint8))
     assert any(str(process.pid) in p.name for p in tmp_path.iterdir())
     process.kill()
     process.wait()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -106,8 +105,6 @@ def measure(plan: RunPlan, folder: Path | None = None) -> Sample:
         On the disk that the output goes to; a temporary one by default. What is written there is
         removed again.
     """
-    if hasattr(os, "sync"):
-        os.sync()  # what others have written would be waited for at the end of a block
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix=".tsain-sample-", dir=folder) as name:
         root = Path(name)
@@ -170,7 +167,7 @@ def _timed(run: OpenRun, block: Block) -> dict[str, Any]:
             report: dict[str, Any] = stop.value
             break
     started = time.perf_counter()
-    run.record.mark(block, report)  # which waits for the disk
+    run.record.mark(block, report, run.files(block))  # which waits for the disk
     report["seconds"] += time.perf_counter() - started
     return report
 

@@ -1,9 +1,8 @@
-"""What is known of a run between processes: its plan, who runs it, which blocks are done.
+"""What is known of a run between processes: its plan, and which blocks are done.
 
 Beside the arrays of an output in the making lies the folder `.tsain-run`::
 
     plan.json        the run
-    lock.json        the process that steers it, and when it was last heard of
     done/L/K/I.json  block I of level L is in its files: what it took (K = I // 1000)
 """
 
@@ -12,22 +11,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
-import time
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from ..errors import TsainError
 from ..volumes._locations import Location, forget_listings, is_remote, locate
-from ..volumes._publish import remove
+from ..volumes._publish import remove, to_disk
 from .blocks import Block
 from .plan import RunPlan
 
 FOLDER = ".tsain-run"
-_SILENT = 120.0  # seconds after which a process on another machine counts as gone
-BEAT = 10.0  # seconds between two signs of life
 _IN_A_FOLDER = 1000
 
 
@@ -80,49 +75,44 @@ class Record:
                     found[int(mark.stem)] = json.loads(mark.read_text(encoding="utf-8"))
         return found
 
-    def mark(self, block: Block, report: dict[str, Any]) -> None:
-        """A block is done, and on disk."""
-        if not is_remote(self.root) and hasattr(os, "sync"):
-            os.sync()  # the mark must not outlive its voxels when the power fails
-        name = f"done/{block.level}/{block.index // _IN_A_FOLDER}/{block.index}.json"
-        self._write(name, report)
-
-    def take(self) -> None:
-        """Become the process that steers the run.
+    def mark(self, block: Block, report: dict[str, Any], files: Iterable[str]) -> None:
+        """A block is done, and its files, which lie below the root, are on disk.
 
         Raises
         ------
-        TsainError
-            If another one does.
+        OSError
+            If a file is not there, or cannot be stored.
         """
-        path = self._folder / "lock.json"
-        lock = None
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            lock = json.loads(path.read_text(encoding="utf-8"))
-        if lock and _lives(lock):
-            raise TsainError(
-                f"{self.root.name} is being made already, by process {lock['pid']} on "
-                f"{lock['host']}; wait for it, or stop it first."
-            )
-        self.beat()
+        if not is_remote(self.root):  # the mark must not outlive its voxels when the power fails
+            to_disk(Path(str(self.root)) / name for name in files)
+        self._write(_mark(block), report)
 
-    def beat(self) -> None:
-        """Say that this process is still there."""
-        process = psutil.Process()
-        self._write(
-            "lock.json",
-            {
-                "host": socket.gethostname(),
-                "pid": process.pid,
-                "started": process.create_time(),
-                "beat": time.time(),
-            },
-        )
+    def unmark(self, block: Block) -> None:
+        """A block is to be made again."""
+        with contextlib.suppress(FileNotFoundError):
+            (self._folder / _mark(block)).unlink()
 
-    def release(self) -> None:
-        """Steer the run no longer."""
-        with contextlib.suppress(OSError):
-            (self._folder / "lock.json").unlink()
+    def files_of_level(self, level: int) -> Callable[[str], bool]:
+        """A function that tells whether a file of a level is there; each folder is listed once."""
+        if is_remote(self.root):
+            forget_listings(self.root)
+            start = len(self.root.path) + 1
+            found = {name[start:] for name in self.root.fs.find(f"{self.root.path}/{level}")}
+            return found.__contains__
+        root = str(self.root)
+
+        @lru_cache(maxsize=16)
+        def names(folder: str) -> frozenset[str]:
+            try:
+                return frozenset(os.listdir(os.path.join(root, folder)))
+            except FileNotFoundError:
+                return frozenset()
+
+        def there(name: str) -> bool:
+            folder, _, last = name.rpartition("/")
+            return last in names(folder)
+
+        return there
 
     def clear(self) -> None:
         """Remove the record of a finished run."""
@@ -156,6 +146,10 @@ class Record:
         os.replace(new, path)
 
 
+def _mark(block: Block) -> str:
+    return f"done/{block.level}/{block.index // _IN_A_FOLDER}/{block.index}.json"
+
+
 def _entries(folder: Location) -> list[Any]:
     try:
         return list(folder.iterdir())
@@ -170,14 +164,3 @@ def _remove(location: Location) -> None:
         forget_listings(location)
     else:
         remove(Path(str(location)))
-
-
-def _lives(lock: dict[str, Any]) -> bool:
-    if lock["host"] != socket.gethostname():
-        return time.time() - float(lock["beat"]) < _SILENT
-    try:
-        process = psutil.Process(int(lock["pid"]))
-        same = abs(process.create_time() - float(lock["started"])) < 1
-        return same and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

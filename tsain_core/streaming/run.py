@@ -13,14 +13,15 @@ from typing import Any
 
 from ..errors import TsainError, first_line
 from ..volumes._locations import Location, is_remote, locate
-from ..volumes._publish import publish
-from ..volumes.writer import check_target
+from ..volumes._lock import OutputLock
+from ..volumes._publish import cannot_write, publish
+from ..volumes.writer import check_free, refuse_source
 from ..volumes.zarr_layout import create_arrays, write_metadata
 from .blocks import Block, BlockGrid
 from .executors import HERE, Cluster, Executor, open_executor
 from .plan import RunPlan, StreamRequest
 from .planning import make_plan
-from .record import BEAT, Record, staging
+from .record import Record, staging
 from .work import Outcome, Task, open_run
 
 ATTEMPTS = 3  # at a block, before it counts as failed
@@ -143,9 +144,9 @@ def stream(
             ) from error
         if not isinstance(error, OSError):
             raise
+        remedy = cannot_write(asked.output, error)
         raise TsainError(
-            f"{asked.output} cannot be written ({first_line(error)}); needed is a place with room "
-            "that may be written to. Finished blocks are kept: repeat the command."
+            f"{remedy} Finished blocks are kept: repeat the command to go on."
         ) from error
 
 
@@ -163,15 +164,17 @@ def _carry_out(
     asked: StreamRequest, cluster: Cluster, wishes: Wishes
 ) -> Generator[Event, None, None]:
     started = time.monotonic()
-    output = _check_output(asked, wishes.overwrite)
-    record = Record(staging(output))
-    if wishes.restart:
-        record.take()  # not under the hands of another process
-        record.discard()
+    output = locate(asked.output)
+    _refuse_source(asked, output)
     with ExitStack() as stack:
+        # before anything is looked at, and until the output has its name
+        lock = stack.enter_context(OutputLock(output))
+        _check_output(output, wishes.overwrite)
+        record = Record(staging(output))
+        if wishes.restart:
+            record.discard()
         executor = stack.enter_context(open_executor(cluster))
         plan = _begin_or_go_on(asked, record, executor, wishes.accept_changed_input)
-        stack.callback(record.release)
         grids = plan.grids()
         done = [record.done(grid.level) for grid in grids]
         total = sum(len(grid) for grid in grids)
@@ -185,6 +188,8 @@ def _carry_out(
         if failed and not wishes.leave_out_failed:
             raise TsainError(_what_failed(asked, failed, total))
         reports = [r for grid in grids for r in record.done(grid.level).values()]
+        _check_files(record, plan, {(block.level, block.index) for block, _ in failed})
+        lock.check()
         _finish(record, plan, output, wishes.overwrite, left_out)
     yield Done(
         made,
@@ -195,22 +200,23 @@ def _carry_out(
     )
 
 
-def _check_output(asked: StreamRequest, overwrite: bool) -> Location:
-    output = locate(asked.output)
+def _refuse_source(asked: StreamRequest, output: Location) -> None:
     if not is_remote(output):
-        check_target(Path(str(output)), asked.source, overwrite, writes_folder=True)
-        output.parent.mkdir(parents=True, exist_ok=True)
-        return output
-    if asked.source.rstrip("/").startswith(str(output)) or str(output).startswith(asked.source):
+        refuse_source(Path(str(output)), asked.source)
+    elif asked.source.rstrip("/").startswith(str(output)) or str(output).startswith(asked.source):
         raise TsainError(
             f"The result {output} would lie over or inside the source; needed is a name elsewhere."
         )
-    if any((output / name).exists() for name in ("zarr.json", ".zgroup")):
+
+
+def _check_output(output: Location, overwrite: bool) -> None:
+    if not is_remote(output):
+        check_free(Path(str(output)), overwrite, writes_folder=True)
+    elif any((output / name).exists() for name in ("zarr.json", ".zgroup")):
         raise TsainError(
             f"{output} exists; choose another name, or remove it yourself: what lies behind a URL "
             "cannot be replaced in one step."
         )
-    return output
 
 
 def _begin_or_go_on(
@@ -226,14 +232,12 @@ def _begin_or_go_on(
                 f"The run was begun with blocks that take about {old.need / 2**20:.0f} MiB; needed "
                 "is a --memory of at least that, or --restart."
             )
-        record.take()
         old = replace(old, source=plan.source)
         record.begin(old)
         return old
     record.discard()  # what a run left that did not come as far as a plan
     create_arrays(record.root, plan.target(plan.asked.open_volume()), plan.asked.layout)
     record.begin(plan)
-    record.take()
     return plan
 
 
@@ -279,11 +283,7 @@ def _blocks(
     """The blocks of a level; numbers are the voxels of blocks that are not done yet."""
     attempts: Counter[int] = Counter()
     tasks = (Task(str(record.root), plan.id, grid.level, i) for i in todo)
-    last_beat = time.monotonic()
     for result in executor.run(tasks):
-        if time.monotonic() - last_beat > BEAT:
-            record.beat()
-            last_beat = time.monotonic()
         if not isinstance(result, Outcome):
             task, fraction = result
             yield fraction * grid[task.index].voxels if task else 0.0
@@ -305,6 +305,24 @@ def _blocks(
         yield BlockFailed(block, result.why, again)
 
 
+def _check_files(record: Record, plan: RunPlan, left_out: set[tuple[int, int]]) -> None:
+    """See that every file of every block is there, before the output gets its name."""
+    lost = []
+    for grid in plan.grids():
+        there = record.files_of_level(grid.level)
+        for i in range(len(grid)):
+            block = grid[i]
+            names = plan.asked.layout.files(grid.level, grid.shape, block.slices)
+            if (grid.level, i) not in left_out and not all(there(name) for name in names):
+                record.unmark(block)
+                lost.append(block)
+    if lost:
+        raise TsainError(
+            f"Files of {len(lost)} finished blocks of {plan.asked.output} are missing, the first "
+            f"of {lost[0]}; something removed them. Repeat the command, which makes these again."
+        )
+
+
 def _finish(
     record: Record, plan: RunPlan, output: Location, overwrite: bool, left_out: tuple[str, ...]
 ) -> None:
@@ -316,7 +334,7 @@ def _finish(
     write_metadata(record.root, target, plan.asked.layout)
     open_run.cache_clear()
     if not is_remote(output):
-        publish(Path(str(record.root)), Path(str(output)), overwrite)
+        publish(Path(str(record.root)), Path(str(output)), overwrite, on_disk=True)
     Record(output).clear()
 
 

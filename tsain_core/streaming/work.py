@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -78,6 +78,12 @@ class OpenRun:
         """Of the whole schedule, which may be long: see `window.generations`."""
         return generations(self.schedule, self.model.any_position)
 
+    def files(self, block: Block) -> Iterator[str]:
+        """Names of a block's files, below the root."""
+        layout = self.plan.asked.layout
+        shape = layout.levels(self.plan.shape)[block.level]
+        return layout.files(block.level, shape, block.slices)
+
 
 @lru_cache(maxsize=1)
 def open_run(root: str, run: str) -> OpenRun:
@@ -116,7 +122,7 @@ def work_on(task: Task) -> Generator[float, None, Outcome]:
             block = run.plan.grids()[task.level][task.index]
             make = coarsen if task.level else compute
             report = yield from make(run, block)
-            run.record.mark(block, report)
+            run.record.mark(block, report, run.files(block))
             return Outcome(task.level, task.index, report)
     except TsainError as error:
         return Outcome(task.level, task.index, None, str(error), _is_hopeless(error.__cause__))

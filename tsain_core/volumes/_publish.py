@@ -2,20 +2,35 @@
 
 .NAME.partial-PID   a result in the making
 .NAME.old-PID       what it replaces, for the moment in which the name changes hands
+
+Who calls these functions holds the `OutputLock` of the result.
 """
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
+import re
 import shutil
-import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
-from ..errors import TsainError
+from ..errors import TsainError, first_line
 
-#: When this process began, near enough; a second is left for file systems with coarse clocks.
-_STARTED = time.time() - 1
+#: What marks the root of a Zarr.
+_ZARR_METADATA = ("zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata")
+_ZARR_ROOTS = ("zarr.json", ".zgroup", ".zarray")
+#: Left by file managers.
+_LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")
+#: What network shares and some file systems answer to fsync: there is no such thing here.
+_NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: What they answer where something could not be stored.
+_LOST = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
+_THREADS = 8  # that wait for the disk
 
 
 def partial_path(path: Path) -> Path:
@@ -23,11 +38,19 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.partial-{os.getpid()}{path.suffix}")
 
 
-def publish(partial: Path, path: Path, overwrite: bool) -> None:
+def publish(partial: Path, path: Path, overwrite: bool, *, on_disk: bool = False) -> None:
     """Give a complete result its name.
 
     A file replaces a file in one step. A folder cannot: the old one steps aside first, and comes
     back if the new one cannot take its place.
+
+    Parameters
+    ----------
+    partial, path : Path
+    overwrite : bool
+        Replace what has the name.
+    on_disk : bool
+        The chunks of a Zarr were passed to `to_disk` before; only its metadata are left.
 
     Raises
     ------
@@ -36,12 +59,14 @@ def publish(partial: Path, path: Path, overwrite: bool) -> None:
     OSError
         If it cannot be renamed.
     """
-    _to_disk(partial)
-    if os.path.lexists(path) and not overwrite:
-        raise TsainError(
-            f"{path} appeared while the result was being made; needed is a name that is free: "
-            "run again with another, or with --overwrite."
-        )
+    to_disk(_files(partial, metadata_only=on_disk))
+    if os.path.lexists(path):
+        if not overwrite:
+            raise TsainError(
+                f"{path} appeared while the result was being made; needed is a name that is free: "
+                "run again with another, or with --overwrite."
+            )
+        check_replaceable(path, partial.is_dir())
     if path.is_dir():
         old = path.with_name(f".{path.name}.old-{os.getpid()}")
         path.rename(old)
@@ -53,56 +78,132 @@ def publish(partial: Path, path: Path, overwrite: bool) -> None:
         remove(old)
     else:
         os.replace(partial, path)
-    if hasattr(os, "O_DIRECTORY"):  # elsewhere folders cannot be opened
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    with suppress(OSError):  # the result is complete; some shares and systems cannot do this
+        _fsync(path.parent)
 
 
-def _to_disk(partial: Path) -> None:
-    if partial.is_file():
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-    elif hasattr(os, "sync"):
-        os.sync()  # one call for all chunks, of which there may be a million
+def check_replaceable(path: Path, by_folder: bool) -> None:
+    """Refuse to replace anything but a file by a file, and a Zarr by a Zarr.
 
-
-def clear_away(path: Path) -> None:
-    """Remove what killed processes left beside `path`; give back a name they had taken.
+    Parameters
+    ----------
+    path : Path
+        What has the name of the result; there may be nothing.
+    by_folder : bool
+        Whether the result is a Zarr, which is a folder.
 
     Raises
     ------
     TsainError
-        If this very process is writing to `path`.
+        If it is something else: a folder with other things in it, a device, a link to nothing.
     """
+    if not os.path.lexists(path):
+        return
+    if not path.exists():
+        raise _not_replaced(path, "is a link to something that is not there")
+    if path.is_dir():
+        if not by_folder:
+            raise _not_replaced(path, "is a folder, and the result is a file")
+        if foreign := _no_zarr(path):
+            raise _not_replaced(path, f"is a folder {foreign}, and only a Zarr is replaced")
+    elif not path.is_file():
+        raise _not_replaced(path, "is a device or a pipe, and only a file is replaced")
+    elif by_folder:
+        raise _not_replaced(path, "is a file, and the result is a folder")
+
+
+def _not_replaced(path: Path, what: str) -> TsainError:
+    return TsainError(f"{path} {what}; choose a name that is free, or remove it yourself.")
+
+
+def _no_zarr(folder: Path) -> str:
+    """What shows that a folder is no Zarr as a whole; empty if it is one."""
+    names = sorted(entry.name for entry in folder.iterdir())
+    if not any(name in _ZARR_ROOTS for name in names):
+        return "without the metadata of a Zarr"
+    array = ".zarray" in names or "c" in names
+    for name in names:
+        entry = folder / name
+        if name in _ZARR_METADATA or name in _LITTER:
+            known = entry.is_file()
+        elif array and re.fullmatch(r"c|\d+([./]\d+)*", name):
+            known = True  # chunks
+        else:
+            known = entry.is_dir() and any((entry / root).is_file() for root in _ZARR_ROOTS)
+        if not known:
+            return f"that holds {name!r}, which is no part of a Zarr"
+    return ""
+
+
+def cannot_write(path: object, error: OSError, size: int | None = None) -> TsainError:
+    """What to do about a result that cannot be written; `size` in bytes, where it is known."""
+    if error.errno in _FULL:
+        need = f"up to {size / 2**20:.0f} MiB are required: " if size else ""
+        remedy = f"the disk is full, or your share of it; {need}free some, or write elsewhere"
+    elif error.errno == errno.ENAMETOOLONG:
+        remedy = "choose a shorter name"
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        remedy = "you may not write there; choose another folder, or change its permissions"
+    elif error.errno in (errno.ENOTDIR, errno.EEXIST):
+        remedy = "a part of the path is a file, not a folder; choose another folder"
+    else:
+        remedy = "write elsewhere, or see to the disk"
+    return TsainError(f"{path} cannot be written ({first_line(error)}): {remedy}.")
+
+
+def to_disk(files: Iterable[Path]) -> None:
+    """Wait until files are on disk, and known in their folders.
+
+    File systems that know no fsync are no failure.
+
+    Raises
+    ------
+    OSError
+        If a file is not there, or cannot be stored.
+    """
+    found = list(files)
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="tsain-fsync") as threads:
+        for done in threads.map(_fsync, [*found, *{path.parent for path in found}]):
+            assert done is None
+
+
+def _files(partial: Path, metadata_only: bool) -> list[Path]:
+    if partial.is_file():
+        return [partial]
+    if metadata_only:  # of the group and of its arrays
+        names = [f"{level}{name}" for level in ("", "*/") for name in _ZARR_METADATA]
+        return [path for name in names for path in partial.glob(name)]
+    return [Path(folder) / name for folder, _, names in os.walk(partial) for name in names]
+
+
+def _fsync(path: Path) -> None:
+    folder = path.is_dir()
+    if folder and not hasattr(os, "O_DIRECTORY"):
+        return  # such systems cannot open a folder
+    mode = os.O_RDWR if os.name == "nt" else os.O_RDONLY  # Windows needs the right to write
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_DIRECTORY if folder else mode)
+    except OSError:
+        if folder:  # it may be written to, and not be listed
+            return
+        raise
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno in _LOST or not (folder or error.errno in _NO_FSYNC):
+            raise
+    finally:
+        os.close(number)
+
+
+def clear_away(path: Path) -> None:
+    """Remove what killed processes left beside `path`; give back a name they had taken."""
     for kind in ("old", "partial"):
-        prefix = f".{path.name}.{kind}-"
-        for left in path.parent.glob(f"{glob.escape(prefix)}*"):
-            pid = left.name.removeprefix(prefix).partition(".")[0]
-            if not pid.isdigit() or _alive(int(pid), left):
-                if left == partial_path(path):
-                    raise TsainError(
-                        f"{path} is being written already; needed is a name of its own for each "
-                        "result: wait for it, or choose another."
-                    )
-            elif kind == "old" and not os.path.lexists(path):
+        for left in path.parent.glob(f"{glob.escape(f'.{path.name}.{kind}-')}*"):
+            if kind == "old" and not os.path.lexists(path):
                 left.rename(path)
             else:
                 remove(left)
-
-
-def _alive(pid: int, left: Path) -> bool:
-    if pid == os.getpid():  # ours, or of a dead process whose number we got, as in containers
-        return left.stat().st_mtime >= _STARTED
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def remove(path: Path) -> None:

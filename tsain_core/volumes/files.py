@@ -17,6 +17,7 @@ from ._folder import has_slices, read_folder
 from ._guard import reading, require_regular
 from ._hdf5 import hdf5_datasets, read_hdf5
 from ._locations import Location, is_remote, locate
+from ._lock import OutputLock
 from ._marks import Marks
 from ._mrc import read_mrc
 from ._sinks import Hdf5Sink, TiffSink
@@ -25,7 +26,7 @@ from ._units import checked_size, normal_unit
 from ._zarr import is_zarr, pyramid_levels, read_zarr, zarr_datasets
 from ._zarr_sink import ZarrSink
 from .volume import DTYPES, Triple, Volume, VoxelSize
-from .writer import Sink, Target, VolumeWriter, check_target
+from .writer import Sink, Target, VolumeWriter, check_free, refuse_source
 from .zarr_layout import OmeVersion, default_version
 
 _TIFF = (".tif", ".tiff", ".btf", ".tf8")
@@ -178,7 +179,6 @@ def create_volume(
     depth, height, width = (int(n) for n in shape)
     marks = Marks(tuple(int(z) for z in synthetic), dict(provenance or {}))
     json.dumps(marks.to_json())  # what is not JSON shows before a file is begun
-    check_target(path, source, overwrite, writes_folder=path.suffix.lower() == ".zarr")
     target = Target(
         (depth, height, width),
         np.dtype(dtype),
@@ -188,7 +188,14 @@ def create_volume(
         marks,
         path.name,
     )
-    return VolumeWriter(path, target, make_sink, overwrite)
+    refuse_source(path, source)
+    lock = OutputLock(path).take()
+    try:
+        check_free(path, overwrite, writes_folder=path.suffix.lower() == ".zarr")
+        return VolumeWriter(path, target, make_sink, overwrite, lock)
+    except BaseException:
+        lock.release()
+        raise
 
 
 def _title(path: str | os.PathLike[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,12 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import TsainError, first_line
+from ..errors import TsainError
+from ._lock import OutputLock
 from ._marks import Marks
-from ._publish import clear_away, partial_path, publish, remove
+from ._publish import cannot_write, check_replaceable, clear_away, partial_path, publish, remove
 from .volume import Triple, VoxelSize
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,8 @@ class VolumeWriter:
 
     Everything goes to a hidden sibling, `.NAME.partial-PID`, which takes the final name when the
     block ends without an error and all slices are there. After an error it is removed. A killed
-    process leaves it behind; the next writer to the same name removes it.
+    process leaves it behind; the next writer to the same name removes it. Until the end, no other
+    process can write to that name (`OutputLock`).
 
     Attributes
     ----------
@@ -60,12 +59,13 @@ class VolumeWriter:
         The hidden sibling.
     """
 
-    def __init__(self, path: Path, target: Target, make_sink: Any, overwrite: bool) -> None:
-        self.path, self.target, self.overwrite = path, target, overwrite
+    def __init__(
+        self, path: Path, target: Target, make_sink: Any, overwrite: bool, lock: OutputLock
+    ) -> None:
+        self.path, self.target, self.overwrite, self._lock = path, target, overwrite, lock
         self.partial = partial_path(path)
         self._written: set[int] = set()
         with self._explained():
-            path.parent.mkdir(parents=True, exist_ok=True)
             self._sink: Sink = make_sink(self.partial, target)
 
     def write(self, z: int, image: NDArray[Any]) -> None:
@@ -98,6 +98,7 @@ class VolumeWriter:
         with suppress(OSError, ValueError, RuntimeError):
             self._sink.close()
         remove(self.partial)
+        self._lock.release()
 
     def __enter__(self) -> VolumeWriter:
         return self
@@ -115,9 +116,13 @@ class VolumeWriter:
         if missing:
             self.discard()
             raise ValueError(f"{missing} of {self.target.shape[0]} slices were never written.")
-        with self._explained():
-            self._sink.close()
-            publish(self.partial, self.path, self.overwrite)
+        try:
+            with self._explained():
+                self._sink.close()
+                self._lock.check()
+                publish(self.partial, self.path, self.overwrite)
+        finally:
+            self._lock.release()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -126,45 +131,41 @@ class VolumeWriter:
             yield
         except OSError as error:
             remove(self.partial)
-            if error.errno in _FULL:
-                shape = self.target.shape
-                size = int(np.prod(shape, dtype=np.int64)) * self.target.dtype.itemsize
-                raise TsainError(
-                    f"The disk is full while writing {self.path} ({first_line(error)}); needed are "
-                    f"up to {size / 2**20:.0f} MiB: free some, or write elsewhere."
-                ) from error
-            raise TsainError(
-                f"{self.path} cannot be written ({first_line(error)}); needed is a folder that may "
-                "be written to: write elsewhere."
-            ) from error
+            shape = self.target.shape
+            size = int(np.prod(shape, dtype=np.int64)) * self.target.dtype.itemsize
+            raise cannot_write(self.path, error, size) from error
         except BaseException:
             remove(self.partial)
             raise
 
 
-def check_target(path: Path, source: str | None, overwrite: bool, writes_folder: bool) -> None:
-    """Refuse to write over, into or around the source, or over anything without leave.
-
-    What a killed process left of an earlier result is cleared away.
+def refuse_source(path: Path, source: str | None) -> None:
+    """Refuse to write over, into or around the source.
 
     Raises
     ------
     TsainError
     """
-    resolved = path.resolve()
-    if source:
-        origin = Path(source).resolve()
-        if resolved == origin or origin in resolved.parents or resolved in origin.parents:
-            raise TsainError(
-                f"The result {path} would lie over or inside the source {source}; needed is a "
-                "name elsewhere: the source is never touched."
-            )
+    if not source:
+        return
+    resolved, origin = path.resolve(), Path(source).resolve()
+    if resolved == origin or origin in resolved.parents or resolved in origin.parents:
+        raise TsainError(
+            f"The result {path} would lie over or inside the source {source}; needed is a "
+            "name elsewhere: the source is never touched."
+        )
+
+
+def check_free(path: Path, overwrite: bool, writes_folder: bool) -> None:
+    """Refuse to write over anything without leave, and with leave over anything but a result.
+
+    What a killed process left of an earlier result is cleared away: the caller holds the lock.
+
+    Raises
+    ------
+    TsainError
+    """
     clear_away(path)
     if path.exists() and not overwrite:
         raise TsainError(f"{path} exists; choose another name, or replace it with --overwrite.")
-    if path.exists() and path.is_dir() != writes_folder:
-        kinds = ("a folder", "a file") if path.is_dir() else ("a file", "a folder")
-        raise TsainError(
-            f"{path} is {kinds[0]}, and the result is {kinds[1]}; needed is a name that is free: "
-            "choose another, or remove it yourself."
-        )
+    check_replaceable(path, writes_folder)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
+from math import ceil
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +24,8 @@ OmeVersion = Literal["0.4", "0.5"]
 ZARR_3 = int(zarr.__version__.split(".")[0]) >= 3
 
 _CHUNK = 512
+#: Chunks of nothing but the fill value are written, too: a file that is not there is missing.
+_CONFIG: Any = {"write_empty_chunks": True}
 _SMALLEST = 256  # side below which no further level is made
 
 
@@ -75,6 +80,16 @@ class ZarrLayout:
         z, y, x = (min(c, n) for c, n in zip(self.chunks, shape, strict=True))
         return z, y, x
 
+    def files(self, level: int, shape: Shape, box: tuple[slice, slice, slice]) -> Iterator[str]:
+        """Names, below the root, of the files that hold a box of a level of this shape."""
+        spans = [
+            range(part.start // size, ceil(part.stop / size))
+            for part, size in zip(box, self.file_shape(shape), strict=True)
+        ]
+        below = "c/" if self.version == "0.5" else ""
+        for z, y, x in product(*spans):
+            yield f"{level}/{below}{z}/{y}/{x}"
+
 
 def create_arrays(root: Location, target: Target, layout: ZarrLayout) -> list[Any]:
     """The arrays "0", "1", ... of the levels, all of them empty. No group is made round them."""
@@ -86,7 +101,8 @@ def create_arrays(root: Location, target: Target, layout: ZarrLayout) -> list[An
 
 def open_array(root: Location, level: int, mode: Literal["r", "r+"]) -> Any:
     """The array of a level."""
-    return zarr.open_array(f"{root}/{level}", mode=mode)
+    with zarr.config.set({"array.write_empty_chunks": True}):  # an array keeps what it opens with
+        return zarr.open_array(f"{root}/{level}", mode=mode)
 
 
 def write_metadata(root: Location, target: Target, layout: ZarrLayout) -> None:
@@ -169,6 +185,7 @@ def _array(path: str, shape: Shape, dtype: Any, layout: ZarrLayout) -> Any:
             shards=layout.shards,
             compressors=BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"),
             dimension_names=("z", "y", "x"),
+            config=_CONFIG,
         )
     from numcodecs import Blosc
 
@@ -182,6 +199,7 @@ def _array(path: str, shape: Shape, dtype: Any, layout: ZarrLayout) -> Any:
             compressors=blosc,
             zarr_format=2,
             chunk_key_encoding={"name": "v2", "separator": "/"},
+            config=_CONFIG,
         )
     return zarr.open_array(
         path,
