@@ -7,14 +7,20 @@ with napari's own tools, and layers made in scripts.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
 
 #: Key in a layer's metadata.
 METADATA_KEY = "tsain"
 #: Key of layers that are ours and no stacks: previews, points, maps.
 HELPER_KEY = "tsain_helper"
+_CHECKED, _CHECKED_LAZILY = 8, 3  # slices whose grey values are compared with their digests
+# layer -> its data and what was found wrong: to look again would read from a disk
+_SEEN: WeakKeyDictionary[Any, tuple[Any, str]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,13 @@ class LayerMarks:
         z of a computed slice -> what it was computed from.
     computed : int or None
         While a run goes on: how many slices, from the first, are there. None when all are.
+    depth : int or None
+        Number of slices that the marks are for.
+    digests : dict
+        z of a computed slice -> `tsain_core.volumes.slice_digest` of it.
+    doubt : str
+        Why marks in the layer's metadata do not fit the layer and count for nothing; empty if they
+        do.
     """
 
     synthetic: tuple[int, ...] = ()
@@ -72,6 +85,9 @@ class LayerMarks:
     step: Fraction = Fraction(1)
     parents: Mapping[int, Parents] = field(default_factory=dict)
     computed: int | None = None
+    depth: int | None = None
+    digests: Mapping[int, str] = field(default_factory=dict)
+    doubt: str = ""
 
     def to_metadata(self) -> dict[str, Any]:
         """``{"tsain": {...}}`` for a layer's metadata; what says nothing is left out."""
@@ -89,13 +105,28 @@ class LayerMarks:
             values["parents"] = {
                 str(z): [p.before, p.after, str(p.fraction)] for z, p in self.parents.items()
             }
+        if self.digests:
+            values["digests"] = {str(z): digest for z, digest in self.digests.items()}
         said = {k: v for k, v in values.items() if v}
-        numbers = {"z_axis": self.z_axis, "computed": self.computed}  # of which 0 says something
+        numbers = {"z_axis": self.z_axis, "computed": self.computed, "depth": self.depth}  # of which 0 says something
         return {METADATA_KEY: said | {k: v for k, v in numbers.items() if v is not None}}
 
 
 def layer_marks(layer: Any) -> LayerMarks:
-    """The marks of a layer; empty ones where it has none."""
+    """The marks of a layer; empty ones where it has none.
+
+    Marks are numbers of slices: of a layer that was cropped, reordered or changed since, they count
+    for nothing, and `doubt` says why.
+    """
+    marks = stated_marks(layer)
+    if not marks.synthetic:
+        return marks
+    doubt = _doubt(layer, marks)
+    return replace(marks, synthetic=(), parents={}, digests={}, doubt=doubt) if doubt else marks
+
+
+def stated_marks(layer: Any) -> LayerMarks:
+    """The marks in a layer's metadata, whether they fit it or not."""
     values = layer.metadata.get(METADATA_KEY)
     if not isinstance(values, Mapping):
         return LayerMarks()
@@ -115,10 +146,46 @@ def layer_marks(layer: Any) -> LayerMarks:
             for z, (before, after, fraction) in values.get("parents", {}).items()
         },
         computed=values.get("computed"),
+        depth=values.get("depth"),
+        digests={int(z): str(digest) for z, digest in values.get("digests", {}).items()},
     )
+
+
+def _doubt(layer: Any, marks: LayerMarks) -> str:
+    """Why marks do not fit their layer; empty if they do."""
+    from tsain_core.volumes import marks_fault
+
+    data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
+    axis = layer.ndim - 3 if marks.z_axis is None else marks.z_axis
+    if not 0 <= axis < layer.ndim - 2:
+        return "they are for a stack, and it is none"
+    if fault := marks_fault(marks.synthetic, marks.depth, data.shape[axis]):
+        return fault
+    if isinstance(data, np.ndarray):
+        return _changed(data, axis, marks, _CHECKED)
+    seen = _SEEN.get(layer)
+    if seen is None or seen[0] is not data:
+        seen = data, _changed(data, axis, marks, _CHECKED_LAZILY)
+        _SEEN[layer] = seen
+    return seen[1]
+
+
+def _changed(data: Any, axis: int, marks: LayerMarks, most: int) -> str:
+    """Whether marked slices are other ones than those that were marked, by a few of them."""
+    from tsain_core.volumes import middle_of, slice_digest
+
+    known = sorted(marks.digests)
+    step = max(1, -(-len(known) // most))
+    for z in known[::step]:
+        place: list[Any] = [0] * (data.ndim - 2)
+        place[axis] = z
+        middle = np.asarray(data[(*place, *middle_of(data.shape[-2:]))])
+        if slice_digest(middle) != marks.digests[z]:
+            return f"slice {z} is not the one that was computed"
+    return ""
 
 
 def z_axis_of(layer: Any) -> int:
     """The axis that z is: as marked, else the third from last."""
-    marked = layer_marks(layer).z_axis
+    marked = stated_marks(layer).z_axis
     return layer.ndim - 3 if marked is None else marked

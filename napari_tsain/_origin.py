@@ -129,6 +129,11 @@ def _neighbours(layer: Any, z: int, marks: LayerMarks, depth: int) -> Parents:
 
 
 def _is_real(layer: Any, z: int, marks: LayerMarks) -> str:
+    if marks.doubt:
+        return (
+            f"The marks of {layer.name!r} do not fit it ({marks.doubt}), so its computed slices are "
+            "not known; needed is the result as it was computed: interpolate again."
+        )
     if not marks.synthetic:
         return (
             f"{layer.name!r} has no computed slices; needed is a result of Interpolate slices: "

@@ -85,6 +85,7 @@ def result_marks(
         source_index=index,
         start=schedule.slices[0].position,
         step=schedule.step,
+        depth=len(schedule.slices),
         parents={
             i: Parents(s.before, s.after, s.fraction)
             for i, s in enumerate(schedule.slices)

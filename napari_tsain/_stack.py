@@ -69,7 +69,7 @@ def stack_of(layer: Any, z_axis: int | None = None, index: Sequence[int] = ()) -
     """
     import dask.array as da
 
-    from tsain_core.volumes import Volume, normal_unit, offset_in, voxel_size_of
+    from tsain_core.volumes import LOST, Volume, normal_unit, offset_in, voxel_size_of
     from tsain_core.volumes.volume import check_stack
 
     from ._marks import z_axis_of
@@ -102,7 +102,7 @@ def stack_of(layer: Any, z_axis: int | None = None, index: Sequence[int] = ()) -
         unit=unit,
         offset=offset,
         synthetic=marks.synthetic,
-        provenance=dict(marks.provenance),
+        provenance={**marks.provenance, **({LOST: marks.doubt} if marks.doubt else {})},
         source=marks.source or layer.source.path or "",
         format=marks.format,
         dataset=marks.dataset or None,

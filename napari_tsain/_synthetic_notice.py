@@ -95,6 +95,8 @@ def _line(viewer: napari.Viewer, layer: Any) -> str:
     if preview := layer.metadata.get("between"):
         return _preview_line(layer, preview)
     marks = layer_marks(layer)
+    if marks.doubt:
+        return f"Slices of {layer.name} may be SYNTHETIC: its marks do not fit, {marks.doubt}"
     if not marks.synthetic or layer.ndim < 3:
         return ""
     axis = z_axis_of(layer)

@@ -103,7 +103,7 @@ def test_interpolate_keeps_the_dtype(array: NDArray[np.uint8], dtype: str) -> No
 
 
 def test_interpolate_selects_slices(array: NDArray[np.uint8]) -> None:
-    assert len(tsain.interpolate(array, between=(1, 3), factor=4, model="mean")) == 5
+    assert len(tsain.interpolate(array, between=(1, 3), factor=4, model="mean")) == 9
     sizes = {"voxel_size": (40, 5, 5), "unit": "nm"}
     assert len(tsain.interpolate(array, z_size=10, model="mean", **sizes)) == 17
     repaired = tsain.interpolate(array, replace=[2], model="mean")

@@ -26,7 +26,7 @@ class Request:
     damaged : tuple of int
         Slices to compute anew, counted from 0; alone or together with one of the above.
     between : (int, int) or None
-        Only these two slices and what lies between them; goes with `factor`.
+        Only the slices from one to the other, made finer by `factor`.
     """
 
     factor: int | None = None

@@ -147,7 +147,10 @@ def by_step(
 
 
 def between(depth: int, first: int, last: int, factor: int, exact: bool = False) -> Schedule:
-    """Slice `first`, the factor - 1 slices between, and slice `last`, whatever lies there now.
+    """Slices `first` to `last`, and `factor` - 1 computed ones in each gap between them.
+
+    All real slices stay, so z never gets coarser. Slices between that are damaged are replaced with
+    `by_factor`.
 
     Raises
     ------
@@ -156,17 +159,15 @@ def between(depth: int, first: int, last: int, factor: int, exact: bool = False)
     """
     if not 0 <= first < last < depth:
         raise TsainError(
-            f"Slices {first} and {last} were asked for; needed are two different ones in order, "
+            f"Slices {first} and {last} were given; they must be two different ones in order, "
             f"0 to {depth - 1}."
         )
-    inner = by_factor(2, factor, exact=exact)
-    gap = last - first
-    slices = []
-    for s in inner.slices:
-        real = first if s.after == 0 else last
-        ends = (first, last) if s.synthetic else (real, real)
-        slices.append(OutputSlice(first + s.position * gap, *ends, s.fraction))
-    return Schedule(tuple(slices), inner.step * gap)
+    inner = by_factor(last - first + 1, factor, exact=exact)
+    slices = tuple(
+        OutputSlice(first + s.position, first + s.before, first + s.after, s.fraction)
+        for s in inner.slices
+    )
+    return Schedule(slices, inner.step)
 
 
 def reachable_fraction(fraction: Fraction, positions: int) -> Fraction:

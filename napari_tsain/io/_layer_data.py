@@ -55,6 +55,8 @@ def layer_data(
             source=str(path),
             dataset=volume.dataset or "",
             format=volume.format,
+            depth=volume.shape[0] if volume.synthetic else None,
+            digests=volume.digests,
         ).to_metadata(),
     }
     sides = volume.voxel_size or (None, None, None)

@@ -53,7 +53,7 @@ def interpolate(
         Damaged slices, counted from 0, to recompute from their neighbours; alone or together with
         `factor` or `z_size`.
     between : (int, int), optional
-        Only these two slices and what lies between them; goes with `factor`.
+        Only the slices from one to the other, made finer by `factor`.
     model : str, path or SliceModel
         A name from `tsain models`, a model file, or an opened model; "auto" takes the best for the
         stack, by a check on some of its slices.

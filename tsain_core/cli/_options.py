@@ -51,7 +51,7 @@ def add_schedule_options(parser: argparse.ArgumentParser) -> None:
         nargs=2,
         type=int,
         metavar=("A", "B"),
-        help="only slice A, --factor minus one slices between, and slice B",
+        help="only slices A to B, with --factor minus one computed ones in each gap",
     )
 
 

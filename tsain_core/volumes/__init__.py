@@ -1,6 +1,7 @@
 """Reading and writing EM stacks: `open_volume`, `create_volume`, `Volume`."""
 
 from ._growing import growing_levels
+from ._marks import LOST, marks_fault, middle_of, slice_digest
 from ._units import is_length, normal_unit, offset_in, unit_symbol, voxel_size_of, with_size
 from .files import create_volume, list_datasets, open_pyramid, open_volume
 from .volume import DTYPES, Volume
@@ -8,16 +9,20 @@ from .writer import VolumeWriter
 
 __all__ = [
     "DTYPES",
+    "LOST",
     "Volume",
     "VolumeWriter",
     "create_volume",
     "growing_levels",
     "is_length",
     "list_datasets",
+    "marks_fault",
+    "middle_of",
     "normal_unit",
     "offset_in",
     "open_pyramid",
     "open_volume",
+    "slice_digest",
     "unit_symbol",
     "voxel_size_of",
     "with_size",

@@ -86,8 +86,7 @@ def read_hdf5(path: Path, dataset: str | None = None) -> Volume:
         # CREMI writes no unit: its numbers are nanometres
         unit=normal_unit(unit) if unit is not None else ("nanometer" if size else None),
         offset=_triple(attributes.get("offset")) or (0.0, 0.0, 0.0),
-        synthetic=marks.synthetic,
-        provenance=marks.provenance,
+        **marks.fields(shape[0], title),
         source=str(path),
         format="HDF5",
         dataset=name,

@@ -1,25 +1,114 @@
-"""What every format carries of ours: which slices are synthetic, and how they were made."""
+"""What every format carries of ours: which slices are synthetic, and how they were made.
+
+Marks are numbers of slices. They are wrong as soon as slices are cropped, reordered or replaced by
+a program that copies the metadata, so they carry what they were written for: the number of slices,
+and a digest of each computed one.
+"""
 
 from __future__ import annotations
 
 import json
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import TsainError
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import TsainError, warn
 from .volume import Triple
 
 #: Name of the attribute, annotation or namespace that holds the marks.
 MARKS_KEY = "tsain"
+#: Key in the provenance of a volume whose marks no longer fit it: the reason.
+LOST = "marks_lost"
+
+
+#: Side of the middle of a slice that its digest is taken of, in pixels.
+_DIGESTED = 64
+
+
+def slice_digest(image: NDArray[Any]) -> str:
+    """Digest of a slice (y, x) by the grey values of its middle, of whatever dtype.
+
+    Returns
+    -------
+    str
+        8 hexadecimal digits.
+    """
+    middle = image[middle_of(image.shape)]
+    return f"{zlib.crc32(np.ascontiguousarray(middle, dtype='<f8').tobytes()):08x}"
+
+
+def middle_of(shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Index (y, x) of what a digest is taken of: the middle of slices of that shape."""
+    starts = [max(0, (n - _DIGESTED) // 2) for n in shape]
+    return tuple(slice(start, start + _DIGESTED) for start in starts)
+
+
+def marks_fault(synthetic: tuple[int, ...], stated: int | None, depth: int) -> str:
+    """Why marks of computed slices do not fit a stack; empty if they do.
+
+    Parameters
+    ----------
+    synthetic : tuple of int
+        The marked slices.
+    stated : int or None
+        Number of slices that the marks were written for.
+    depth : int
+        Number of slices of the stack.
+    """
+    if stated is not None and synthetic and stated != depth:
+        return f"they were written for {stated} slices, and there are {depth}"
+    outside = [z for z in synthetic if not 0 <= z < depth]
+    return f"they name slice {outside[0]}, and there are {depth}" if outside else ""
 
 
 @dataclass(frozen=True)
 class Marks:
-    """Marks of a volume; `offset` only where the format has no place of its own for it."""
+    """Marks of a volume.
+
+    Attributes
+    ----------
+    synthetic : tuple of int
+        z indices of computed slices.
+    provenance : dict
+        How they were computed; JSON-able.
+    offset : (z, y, x) or None
+        Only where the format has no place of its own for it.
+    depth : int or None
+        Number of slices of the volume that was marked.
+    digests : dict
+        z of a computed slice -> `slice_digest` of it, where the format could take it.
+    """
 
     synthetic: tuple[int, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
     offset: Triple | None = None
+    depth: int | None = None
+    digests: Mapping[int, str] = field(default_factory=dict)
+
+    def trusted(self, depth: int, name: str) -> Marks:
+        """These marks if they fit a volume of `depth` slices; else none, and a warning."""
+        why = marks_fault(self.synthetic, self.depth, depth)
+        if not why:
+            return self
+        warn(
+            f"{name} has marks of computed slices that do not fit it ({why}): slices were cropped "
+            "or added since, so which of them are computed is not known; interpolate the original "
+            "again to have marks."
+        )
+        return Marks(provenance={**self.provenance, LOST: why}, offset=self.offset)
+
+    def fields(self, depth: int, name: str) -> dict[str, Any]:
+        """The fields of a `Volume` of `depth` slices that come from its marks, if they fit it."""
+        marks = self.trusted(depth, name)
+        return {
+            "synthetic": marks.synthetic,
+            "provenance": marks.provenance,
+            "digests": dict(marks.digests),
+        }
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
@@ -27,7 +116,13 @@ class Marks:
             "synthetic_slices": list(self.synthetic),
             "provenance": self.provenance,
         }
-        return values | ({"offset": list(self.offset)} if self.offset else {})
+        if self.offset:
+            values["offset"] = list(self.offset)
+        if self.depth is not None:
+            values["depth"] = self.depth
+        if self.digests:
+            values["digests"] = {str(z): digest for z, digest in self.digests.items()}
+        return values
 
 
 def read_marks(values: Any, name: str) -> Marks:
@@ -47,6 +142,8 @@ def read_marks(values: Any, name: str) -> Marks:
             tuple(int(z) for z in values.get("synthetic_slices", ())),
             dict(values.get("provenance", {})),
             (float(offset[0]), float(offset[1]), float(offset[2])) if offset else None,
+            None if values.get("depth") is None else int(values["depth"]),
+            {int(z): str(digest) for z, digest in dict(values.get("digests", {})).items()},
         )
     except (ValueError, TypeError, AttributeError, IndexError) as error:
         raise TsainError(

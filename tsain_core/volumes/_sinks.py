@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,9 @@ class TiffSink:
         )
         self._description = None
 
+    def mark(self, marks: Marks) -> None:
+        """Nothing: the first page has them, and is written before the slices are known."""
+
     def close(self) -> None:
         """Finish the file."""
         self._file.close()
@@ -50,7 +54,7 @@ class TiffSink:
 def _ome_xml(target: Target) -> str:
     """OME-XML for all pages, in ASCII as TIFF wants it."""
     depth, height, width = target.shape
-    marks = Marks(target.marks.synthetic, target.marks.provenance, target.offset)
+    marks = replace(target.stamped_marks, offset=target.offset)
     metadata: dict[str, Any] = {
         "CommentAnnotation": {"Namespace": MARKS_KEY, "Value": json.dumps(marks.to_json())}
     }
@@ -121,13 +125,17 @@ class Hdf5Sink:
             self._data.attrs["resolution"] = sides  # not a number: not known
             self._data.attrs["unit"] = target.unit or "pixel"
         self._data.attrs["offset"] = target.offset
-        self._data.attrs[MARKS_KEY] = json.dumps(target.marks.to_json())
+        self.mark(target.stamped_marks)
 
     def write(self, z: int, image: NDArray[Any]) -> None:
         """Write a slice, and see whether it went through."""
         self._data[z] = image
         self._file.flush()
         self._raw.check()
+
+    def mark(self, marks: Marks) -> None:
+        """Write the marks as JSON."""
+        self._data.attrs[MARKS_KEY] = json.dumps(marks.to_json())
 
     def close(self) -> None:
         """Finish the file."""

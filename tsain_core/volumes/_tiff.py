@@ -47,8 +47,7 @@ def read_tiff(path: Path) -> Volume:
             voxel_size=size,
             unit=unit,
             offset=marks.offset or (0.0, 0.0, 0.0),
-            synthetic=marks.synthetic,
-            provenance=marks.provenance,
+            **marks.fields(shape[0], path.name),
             source=str(path),
             format="OME-TIFF" if tif.is_ome else "ImageJ TIFF" if tif.is_imagej else "TIFF",
         )

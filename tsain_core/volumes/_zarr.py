@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import TsainError, first_line
 from ._hdf5 import choose_dataset
 from ._locations import Location
-from ._marks import MARKS_KEY, read_marks
+from ._marks import MARKS_KEY, Marks, read_marks
 from ._missing import MissingChunks
 from ._ome_zarr import axis_order, level_paths, multiscales, read_level
 from ._units import normal_unit
@@ -147,11 +147,10 @@ def _read_image(node: Any, group: str, level_name: str | None, path: Location) -
         axis_order(level.axes, path.name),
         path,
         level.axes,
+        marks,
         voxel_size=level.voxel_size,
         unit=level.unit,
         offset=level.offset,
-        synthetic=marks.synthetic,
-        provenance=marks.provenance,
         format=f"OME-Zarr {'0.5' if _version(node) == 3 else '0.4'}",
         dataset="/".join(part for part in (group, level_name) if part) or None,
     )
@@ -191,19 +190,23 @@ def _read_array(array: Any, path: Location, name: str | None) -> Volume:
         order,
         path,
         axes if named else (),
+        marks,
         voxel_size=size,
         # written by programs of the CREMI family, whose numbers are nanometres
         unit=normal_unit(unit) if unit else ("nanometer" if size else None),
         offset=_triple(attributes.get("offset"), turn) or (0.0, 0.0, 0.0),
-        synthetic=marks.synthetic,
-        provenance=marks.provenance,
         format=f"Zarr v{_version(array)}",
         dataset=name,
     )
 
 
 def _volume(
-    array: Any, order: tuple[int, ...], path: Location, axes: tuple[str, ...], **known: Any
+    array: Any,
+    order: tuple[int, ...],
+    path: Location,
+    axes: tuple[str, ...],
+    marks: Marks,
+    **known: Any,
 ) -> Volume:
     shape = tuple(array.shape)
     others = [axis for axis in range(len(shape)) if axis not in order]
@@ -220,6 +223,7 @@ def _volume(
     chunks = (int(array.chunks[z]), int(array.chunks[y]), int(array.chunks[x]))
     data = da.from_array(stack, chunks=chunks, name=False, meta=np.empty((0, 0, 0), stack.dtype))
     missing = MissingChunks(stack, chunks, getattr(array, "fill_value", 0))
+    known |= marks.fields(data.shape[0], path.name)
     return Volume(data, source=str(path), missing_chunks=missing, **known)
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from ._marks import Marks
 from .writer import Target
-from .zarr_layout import OmeVersion, ZarrLayout, create_arrays, halve, write_metadata
+from .zarr_layout import OmeVersion, ZarrLayout, create_arrays, halve, write_marks, write_metadata
 
 
 class ZarrSink:
@@ -18,6 +19,7 @@ class ZarrSink:
 
     def __init__(self, path: Path, target: Target, version: OmeVersion) -> None:
         layout = ZarrLayout(version)
+        self._path = path
         write_metadata(path, target, layout)
         self._levels = create_arrays(path, target, layout)
 
@@ -27,6 +29,10 @@ class ZarrSink:
             if i:
                 image = halve(image)
             level[z] = image
+
+    def mark(self, marks: Marks) -> None:
+        """Write the marks among the image's attributes."""
+        write_marks(self._path, marks)
 
     def close(self) -> None:
         """Nothing is open."""

@@ -41,6 +41,8 @@ class Volume:
         z indices of slices that were computed, not acquired.
     provenance : dict
         How they were computed; JSON-able.
+    digests : dict
+        z of a computed slice -> digest of its grey values, where the file has them.
     source : str
         Path it was read from.
     format : str
@@ -57,6 +59,7 @@ class Volume:
     offset: Triple = (0.0, 0.0, 0.0)
     synthetic: tuple[int, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
+    digests: dict[int, str] = field(default_factory=dict)
     source: str = ""
     format: str = ""
     dataset: str | None = None

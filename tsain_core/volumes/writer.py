@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import TsainError
 from ._lock import OutputLock
-from ._marks import Marks
+from ._marks import Marks, slice_digest
 from ._publish import cannot_write, check_replaceable, clear_away, partial_path, publish, remove
 from .volume import Triple, VoxelSize
 
@@ -31,6 +31,11 @@ class Target:
     marks: Marks
     name: str = ""
 
+    @property
+    def stamped_marks(self) -> Marks:
+        """The marks, with the number of slices that they are for."""
+        return replace(self.marks, depth=self.shape[0])
+
 
 class Sink(Protocol):
     """A file being written, one slice at a time."""
@@ -40,6 +45,9 @@ class Sink(Protocol):
 
     def write(self, z: int, image: NDArray[Any]) -> None:
         """Write slice `z`."""
+
+    def mark(self, marks: Marks) -> None:
+        """Write the marks again, with the digests of the slices, if the format can."""
 
     def close(self) -> None:
         """Finish the file."""
@@ -65,6 +73,8 @@ class VolumeWriter:
         self.path, self.target, self.overwrite, self._lock = path, target, overwrite, lock
         self.partial = partial_path(path)
         self._written: set[int] = set()
+        self._marked = set(target.marks.synthetic)
+        self._digests: dict[int, str] = {}
         with self._explained():
             self._sink: Sink = make_sink(self.partial, target)
 
@@ -91,6 +101,8 @@ class VolumeWriter:
         with self._explained():
             self._sink.write(z, np.ascontiguousarray(image))
         self._written.add(z)
+        if z in self._marked:
+            self._digests[z] = slice_digest(image)
 
     def discard(self) -> None:
         """Give up: close and remove what was written. The final name stays as it was."""
@@ -118,6 +130,9 @@ class VolumeWriter:
             raise ValueError(f"{missing} of {self.target.shape[0]} slices were never written.")
         try:
             with self._explained():
+                if self._digests:
+                    marks = replace(self.target.stamped_marks, digests=self._digests)
+                    self._sink.mark(marks)
                 self._sink.close()
                 self._lock.check()
                 publish(self.partial, self.path, self.overwrite)

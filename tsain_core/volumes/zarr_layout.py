@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import TsainError
 from ._locations import Location
-from ._marks import MARKS_KEY
+from ._marks import MARKS_KEY, Marks
 from .volume import Shape
 from .writer import Target
 
@@ -110,7 +110,12 @@ def write_metadata(root: Location, target: Target, layout: ZarrLayout) -> None:
     kind: dict[str, Any] = {"zarr_format": 3 if layout.version == "0.5" else 2} if ZARR_3 else {}
     group = zarr.open_group(str(root), mode="a", **kind)
     image = multiscales(target, len(layout.levels(target.shape)), layout.version)
-    group.attrs.update({**image, MARKS_KEY: target.marks.to_json()})
+    group.attrs.update({**image, MARKS_KEY: target.stamped_marks.to_json()})
+
+
+def write_marks(root: Location, marks: Marks) -> None:
+    """Write the marks of an OME-Zarr image again."""
+    zarr.open_group(str(root), mode="r+").attrs[MARKS_KEY] = marks.to_json()
 
 
 def default_version() -> OmeVersion:
