@@ -108,7 +108,11 @@ class LayerMarks:
         if self.digests:
             values["digests"] = {str(z): digest for z, digest in self.digests.items()}
         said = {k: v for k, v in values.items() if v}
-        numbers = {"z_axis": self.z_axis, "computed": self.computed, "depth": self.depth}  # of which 0 says something
+        numbers = {
+            "z_axis": self.z_axis,
+            "computed": self.computed,
+            "depth": self.depth,
+        }  # of which 0 says something
         return {METADATA_KEY: said | {k: v for k, v in numbers.items() if v is not None}}
 
 
