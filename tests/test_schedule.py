@@ -96,15 +96,18 @@ def test_step(step: str) -> None:
     assert by_step(11, Fraction(step), exact=True).largest_shift == 0
 
 
-def test_between() -> None:
-    assert rows(between(30, 12, 15, 4)) == [
+def test_between_keeps_all_real_slices() -> None:
+    assert rows(between(30, 12, 14, 2)) == [
         ("12", 12, 12, "0"),
-        ("51/4", 12, 15, "1/4"),
-        ("27/2", 12, 15, "1/2"),
-        ("57/4", 12, 15, "3/4"),
-        ("15", 15, 15, "0"),
+        ("25/2", 12, 13, "1/2"),
+        ("13", 13, 13, "0"),
+        ("27/2", 13, 14, "1/2"),
+        ("14", 14, 14, "0"),
     ]
-    assert between(30, 12, 15, 4).step == Fraction(3, 4)
+    for factor in (2, 3, 4, 8, 16):
+        made = between(30, 4, 7, factor)
+        assert made.step == Fraction(1, factor) and len(made.slices) == 3 * factor + 1
+        assert [s.before for s in made.slices if not s.synthetic] == [4, 5, 6, 7]
 
 
 def test_halvings() -> None:
