@@ -10,6 +10,8 @@ from napari.utils.notifications import Notification, notification_manager, show_
 
 from tsain_core.errors import TsainError, TsainWarning, first_line
 
+from ._wording import in_dock_words
+
 
 @contextmanager
 def warnings_shown() -> Iterator[None]:
@@ -34,7 +36,10 @@ def notify_error(error: Exception) -> str:
 
     What a user can mend says so itself. Anything else is a fault of ours, and is named as one.
     """
-    notification_manager.dispatch(Notification.from_exception(error))
+    notification = Notification.from_exception(error)
     if isinstance(error, TsainError):
-        return str(error)
+        notification.message = in_dock_words(error)
+    notification_manager.dispatch(notification)
+    if isinstance(error, TsainError):
+        return str(notification.message)
     return f"Unexpected error: {first_line(error)}. Its details are in the notification."

@@ -84,7 +84,7 @@ def test_corrupt_chunk_costs_only_its_blocks(
     assert made == len(plan.grids()[0]) - len(lost)
     assert not Path(asked.output).exists()
     broken.write_bytes(good)  # mended
-    with pytest.raises(TsainError, match="--accept-changed-input"):
+    with pytest.raises(TsainError, match="accept_changed_input=True"):
         finish(asked)
     _, done = finish(asked, accept_changed_input=True)
     assert done.blocks == len(lost)
@@ -178,5 +178,5 @@ def test_permission_lost(asked: StreamRequest, small_disk: Callable[[str], Path]
 
 
 def test_memory_bound_that_is_too_small(asked: StreamRequest) -> None:
-    with pytest.raises(TsainError, match="smallest block takes .* needed is a larger --memory"):
+    with pytest.raises(TsainError, match="smallest block takes .* larger memory"):
         make_plan(replace(asked, memory=1 << 20))

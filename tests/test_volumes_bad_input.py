@@ -206,7 +206,7 @@ def test_ambiguous_and_missing_datasets(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         file["one"], file["two/deep"] = STACK, STACK
-    refused(path, "one (6 x 24 x 32 uint8)", "two/deep", "--dataset")
+    refused(path, "one (6 x 24 x 32 uint8)", "two/deep", "name one with dataset")
     refused(path, "'three'", "two/deep", dataset="three")
     with h5py.File(tmp_path / "b.h5", "w"):
         pass
@@ -242,7 +242,7 @@ def test_ambiguous_zarr_groups(tmp_path: Path) -> None:
     group = zarr.create_group(str(tmp_path / "g.zarr"))
     group.create_array("one", data=STACK)
     group.create_array("two", data=STACK)
-    refused(tmp_path / "g.zarr", "one (6 x 24 x 32 uint8)", "--dataset")
+    refused(tmp_path / "g.zarr", "one (6 x 24 x 32 uint8)", "name one with dataset")
 
 
 def _gap(folder: Path) -> None:
@@ -300,7 +300,7 @@ def _emptied(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (_gap, ("slice 3 and then 5", "4 missing", "--replace")),
+        (_gap, ("slice 3 and then 5", "4 missing", "recompute these with replace")),
         (_two_gaps, ("slice 2 and then 5", "3 to 4 missing")),
         (_gap_further_on, ("slice 0 and then 2", "1, 4 missing")),
         (_stack_among_slices, ("s0.tif is 6 x 24 x 32, a stack itself", "give that file")),

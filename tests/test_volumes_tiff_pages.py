@@ -225,7 +225,7 @@ def test_slices_that_were_never_written(
 ) -> None:
     described(tmp_path / "a.tif", DESCRIPTIONS.get(kind, "").format(5), **options)
     patched(tmp_path / "a.tif", page, tag, 0)
-    refused(tmp_path / "a.tif", f"slice {page}", "never written", "--replace")
+    refused(tmp_path / "a.tif", f"slice {page}", "never written", "recompute it with replace")
 
 
 def test_tiles_that_were_never_written(tmp_path: Path) -> None:

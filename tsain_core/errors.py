@@ -2,9 +2,41 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from collections.abc import Callable
 
 _LONGEST = 300
+
+# An argument within a message: key and value between characters that no text has.
+_BEGIN, _MIDDLE, _END = "\ue000", "\ue001", "\ue002"
+_ARGUMENT = re.compile(f"{_BEGIN}([a-z_]+){_MIDDLE}([^{_END}]*){_END}")
+_SWITCHES = {"accept_changed_input", "leave_out_failed", "overwrite", "restart"}
+
+#: Key and value of an argument -> how a front end calls it.
+Wording = Callable[[str, str], str]
+
+
+def argument(key: str, value: object = "") -> str:
+    """Text that stands for an argument in the message of a `TsainError`.
+
+    Python shows it as an argument, the command line as an option, a dock as a control.
+
+    Parameters
+    ----------
+    key : str
+        Name of the argument in Python, such as "restart".
+    value : object
+        What it is to be, where the message says so.
+    """
+    return f"{_BEGIN}{key}{_MIDDLE}{printable(str(value))}{_END}"
+
+
+def as_python(key: str, value: str) -> str:
+    """An argument as Python has it: restart=True, voxel_size, every=1."""
+    if key in _SWITCHES:
+        return f"{key}=True"
+    return f"{key}={value}" if value else key
 
 
 class TsainError(ValueError):
@@ -12,12 +44,27 @@ class TsainError(ValueError):
 
     Raised for anything a user can cause: a file that cannot be read, settings that do not fit
     together, a full disk. The command line prints it without a traceback; the plugin shows it as a
-    notification. File names and texts out of files may hold line breaks, terminal codes and bytes
+    notification. Arguments stand in the message as `argument(key)`, and each front end words them.
+    File names and texts out of files may hold line breaks, terminal codes and bytes
     that are no text; they are shown as escapes, so that printing the line is safe.
     """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(printable(message))
+        # every second part is an argument
+        parts = re.split(f"({_ARGUMENT.pattern.replace('(', '(?:')})", message)
+        super().__init__("".join(p if i % 2 else printable(p) for i, p in enumerate(parts)))
+
+    def __str__(self) -> str:
+        return self.worded(as_python)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Keys of the arguments that the message names, as its remedy or as what is wrong."""
+        return tuple(match[1] for match in _ARGUMENT.finditer(self.args[0]))
+
+    def worded(self, wording: Wording) -> str:
+        """The message in the words of a front end."""
+        return _ARGUMENT.sub(lambda match: wording(match[1], match[2]), self.args[0])
 
 
 class TsainWarning(UserWarning):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import TsainError
+from .errors import TsainError, argument
 from .intensity import estimate_range
 from .interpolate import slice_between
 from .metrics import WINDOW, Scores, mean_scores, score
@@ -71,10 +71,13 @@ def evaluate(
     if min(crop, height, width) < WINDOW:
         raise TsainError(
             f"The part that is scored is {min(crop, height)} x {min(crop, width)} pixels; at least "
-            f"{WINDOW} x {WINDOW} are required: choose a larger --crop, or a larger stack."
+            f"{WINDOW} x {WINDOW} are required: choose a larger {argument('crop')}, or a larger "
+            "stack."
         )
     if every < 1:
-        raise TsainError(f"Every {every}th triplet cannot be taken; give --every 1 or more.")
+        raise TsainError(
+            f"Every {every}th triplet cannot be taken; give {argument('every', 1)} or more."
+        )
     box = central((height, width), crop)
     found = {p: estimate_range(volume, p) for p in {m.percentiles for m in models}}
     ranges = {m.name: found[m.percentiles] for m in models}

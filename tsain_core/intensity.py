@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from .errors import TsainError
+from .errors import TsainError, argument
 
 #: Percentiles of the grey values that become 0 and 1.
 PERCENTILES = (0.1, 99.9)
@@ -54,7 +54,7 @@ class IntensityRange:
         ):
             raise TsainError(
                 f"The intensity range is {self.lo:g} to {self.hi:g}; two finite grey values, low "
-                "before high, are required. Give them by hand (--range LO HI)."
+                f"before high, are required. Give them by hand ({argument('intensity')})."
             )
 
     def to_unit(self, image: ArrayLike) -> NDArray[np.float32]:
@@ -124,8 +124,8 @@ def estimate_range(volume: Any, percentiles: tuple[float, float] = PERCENTILES) 
     values = values[np.isfinite(values)]
     if values.size == 0:
         raise TsainError(
-            "No finite grey value was found; needed is an image. "
-            "Give the intensity range by hand (--range LO HI)."
+            "No finite grey value was found; an image is required. "
+            f"Give the intensity range by hand ({argument('intensity')})."
         )
     lo, hi = (float(v) for v in np.percentile(values, percentiles))
     least, most = float(values.min()), float(values.max())

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ._memory import keeping_freed_memory
 from ._read_ahead import ReadSlice, reading_ahead
 from .detail import add_detail
-from .errors import TsainError
+from .errors import TsainError, argument
 from .intensity import IntensityRange, estimate_range
 from .models import Image, SliceModel, TileDone
 from .nonfinite import FinitePair, fill_pair
@@ -192,8 +192,8 @@ def _checked(
     if not np.isfinite(image).all():
         raise TsainError(
             f"The model {model.name} computed values that are not finite (NaN or infinity), so "
-            "nothing is written; choose another model, --precision fp32, or grey values for black "
-            "and white that suit the stack (--range LO HI)."
+            f"nothing is written; choose another model, {argument('precision', 'fp32')}, or grey "
+            f"values for black and white that suit the stack ({argument('intensity')})."
         )
     return image
 

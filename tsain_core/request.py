@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import isfinite
 
-from .errors import TsainError
+from .errors import TsainError, argument
 from .models import InferenceSettings
 from .schedule import Schedule, between, by_factor, by_step
 
@@ -51,25 +51,31 @@ class Request:
         Raises
         ------
         TsainError
-            If the wishes contradict each other or the volume.
+            If the values contradict each other or the volume.
         """
         if self.between:
             if self.damaged or self.z_size:
-                raise TsainError("--between goes with --factor only; leave out the other options.")
+                raise TsainError(
+                    f"{argument('between')} goes with {argument('factor')} only; leave out "
+                    f"{argument('replace')} and {argument('z_size')}."
+                )
             first, last = self.between
             return between(depth, first, last, self.factor or 2, any_position)
         if self.z_size is None:
             factor = self.factor or (1 if self.damaged else 2)
             return by_factor(depth, factor, self.damaged, any_position)
         if self.factor:
-            raise TsainError("--factor and --z-size both say how many slices; give one of them.")
+            raise TsainError(
+                f"{argument('factor')} and {argument('z_size')} both say how many slices; give one "
+                "of them."
+            )
         if voxel_z is None:
             raise TsainError(
-                "The stack has no voxel size, so --z-size means nothing; add --voxel-size Z Y X, "
-                "or use --factor."
+                f"The stack has no voxel size, so {argument('z_size')} means nothing; give "
+                f"{argument('voxel_size')}, or use {argument('factor')} instead."
             )
         if not (isfinite(self.z_size) and self.z_size > 0):
-            raise TsainError(f"The z size is {self.z_size:g}; needed is a positive number.")
+            raise TsainError(f"The z size is {self.z_size:g}; a positive number is required.")
         step = Fraction(self.z_size / voxel_z).limit_denominator(1000)
         return by_step(depth, step, self.damaged, any_position)
 

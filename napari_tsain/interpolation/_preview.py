@@ -17,6 +17,7 @@ from tsain_core.volumes import Volume
 from .._marks import HELPER_KEY
 from .._synthetic_notice import watch
 from .._view import Rectangle, central, shows_plane, visible_rectangle
+from .._wording import in_dock_words
 from .._worker import JobQueue
 from ._jobs import ModelCache, Preview, preview
 from ._model import ModelChoice
@@ -126,7 +127,7 @@ class PreviewLayer(QObject):
             if not shows_plane(self._viewer):
                 raise TsainError("The preview needs y and x on screen: switch to the 2D view.")
         except TsainError as error:
-            self._hide(str(error))
+            self._hide(in_dock_words(error))
             return
         seen = visible_rectangle(wish.layer)
         rectangle = central(seen, LARGEST)

@@ -19,6 +19,7 @@ from .._notify import notify_error
 from .._scrolling import scrolled_layout
 from .._synthetic_notice import watch
 from .._view import camera_of, current_index, go_to_slice
+from .._wording import in_dock_words
 from .._worker import JobQueue
 from ._bar import PreviewBar, RunBar
 from ._cluster_run import AnyRun, ClusterRun
@@ -197,7 +198,7 @@ class InterpolateSlices(QWidget):
             plan = self._plan()
             self.effect.setText(effect_of(plan))
         except TsainError as error:
-            why_not = str(error)
+            why_not = in_dock_words(error)
             self.effect.setText(why_not)
         running = self._run is not None or self._waiting is not None
         self.bar.set_running(running, why_not)
@@ -213,7 +214,7 @@ class InterpolateSlices(QWidget):
         try:
             self.source.stack()
         except TsainError as error:
-            return str(error)
+            return in_dock_words(error)
         return ""
 
     def _moved(self, _: Any = None) -> None:
@@ -254,7 +255,9 @@ class InterpolateSlices(QWidget):
             lambda: cost(plan.volume, plan.choice, self._models),
             on_done=arrived,
             # nobody asked: no notification
-            on_error=lambda error: self.bar.estimate.setText(f"No estimate: {error}"),
+            on_error=lambda error: self.bar.estimate.setText(
+                f"No estimate: {in_dock_words(error)}"
+            ),
         )
 
     def _show_cost(self, plan: RunPlan, one: SliceCost) -> None:

@@ -21,6 +21,8 @@ from tsain_core.errors import TsainError
 from tsain_core.volumes import list_datasets
 from tsain_core.volumes.volume import check_stack
 
+from .._wording import in_dock_words
+
 
 class DatasetDialog(QDialog):
     """Choose a dataset; those that are no grey stacks are shown and cannot be chosen."""
@@ -92,5 +94,5 @@ def _fault(shape: tuple[int, ...], dtype: str, name: str) -> str:
     try:
         check_stack(shape, np.dtype(dtype), name)
     except (TsainError, TypeError) as error:
-        return str(error)
+        return in_dock_words(error)
     return ""

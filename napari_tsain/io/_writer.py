@@ -34,10 +34,12 @@ def write_stack(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     """
     from tsain_core.errors import TsainError
 
+    from .._wording import in_dock_words
+
     try:
         _write(path, data, meta)
     except TsainError as error:
-        raise RuntimeError(str(error)) from error
+        raise RuntimeError(in_dock_words(error)) from error
     return [path]
 
 

@@ -9,6 +9,7 @@ from ..models import ENSEMBLES, InferenceSettings
 from ..request import Request
 from ..schedule import Schedule, parse_slices
 from ..volumes import Volume, open_volume, with_size
+from .wording import as_option
 
 
 def add_volume_options(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +61,7 @@ def parse_slices_option(text: str) -> tuple[int, ...]:
     try:
         return parse_slices(text)
     except TsainError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+        raise argparse.ArgumentTypeError(error.worded(as_option)) from error
 
 
 def make_schedule(args: argparse.Namespace, volume: Volume, any_position: bool) -> Schedule:

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from .. import __version__
 from ..errors import TsainError, TsainWarning
+from .wording import as_option
 
 #: Command -> what it does. The module of the same name is imported when it is called for, so that
 #: help does not wait for torch.
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TsainError as error:
         if args.verbose:
             raise
-        print(f"tsain: {error}", file=sys.stderr)
+        print(f"tsain: {error.worded(as_option)}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print("tsain: interrupted; nothing half-written is left behind.", file=sys.stderr)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, lcm, prod
 
-from ..errors import TsainError
+from ..errors import TsainError, argument
 from ..tiles import Region
 from ..volumes.volume import Shape
 
@@ -132,8 +132,9 @@ def choose_block(
         if parts[longer] == 1 or whole_slices:
             raise TsainError(
                 f"The memory bound leaves {max(0, budget) / 2**20:.0f} MiB for data, and the "
-                f"smallest block takes {bytes_needed / 2**20:.0f} MiB; needed is a larger "
-                "--memory, or a smaller --tile, --chunks or --shards."
+                f"smallest block takes {bytes_needed / 2**20:.0f} MiB; give a larger "
+                f"{argument('memory')}, or a smaller {argument('tile')}, {argument('chunks')} or "
+                f"{argument('shards')}."
             )
         parts[longer] = ceil(parts[longer] / 2)
         sides[longer] = parts[longer] * steps[longer]

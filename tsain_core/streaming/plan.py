@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ..errors import TsainError
+from ..errors import TsainError, argument
 from ..estimate import format_bytes
 from ..intensity import IntensityRange
 from ..models import InferenceSettings, SliceModel, open_model
@@ -194,7 +194,7 @@ class RunPlan:
             ("chunks, shards or pyramid are others", self.asked.layout, other.asked.layout),
             ("the intensity range is another", self.asked.intensity, other.asked.intensity),
             ("tile or halo are others", _tiles(self.asked), _tiles(other.asked)),
-            ("--threads is another", self.asked.threads, other.asked.threads),
+            ("the number of threads is another", self.asked.threads, other.asked.threads),
         ]
         found = [words for words, mine, theirs in changes if mine != theirs]
         if self.shape != other.shape:
@@ -202,13 +202,13 @@ class RunPlan:
         elif self.source != other.source and not accept_changed_input:
             raise TsainError(
                 f"The input {self.asked.source} has changed since {self.asked.output} was begun: "
-                "begin anew with --restart, or, if only damaged parts of it were mended, go on "
-                "with --accept-changed-input."
+                f"begin again with {argument('restart')}, or, if only damaged parts of it were "
+                f"mended, go on with {argument('accept_changed_input')}."
             )
         if found:
             raise TsainError(
-                f"{self.asked.output} was begun with other settings ({'; '.join(found)}); needed "
-                "are the same: repeat the command that began it, or begin anew with --restart."
+                f"{self.asked.output} was begun with other settings ({'; '.join(found)}): "
+                f"repeat the run that began it, or begin again with {argument('restart')}."
             )
 
     def to_json(self) -> dict[str, Any]:
@@ -228,7 +228,7 @@ class RunPlan:
         if v.pop("version", None) != _VERSION:
             raise TsainError(
                 "The run was begun by another version of napari-tsain; finish it with that one, "
-                "or begin anew with --restart."
+                f"or begin again with {argument('restart')}."
             )
         v["asked"] = StreamRequest.from_json(v["asked"])
         v["intensity"] = IntensityRange(**v["intensity"])

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import TsainError
+from ..errors import TsainError, argument
 from ..volumes._locations import Location, forget_listings, is_remote, locate
 from ..volumes._publish import remove, to_disk
 from .blocks import Block
@@ -58,7 +58,8 @@ class Record:
             if isinstance(error, TsainError):
                 raise
             raise TsainError(
-                f"The plan in {self._folder} is damaged ({error}); begin anew with --restart."
+                f"The plan in {self._folder} is damaged ({error}); begin again with "
+                f"{argument('restart')}."
             ) from error
 
     def begin(self, plan: RunPlan) -> None:

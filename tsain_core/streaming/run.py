@@ -11,7 +11,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from ..errors import TsainError, first_line
+from ..errors import TsainError, argument, first_line
 from ..volumes._locations import Location, is_remote, locate
 from ..volumes._lock import OutputLock
 from ..volumes._publish import cannot_write, publish
@@ -140,14 +140,12 @@ def stream(
         if any(is_remote(locate(place)) for place in (asked.source, asked.output)):
             raise TsainError(
                 f"{asked.source} or {asked.output} cannot be reached ({first_line(error)}); check "
-                "network and credentials and repeat the command: finished blocks are kept."
+                "network and credentials and repeat the run: finished blocks are kept."
             ) from error
         if not isinstance(error, OSError):
             raise
         remedy = cannot_write(asked.output, error)
-        raise TsainError(
-            f"{remedy} Finished blocks are kept: repeat the command to go on."
-        ) from error
+        raise TsainError(f"{remedy} Finished blocks are kept: repeat the run to go on.") from error
 
 
 @dataclass(frozen=True)
@@ -229,8 +227,8 @@ def _begin_or_go_on(
         old.check_same(plan, accept_changed_input)
         if plan.asked.memory and old.need > plan.asked.memory:
             raise TsainError(
-                f"The run was begun with blocks that take about {old.need / 2**20:.0f} MiB; needed "
-                "is a --memory of at least that, or --restart."
+                f"The run was begun with blocks that take about {old.need / 2**20:.0f} MiB: "
+                f"give {argument('memory')} of at least that, or {argument('restart')}."
             )
         old = replace(old, source=plan.source)
         record.begin(old)
@@ -295,7 +293,7 @@ def _blocks(
         if result.hopeless:
             raise TsainError(
                 f"{plan.asked.output} cannot be written or its input not be read ({result.why}); "
-                "free space, or see to the permissions, and repeat the command: finished blocks "
+                "free space, or see to the permissions, and repeat the run: finished blocks "
                 "are kept."
             )
         attempts[result.index] += 1
@@ -319,7 +317,7 @@ def _check_files(record: Record, plan: RunPlan, left_out: set[tuple[int, int]]) 
     if lost:
         raise TsainError(
             f"Files of {len(lost)} finished blocks of {plan.asked.output} are missing, the first "
-            f"of {lost[0]}; something removed them. Repeat the command, which makes these again."
+            f"of {lost[0]}; something removed them. Repeat the run, which makes these again."
         )
 
 
@@ -343,6 +341,6 @@ def _what_failed(asked: StreamRequest, failed: list[tuple[Block, str]], total: i
     more = f"; and {len(failed) - _SHOWN} more" if len(failed) > _SHOWN else ""
     return (
         f"{len(failed)} of {total} blocks of {asked.output} failed ({shown}{more}); mend the input "
-        "and repeat the command with --accept-changed-input, which makes only these, or finish "
-        "without them with --leave-out-failed."
+        f"and repeat the run with {argument('accept_changed_input')}, which makes only these, or "
+        f"finish without them with {argument('leave_out_failed')}."
     )

@@ -97,7 +97,7 @@ def open_run(root: str, run: str) -> OpenRun:
     record = Record(root)
     plan = record.plan()
     if plan is None or plan.id != run:
-        raise TsainError(f"The run at {root} is not there any more; start the command again.")
+        raise TsainError(f"The run at {root} is not there any more; start it again.")
     volume, model = plan.asked.open_volume(), plan.open_model()
     return OpenRun(record, plan, volume, model, plan.schedule(volume))
 

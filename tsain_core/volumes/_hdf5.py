@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import TsainError
+from ..errors import TsainError, argument
 from ._marks import MARKS_KEY, read_marks
 from ._units import normal_unit
 from .volume import Triple, Volume, check_stack
@@ -73,8 +73,8 @@ def read_hdf5(path: Path, dataset: str | None = None) -> Volume:
         check_stack(shape, item.dtype, title)
         if item.id.get_storage_size() == 0 and item.chunks is None and not item.is_virtual:
             raise TsainError(
-                f"{title} holds no values; needed is a written dataset: choose another with "
-                "--dataset, or write it again."
+                f"{title} holds no values; choose another dataset with "
+                f"{argument('dataset')}, or write it again."
             )
         stack, chunks = Hdf5Stack(path, name, shape, item.dtype), item.chunks or (1, *shape[1:])
     marks = read_marks(attributes.get(MARKS_KEY), title)
@@ -137,7 +137,7 @@ def choose_dataset(
         return next(iter(found))  # what is wrong with it is said later
     raise TsainError(
         f"{file} holds several datasets, and it is not clear which is meant: {listing}; "
-        "name one with --dataset."
+        f"name one with {argument('dataset')}."
     )
 
 

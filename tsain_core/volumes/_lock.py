@@ -120,7 +120,7 @@ class OutputLock:
         if owner is None or owner.token != self._me.token:
             raise TsainError(
                 f"{self._output} was taken over by {owner or 'another process'} while this one was "
-                "not heard of; nothing was published: repeat the command when that one has ended."
+                "not heard of; nothing was published: repeat the run when that one has ended."
             )
 
     def release(self) -> None:

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import TsainError, first_line
+from ..errors import TsainError, argument, first_line
 
 #: What marks the root of a Zarr.
 _ZARR_METADATA = ("zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata")
@@ -63,8 +63,8 @@ def publish(partial: Path, path: Path, overwrite: bool, *, on_disk: bool = False
     if os.path.lexists(path):
         if not overwrite:
             raise TsainError(
-                f"{path} appeared while the result was being made; needed is a name that is free: "
-                "run again with another, or with --overwrite."
+                f"{path} appeared while the result was being made; run again with another "
+                f"name, or with {argument('overwrite')}."
             )
         check_replaceable(path, partial.is_dir())
     if path.is_dir():

@@ -10,7 +10,7 @@ from itertools import pairwise
 from math import isclose
 from pathlib import Path
 
-from ..errors import TsainError, warn
+from ..errors import TsainError, argument, warn
 from ._units import normal_unit
 
 #: A minus sign stands at the beginning, or after what is neither a letter nor a digit.
@@ -122,5 +122,5 @@ def _check_numbers(numbers: Sequence[int], paths: Sequence[Path], folder: str) -
         raise TsainError(
             f"{folder} has slice {a} and then {b}: {missing} missing; needed is every "
             f"slice: add it, or put a copy of slice {a} in each gap and recompute these "
-            "with --replace; if nothing is missing, number the files without gaps."
+            f"with {argument('replace')}; if nothing is missing, number the files without gaps."
         )

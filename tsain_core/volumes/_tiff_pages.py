@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from ..errors import TsainError
+from ..errors import TsainError, argument
 from ._grey import check_map, grey_dtype
 from ._guard import reading
 
@@ -164,7 +164,7 @@ def check_stored(page: Any, path: Path, what: str) -> None:
         raise TsainError(
             f"{path.name} has gaps: {missing} of the {parts} parts of {what} were never written. "
             "Every slice is required: write the file again, or fill the gap with a copy of the "
-            "slice before and recompute it with --replace."
+            f"slice before and recompute it with {argument('replace')}."
         )
     if page.is_contiguous:
         offsets, counts = offsets[:1], np.array([page.nbytes])

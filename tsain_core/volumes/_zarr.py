@@ -10,7 +10,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from ..errors import TsainError, first_line
+from ..errors import TsainError, argument, first_line
 from ._hdf5 import choose_dataset
 from ._locations import Location
 from ._marks import MARKS_KEY, Marks, read_marks
@@ -79,7 +79,8 @@ def read_zarr(path: Location, dataset: str | None = None) -> Volume:
     node = _open(path)
     if not isinstance(node, zarr.Group):
         if dataset:
-            raise TsainError(f"{path.name} is a single array; leave out --dataset {dataset}.")
+            leave_out = argument("dataset", dataset)
+            raise TsainError(f"{path.name} is a single array; leave out {leave_out}.")
         return _read_array(node, path, None)
     name = (dataset or "").strip("/")
     if image := _image(node, name):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..errors import TsainError
+from ..errors import TsainError, argument
 from ._folder import has_slices, read_folder
 from ._guard import reading, require_regular
 from ._hdf5 import hdf5_datasets, read_hdf5
@@ -222,4 +222,5 @@ def _sink_for(path: Path, ome_version: OmeVersion | None) -> Callable[[Path, Tar
 
 def _refuse_dataset(path: Path, dataset: str | None) -> None:
     if dataset:
-        raise TsainError(f"{path.name} has no datasets inside; leave out --dataset {dataset}.")
+        leave_out = argument("dataset", dataset)
+        raise TsainError(f"{path.name} has no datasets inside; leave out {leave_out}.")

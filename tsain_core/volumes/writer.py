@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import TsainError
+from ..errors import TsainError, argument
 from ._lock import OutputLock
 from ._marks import Marks, slice_digest
 from ._publish import cannot_write, check_replaceable, clear_away, partial_path, publish, remove
@@ -182,5 +182,7 @@ def check_free(path: Path, overwrite: bool, writes_folder: bool) -> None:
     """
     clear_away(path)
     if path.exists() and not overwrite:
-        raise TsainError(f"{path} exists; choose another name, or replace it with --overwrite.")
+        raise TsainError(
+            f"{path} exists; choose another name, or replace it with {argument('overwrite')}."
+        )
     check_replaceable(path, writes_folder)

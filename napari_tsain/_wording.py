@@ -1,0 +1,37 @@
+"""Errors in the words of the docks: controls, not options of the command."""
+
+from __future__ import annotations
+
+from tsain_core.cli.wording import as_option, options_as_arguments
+from tsain_core.errors import TsainError, first_line
+
+#: Key of an argument -> the control that sets it, or what does the same in a dock.
+CONTROLS = {
+    "between": '"Between two"',
+    "damaged": '"Replace"',
+    "dataset": "the list of datasets that opening the file shows",
+    "ensemble": '"ensemble" under "Advanced"',
+    "factor": '"finer by"',
+    "overwrite": '"Replace it if it exists"',
+    "precision": '"precision" under "Advanced"',
+    "replace": '"Replace"',
+    "restart": "another output file",
+    "tile": '"tile" under "Advanced"',
+    "voxel_size": "the scale of the layer",
+    "z_size": 'the z voxel size under "finer by"',
+}
+
+
+def as_control(key: str, value: str) -> str:
+    """An argument as the docks call it; what they have no control for, the command has."""
+    control = CONTROLS.get(key)
+    if control is None:
+        return f'{as_option(key, value)} added to the line of "Copy as command"'
+    return f"{control}: {value}" if value else control
+
+
+def in_dock_words(error: Exception) -> str:
+    """The message of an error for a dock's user, also where it comes from the command."""
+    if not isinstance(error, TsainError):
+        return first_line(error)
+    return TsainError(options_as_arguments(error.args[0])).worded(as_control)
