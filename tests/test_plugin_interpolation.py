@@ -23,7 +23,7 @@ from gui import (  # noqa: F401
 )
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QSlider
-from scipy.ndimage import laplace
+from scipy.ndimage import gaussian_filter, laplace
 
 from napari_tsain._marks import layer_marks
 from tsain_core.cli import main
@@ -352,3 +352,40 @@ def test_fits_a_full_hd_screen(qtbot: Any, viewer: Any) -> None:  # noqa: F811
         click(qtbot, mode)
         QApplication.processEvents()
         assert dock.minimumSizeHint().height() < 940 and dock.minimumSizeHint().width() < 420
+
+
+def test_the_model_is_checked_on_the_stack(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    noise = np.random.default_rng(0).normal(size=(9, 64, 64))
+    smooth = gaussian_filter(noise, (3, 1.5, 1.5), mode="wrap")  # the mean is nearly right
+    viewer.add_image(np.clip(128 + 40 * smooth / smooth.std(), 0, 255).astype(np.uint8))
+    dock = open_dock(viewer)
+    qtbot.waitUntil(lambda: "On this stack" in dock.check.text(), timeout=TIMEOUT)
+    assert dock.check.text().startswith("On this stack tsain-lite is ")
+    assert "worse than the mean of neighbours" in dock.check.text()
+    assert "structure" in dock.check.toolTip()
+
+    dock.model.model_box.value = "auto"
+    assert "being compared" in dock.bar.run.toolTip() and not dock.bar.run.isEnabled()
+    qtbot.waitUntil(lambda: "Best here: mean" in dock.check.text(), timeout=TIMEOUT)
+    assert dock.model.choice.name == "mean"
+    layer = run_and_wait(qtbot, viewer, dock)
+    assert layer_marks(layer).provenance["model"] == "mean"
+
+    viewer.add_image(tissue(2, 64), name="thin")
+    dock.source.layer_box.value = viewer.layers["thin"]
+    qtbot.waitUntil(lambda: "Not checked" in dock.check.text(), timeout=TIMEOUT)
+    assert dock.model.choice.name == "tsain-lite"
+    assert dock.bar.run.isEnabled()
+
+
+def test_a_check_gives_way_to_another_choice(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    viewer.add_image(tissue(9, 96), name="first")
+    dock = open_dock(viewer)
+    qtbot.waitUntil(lambda: "slices" in dock.check.text(), timeout=TIMEOUT)
+    viewer.add_image(tissue(5, 48), name="second")
+    dock.source.layer_box.value = viewer.layers["second"]
+    qtbot.waitUntil(lambda: "3 triplets" in dock.check.text(), timeout=TIMEOUT)
+    dock.model.model_box.value = "mean-blur2"
+    qtbot.waitUntil(
+        lambda: "the mean of neighbours blurred by 2 pixels" in dock.check.text(), timeout=TIMEOUT
+    )

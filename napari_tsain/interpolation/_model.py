@@ -37,6 +37,8 @@ from .._model_news import NEWS
 from .._settings import remember, remembered
 
 _FROM_FILE = "from file ..."
+#: The choice that a check of the stack replaces by the best model.
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,12 @@ class ModelForm(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._known = describe_models()
+        self._best: str | None = None
         self.model_box = ComboBox(
             label="model",
-            choices=[*self._known, _FROM_FILE],
-            tooltip="Networks first, then what to compare them with",
+            choices=[AUTO, *self._known, _FROM_FILE],
+            tooltip="Networks first, then what to compare them with; auto takes the best on some "
+            "slices of the stack",
         )
         self.file_box = FileEdit(
             label="file", filter="*.safetensors", tooltip="A model file (.safetensors)"
@@ -115,32 +119,65 @@ class ModelForm(QWidget):
         Raises
         ------
         TsainError
-            If it is to come from a file, and none is named.
+            If it is to come from a file, and none is named, or the best is not known yet.
         """
-        name = str(self.model_box.value)
+        name = self._name
+        if name == AUTO:
+            raise TsainError(
+                "The models are being compared on this stack; wait some seconds, or choose one."
+            )
         if name == _FROM_FILE:
             path = Path(self.file_box.value)
             if not str(self.file_box.line_edit.value).strip():
                 raise TsainError("No model file is named; needed is a .safetensors file.")
             name = str(path)
-        settings = InferenceSettings(
+        return ModelChoice(name, self.settings)
+
+    @property
+    def settings(self) -> InferenceSettings:
+        """How the model is run."""
+        return InferenceSettings(
             str(self.device_box.value),
             self.precision_box.value,
             int(self.tile_box.value) or None,
             detail=round(float(self.detail_box.value), 2) if self.is_network else 0.0,
             ensemble=int(self.ensemble_box.value) if self.is_network else 1,
         )
-        return ModelChoice(name, settings)
+
+    @property
+    def to_check(self) -> ModelChoice:
+        """The choice, or `AUTO` whatever the best was.
+
+        Raises
+        ------
+        TsainError
+            If the model is to come from a file, and none is named.
+        """
+        return ModelChoice(AUTO, self.settings) if self.model_box.value == AUTO else self.choice
+
+    def set_best(self, name: str | None) -> None:
+        """The model that `AUTO` stands for; None until it is known."""
+        if name == self._best:
+            return
+        self._best = name
+        if self.model_box.value == AUTO:
+            self._show_summary()
+            self.changed.emit()
+
+    @property
+    def _name(self) -> str:
+        chosen = str(self.model_box.value)
+        return self._best if chosen == AUTO and self._best else chosen
 
     @property
     def is_network(self) -> bool:
         """Whether the choice is a network, not a baseline."""
-        return self.model_box.value not in BASELINES
+        return self._name not in BASELINES
 
     def refresh(self) -> None:
         """Look again which models there are."""
         self._known = describe_models()
-        self.model_box.choices = [*self._known, _FROM_FILE]
+        self.model_box.choices = [AUTO, *self._known, _FROM_FILE]
 
     def _news(self, _: str) -> None:
         self.refresh()
@@ -179,7 +216,7 @@ class ModelForm(QWidget):
 
     def _recall(self) -> None:
         model = remembered("model") or default_model()
-        self.model_box.value = model if model in self._known else default_model()
+        self.model_box.value = model if model in (AUTO, *self._known) else default_model()
         if (device := remembered("device")) in self.device_box.choices:
             self.device_box.value = device
         if (tile := remembered("tile")).isdigit():
@@ -199,7 +236,7 @@ class ModelForm(QWidget):
         self.changed.emit()
 
     def _show_summary(self) -> None:
-        name = str(self.model_box.value)
+        name = self._name
         self.file_box.visible = name == _FROM_FILE
         info = self._known.get(name)
         self.summary.setText(_summary(name, info))
@@ -219,11 +256,11 @@ class ModelForm(QWidget):
         self.advanced.setText(f"Advanced (device: {device if self.is_network else 'cpu'})")
 
     def _show_card(self) -> None:
-        card = model_card(str(self.model_box.value))
+        card = model_card(self._name)
         if card is None:
             return
         dialog = QDialog(self)
-        dialog.setWindowTitle(f"Card of {self.model_box.value}")
+        dialog.setWindowTitle(f"Card of {self._name}")
         text = QTextBrowser(dialog)
         text.setMarkdown(card)
         QVBoxLayout(dialog).addWidget(text)
@@ -243,6 +280,8 @@ def _summary(name: str, info: ModelInfo | None) -> str:
     """One or two lines on a model."""
     if name == _FROM_FILE:
         return "Weights of your own, or from a colleague."
+    if name == AUTO:
+        return "The best on some slices of the stack."
     if info is None:
         return "No network: for comparison."
     lines = [f"Licence: {info.licence.partition(':')[0]}."]

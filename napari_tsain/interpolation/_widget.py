@@ -22,6 +22,7 @@ from .._view import camera_of, current_index, go_to_slice
 from .._wording import in_dock_words
 from .._worker import JobQueue
 from ._bar import PreviewBar, RunBar
+from ._check import CheckLine
 from ._cluster_run import AnyRun, ClusterRun
 from ._jobs import ModelCache, RunPlan, cost
 from ._model import ModelForm
@@ -59,6 +60,7 @@ class InterpolateSlices(QWidget):
         self._costs: dict[Any, SliceCost] = {}
         self.source, self.wish, self.model = SourceForm(viewer), WishForm(), ModelForm()
         self.output, self.preview_bar, self.bar = OutputForm(), PreviewBar(), RunBar()
+        self.check = CheckLine(self.source, self.model, self._queue)
         self.effect = QLabel()
         self.effect.setWordWrap(True)
         self._preview = PreviewLayer(
@@ -81,7 +83,7 @@ class InterpolateSlices(QWidget):
         layout.setSpacing(6)
         parts = (
             (self.source, self.wish, self.effect),
-            (self.model,),
+            (self.model, self.check),
             (self.output,),
             (self.preview_bar,),
             (self.bar,),
@@ -103,6 +105,7 @@ class InterpolateSlices(QWidget):
         self.wish.mark_asked.connect(self._mark_current)
         self.wish.take_current.clicked.connect(lambda: self.wish.set_pair(self._here()))
         self.model.changed.connect(self._changed)
+        self.check.stopped.connect(self._settling.start)
         self.output.changed.connect(self._changed)
         self.preview_bar.button.toggled.connect(self._switch_preview)
         self.preview_bar.compare.changed.connect(self._preview.compare)
@@ -184,6 +187,7 @@ class InterpolateSlices(QWidget):
 
     def _stack_changed(self) -> None:
         self._preview.forget_ranges()
+        self.check.forget()
         try:
             volume = self.source.stack()
         except TsainError:
@@ -236,15 +240,18 @@ class InterpolateSlices(QWidget):
     # What it would take
 
     def _estimate(self) -> None:
+        self.check.stop_outdated()
         if self._queue.busy or self._waiting or self._run is not None or self._preview.on:
             return
         try:
             plan = self._plan()
         except TsainError:
+            self.check.begin()  # what it is waiting for, perhaps
             return
         key = (plan.volume.shape[1:], plan.volume.dtype, plan.choice)
         if key in self._costs:
             self._show_cost(plan, self._costs[key])
+            self.check.begin()
             return
 
         def arrived(one: SliceCost) -> None:

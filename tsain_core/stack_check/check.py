@@ -90,7 +90,6 @@ def check_stack(
             done += 1
             yield Checked(done, total)
         kept[identities[name]] = tuple(scores)
-    if missing:
         keep_scores(known.digest, kept)
     return StackCheck(known.slices, {name: kept[identities[name]] for name in every})
 

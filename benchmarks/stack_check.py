@@ -1,0 +1,92 @@
+"""Does the check of a few triplets find the model that a full evaluation finds?
+
+    python benchmarks/stack_check.py --data FOLDER [--models FILE ...] [--rows "binned 2" gala ...]
+
+On rows of `regimes.py`, whose names contain one of `--rows`, the best of the candidates of
+`--model auto`, and of further `--models`, is chosen by the check (`tsain_core.stack_check`) and by
+the scores of every triplet of the central 512 x 512 pixels. A choice is right if the model is, by
+the full evaluation, at most 0.1 dB below the best; dB are the mean of PSNR and structure. The time
+is that of a first check, with nothing kept; `--json` takes full scores that `regimes.py --json`
+wrote, instead of computing them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line sets it
+
+from pathlib import Path  # noqa: E402
+
+from common import hardware, print_head, print_row  # noqa: E402
+from peers import PeerScores, open_peers  # noqa: E402
+from regime_rows import Row, rows  # noqa: E402
+from torch import device  # noqa: E402
+
+from tsain_core._places import HOME_VARIABLE  # noqa: E402
+from tsain_core.evaluate import evaluate, mean_by_model  # noqa: E402
+from tsain_core.models import BASELINES, open_model, run_to_end  # noqa: E402
+from tsain_core.stack_check import CROP, TRIPLETS, auto_candidates, check_stack  # noqa: E402
+
+_ALLOWED = 0.1  # dB that a choice may lie below the best
+
+
+def main() -> None:
+    """Check, evaluate, compare."""
+    args = _arguments()
+    names = list(dict.fromkeys([*auto_candidates("cpu"), *args.models]))
+    networks = [name for name in names if name not in BASELINES]
+    known = json.loads(args.json.read_text())["scores"] if args.json else {}
+    kept = PeerScores(args.cache)
+    print(f"{hardware(device('cpu'))}; {TRIPLETS} triplets of {CROP} px; {', '.join(networks)}\n")
+    print_head("stack", "chosen", "best by all triplets", "chosen is below the best, dB", "seconds")
+    right = total = 0
+    for row in rows(args.data, triplets=args.triplets):
+        if args.rows and not any(text in row.name for text in args.rows):
+            continue
+        chosen, seconds = _choice(row, names)
+        full = known[row.name] if row.name in known else _full(row, networks, kept)
+        quality = {name: (full[name]["psnr"] + full[name]["structure"]) / 2 for name in names}
+        best = max(quality, key=lambda name: quality[name])
+        below = quality[best] - quality[chosen]
+        right, total = right + (below <= _ALLOWED), total + 1
+        print_row(row.name, chosen, best, f"{below:.2f}", f"{seconds:.1f}")
+    print(f"\nRight on {right} of {total}.")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    data = os.environ.get("TSAIN_EM_DATA", "data")
+    parser.add_argument("--data", type=Path, default=Path(data), help="folder of the stacks")
+    parser.add_argument("--models", nargs="*", default=[], help="further candidates")
+    parser.add_argument("--rows", nargs="*", default=[], help="parts of names of rows")
+    parser.add_argument("--triplets", type=int, help="most triplets of the full evaluation")
+    parser.add_argument("--cache", type=Path, default=Path("runs/regimes-peers.json"))
+    parser.add_argument("--json", type=Path, help="full scores, written by regimes.py")
+    return parser.parse_args()
+
+
+def _choice(row: Row, names: list[str]) -> tuple[str, float]:
+    """The model that the check chooses, and the seconds that it takes."""
+    with tempfile.TemporaryDirectory() as home:
+        os.environ[HOME_VARIABLE] = home  # nothing is kept from an earlier check
+        start = time.perf_counter()
+        check = run_to_end(check_stack(row.stack, names))
+        return check.best(), time.perf_counter() - start
+
+
+def _full(row: Row, networks: list[str], kept: PeerScores) -> dict[str, dict[str, float]]:
+    """Mean scores of all triplets."""
+    scores = {peer.name: kept.mean(row, peer) for peer in open_peers()}
+    for name in networks:
+        results = evaluate(row.stack, [open_model(name)], row.crop, slices=row.slices)
+        (scores[name],) = mean_by_model(results).values()
+    return {name: {"psnr": s.psnr, "structure": s.structure} for name, s in scores.items()}
+
+
+if __name__ == "__main__":
+    main()
