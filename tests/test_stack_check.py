@@ -162,7 +162,7 @@ def test_intervals_are_of_the_paired_differences() -> None:
     assert comparison.outcome == "better"
     assert comparison.sentence() == (
         "On this stack a is 0.8 dB better than the mean of neighbours "
-        "(interval +0.4 to +1.2 dB, 4 triplets)."
+        "(interval 0.4 to 1.2 dB, 4 triplets)."
     )
 
 
@@ -179,7 +179,7 @@ def test_one_triplet_has_no_interval() -> None:
     check = StackCheck((1,), {"mean": scores(20), "b": scores(23)})
     assert check.verdict("mean").sentence() == (
         "On this stack the mean of neighbours is 3.0 dB worse than b "
-        "(-3.0 dB, from a single triplet). Use the model b."
+        "(from a single triplet). Use the model b."
     )
 
 

@@ -63,8 +63,11 @@ class Comparison:
 
     def _interval(self) -> str:
         if self.triplets == 1:
-            return f"{self.difference:+.1f} dB, from a single triplet"
-        return f"interval {self.low:+.1f} to {self.high:+.1f} dB, {self.triplets} triplets"
+            return "from a single triplet"
+        if self.outcome == "even":
+            return f"interval {self.low:+.1f} to {self.high:+.1f} dB, {self.triplets} triplets"
+        low, high = sorted((abs(self.low), abs(self.high)))
+        return f"interval {low:.1f} to {high:.1f} dB, {self.triplets} triplets"
 
 
 @dataclass(frozen=True)
