@@ -136,7 +136,7 @@ def _only_page(tif: tifffile.TiffFile, path: Path) -> Any:
             f"{path.parent.name}/{path.name} is {_size(layout.shape)}, a stack itself; needed is "
             "one image a file: give that file instead of the folder."
         )
-    page = layout.pages[0]
+    page = layout.pages[0].keyframe
     check_stored(page, path, "its image")
     return page
 

@@ -10,9 +10,10 @@ import tifffile
 from ..errors import TsainError
 from ._grey import grey_dtype, grey_values
 from ._slices import SliceStack
+from ._tiff_chain import truncated
 from ._tiff_layout import Layout, find_slices
 from ._tiff_metadata import tiff_metadata
-from ._tiff_pages import check_stored, open_tiff, truncated
+from ._tiff_pages import check_stored, open_tiff
 from ._tiff_stack import Place, TiffBlock, TiffPages
 from .volume import Volume, check_stack
 

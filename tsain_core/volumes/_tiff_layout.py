@@ -11,8 +11,9 @@ from typing import Any
 import tifffile
 
 from ..errors import TsainError, warn
+from ._tiff_chain import truncated
 from ._tiff_metadata import check_named_files
-from ._tiff_pages import check_alike, image_pages, truncated
+from ._tiff_pages import check_alike, image_pages
 
 _DEPTH_AXES = ("Z", "Q", "I", "")
 _DESCRIBED = ("imagej", "ome", "shaped")  # series that follow a description of the pages
@@ -48,9 +49,11 @@ def find_slices(tif: tifffile.TiffFile, path: Path) -> Layout:
         If it holds several stacks, pages that do not fit together, or fewer than it says.
     """
     check_named_files(tif, path)
-    pages = image_pages(tif)
+    pages = image_pages(tif, path)
     size = pages[0].shape
-    series = [s for s in tif.series if s.kind in _DESCRIBED and s.keyframe.shape == size]
+    # looking for series takes its time, and reads all pages where nothing is said of them
+    found = tif.series if any(getattr(tif, f"is_{kind}") for kind in _DESCRIBED) else []
+    series = [s for s in found if s.kind in _DESCRIBED and s.keyframe.shape == size]
     several = len(series) > 1
     if several and any(s.size > pages[0].size for s in series):
         shape = " x ".join(str(n) for n in series[0].shape)
@@ -66,7 +69,8 @@ def _described(series: Any, pages: list[Any], path: Path) -> Layout | None:
     """By the description; None where there are more pages than it says."""
     shape, axes = _squeeze(series.get_shape(False), series.get_axes(False))
     count, found = series.size // pages[0].size, len(pages)
-    plane = (pages[0].imagelength, pages[0].imagewidth)
+    first = pages[0].keyframe
+    plane = (first.imagelength, first.imagewidth)
     if axes.endswith("YX") and shape[-2:] != plane:
         raise TsainError(
             f"{path.name} says that it has {' x '.join(map(str, shape))} values, but its pages are "
@@ -84,7 +88,7 @@ def _described(series: Any, pages: list[Any], path: Path) -> Layout | None:
             f"{path.name} has gaps: slices {', '.join(missing[:20])} are not there. Every slice is "
             "required: put the files of the set beside it, or write it again."
         )
-    check_alike([page for page in own if page.keyframe is page], path)
+    check_alike([page for page in own if page.parent is pages[0].parent], path)
     if len(own) == 1 and found == 1 and count > 1:
         return Layout(axes, shape, pages, block=True)
     if len(own) == 1 and found == count:  # the pages follow one another
@@ -112,7 +116,7 @@ def _page_by_page(tif: tifffile.TiffFile, pages: list[Any], path: Path) -> Layou
     )
     if claimed > len(pages):
         raise truncated(path, f"it says that it has {claimed} slices, but has {len(pages)} pages")
-    first = pages[0]
+    first = pages[0].keyframe
     if len(pages) == 1:
         return Layout(first.axes, first.shape, pages, block=first.imagedepth > 1)
     return Layout(f"I{first.axes}", (len(pages), *first.shape), pages)
