@@ -199,7 +199,7 @@ def test_ome_zarr_channels_and_planes(tmp_path: Path, shape: tuple[int, ...]) ->
     group.create_array("0", shape=shape, dtype="uint8", chunks=shape)
     axes = [{"name": a} for a in "czyx"[-len(shape) :]]
     group.attrs["ome"] = {"multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}]}
-    refused(tmp_path / "a.zarr", "one channel" if len(shape) == 4 else "needed are z, y and x")
+    refused(tmp_path / "a.zarr", "one channel" if len(shape) == 4 else "z, y and x are required")
 
 
 def test_ambiguous_and_missing_datasets(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,50 +14,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TsainError, argument
+from ._attributes import stated_geometry
+from ._axes import StackView, axis_name, chunks_of, named_axes, reading_chunks, spacing, stack_order
+from ._datasets import choose_dataset
+from ._guard import reading
+from ._hdf5_links import check_path, check_sources, unmapped_slices
 from ._marks import MARKS_KEY, read_marks
-from ._units import normal_unit
-from .volume import Triple, Volume, check_stack
+from ._missing import MOST_LISTED, MissingChunks, check_count, slices_with_gaps, warn_of_gaps
+from ._units import normal_unit, voxel_size_of
+from .volume import DTYPES, Volume, VoxelSize
 
 #: Where CREMI keeps the grey values.
 RAW = "volumes/raw"
 
+#: Bytes of a chunk for each byte of the file that no compression reaches.
+_MOST_PACKED = 5000
+_BIG = 64 << 20
+_LONGEST_SCALE = 1_000_000
 
-class Hdf5Stack:
-    """A dataset as an array (z, y, x); the file is open only while it is read."""
 
-    def __init__(self, path: Path, dataset: str, shape: tuple[int, ...], dtype: Any) -> None:
-        self.path, self.dataset, self.shape, self.ndim = path, dataset, shape, len(shape)
-        self.dtype = np.dtype(dtype).newbyteorder("=")
+class Hdf5Array:
+    """Reads boxes of a dataset; the file is open only meanwhile."""
 
-    def __getitem__(self, index: Any) -> NDArray[Any]:
-        try:
+    def __init__(self, path: Path, dataset: str, sources: tuple[Path, ...] = ()) -> None:
+        self.path, self.dataset, self.sources = path, dataset, sources
+
+    def __call__(self, index: tuple[Any, ...]) -> NDArray[Any]:
+        with reading(self.path.name, "HDF5"):
+            # the HDF5 library reads what is gone as black
+            if gone := next((p for p in self.sources if not p.exists()), None):
+                raise TsainError(f"{gone}, which {self.path.name} takes values from, is gone.")
             with h5py.File(self.path, "r") as file:
-                return np.asarray(file[self.dataset][index], self.dtype)
-        except (OSError, KeyError) as error:
-            raise _unreadable(self.path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> TsainError:
-    reason = str(error).replace("\n", " ")
-    return TsainError(
-        f"{path.name} cannot be read as HDF5 ({reason}); needed is a complete file: copy it again."
-    )
+                return np.asarray(_dataset(file, self.path, self.dataset)[index])
 
 
 def hdf5_datasets(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
     """Path inside the file -> (shape, dtype) of every dataset, links aside."""
-    found: dict[str, tuple[tuple[int, ...], str]] = {}
-
-    def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            found[name] = tuple(item.shape or ()), str(item.dtype)
-
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems(visit)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    return found
+    with reading(path.name, "HDF5"), h5py.File(path, "r") as file:
+        return _datasets(file)
 
 
 def read_hdf5(path: Path, dataset: str | None = None) -> Volume:
@@ -63,94 +60,225 @@ def read_hdf5(path: Path, dataset: str | None = None) -> Volume:
     Raises
     ------
     TsainError
-        If the file is damaged, it is not clear which dataset is meant, or it is no grey stack.
+        If the file is damaged, it is not clear which dataset is meant, or it is no grey stack; if
+        it takes its values from files that are gone, that lie elsewhere, or from itself.
     """
-    name = _linked(path, dataset) or choose_dataset(path.name, hdf5_datasets(path), dataset, RAW)
-    title = f"{path.name}/{name}"
-    with h5py.File(path, "r") as file:
-        item = file[name]
-        shape, attributes = tuple(item.shape or ()), dict(item.attrs)
-        check_stack(shape, item.dtype, title)
-        if item.id.get_storage_size() == 0 and item.chunks is None and not item.is_virtual:
-            raise TsainError(
-                f"{title} holds no values; choose another dataset with "
-                f"{argument('dataset')}, or write it again."
-            )
-        stack, chunks = Hdf5Stack(path, name, shape, item.dtype), item.chunks or (1, *shape[1:])
+    with reading(path.name, "HDF5"), h5py.File(path, "r") as file:
+        return _volume(file, path, _open(file, path, dataset))
+
+
+def _volume(file: Any, path: Path, name: str) -> Volume:
+    item, title = file[name], f"{path.name}/{name}"
+    home = Path(item.file.filename)  # another one, where a link leads there
+    shape = tuple(item.shape or ())
+    sources = check_sources(item, home, title)
+    _check_type(item, title)
+    attributes = _attributes(item)
+    names = _axis_names(item, attributes)
+    order = stack_order(names, shape, item.dtype, title)
+    _check_storage(item, home, title)
+    stack = StackView(Hdf5Array(path, name, sources), shape, item.dtype, order)
+    chunks = reading_chunks(stack, item.chunks)
+    gaps = _warn_of_gaps(item, order, title)
+    size, unit, offset = stated_geometry(attributes, names, order, len(shape))
+    if size is None:
+        size, unit = _scales(item, order)
     marks = read_marks(attributes.get(MARKS_KEY), title)
-    size = _triple(attributes.get("resolution"))
-    unit = _text(attributes.get("unit", attributes.get("units")))
     return Volume(
         da.from_array(stack, chunks=chunks, name=False, meta=np.empty((0, 0, 0), stack.dtype)),
         voxel_size=size,
-        # CREMI writes no unit: its numbers are nanometres
-        unit=normal_unit(unit) if unit is not None else ("nanometer" if size else None),
-        offset=_triple(attributes.get("offset")) or (0.0, 0.0, 0.0),
-        **marks.fields(shape[0], title),
+        unit=unit,
+        offset=offset,
+        **marks.fields(stack.shape[0], title),
         source=str(path),
         format="HDF5",
         dataset=name,
+        missing_chunks=_missing(item, stack, gaps),
     )
 
 
-def _linked(path: Path, dataset: str | None) -> str | None:
-    """A dataset named through a link, which a walk over the file does not meet."""
-    if not dataset:
+def _missing(item: Any, stack: StackView, gaps: list[int]) -> MissingChunks | None:
+    if not gaps:
         return None
-    try:
-        with h5py.File(path, "r") as file:
-            return dataset.strip("/") if isinstance(file.get(dataset), h5py.Dataset) else None
-    except (OSError, KeyError) as error:
-        raise _unreadable(path, error) from error
+    _, height, width = stack.shape
+    chunks = chunks_of(stack, item.chunks) if item.chunks else (1, height, width)
+    return MissingChunks(stack, chunks, item.fillvalue, frozenset(gaps))
 
 
-def choose_dataset(
-    file: str,
-    found: dict[str, tuple[tuple[int, ...], str]],
-    dataset: str | None,
-    preferred: str | None = None,
-) -> str:
-    """The dataset that is meant: by name, by convention, or as the only stack there is.
-
-    Raises
-    ------
-    TsainError
-        With a list of what is there.
-    """
-    listing = ", ".join(
-        f"{name} ({' x '.join(map(str, shape))} {dtype})" for name, (shape, dtype) in found.items()
-    )
-    if dataset is not None:
-        if dataset.strip("/") in found:
-            return dataset.strip("/")
+def _open(file: Any, path: Path, dataset: str | None) -> str:
+    """Name of the dataset that is meant; links are followed only when they are named or alone."""
+    found = _datasets(file)
+    links: list[str] = []
+    if not found and dataset is None:
+        file.visititems_links(lambda name, link: links.append(name) if _is_link(link) else None)
+        dataset = links[0] if len(links) == 1 else None
+    if dataset:
+        with suppress(KeyError):  # nothing of that name: what there is, is said below
+            check_path(file, path, dataset)
+            if isinstance(file[dataset], h5py.Dataset):
+                return dataset.strip("/")
+    if links:
         raise TsainError(
-            f"{file} has no dataset {dataset!r}; needed is one of: {listing or 'it has none'}."
+            f"{path.name} holds no dataset, only links ({', '.join(links[:8])}); name one with "
+            f"{argument('dataset')}, or give the file that they lead to."
         )
-    if preferred in found:
-        return str(preferred)
-    stacks = [name for name, (shape, _) in found.items() if len(shape) == 3]
-    if len(stacks) == 1:
-        return stacks[0]
-    if not found:
-        raise TsainError(f"{file} holds no dataset; needed is one with a grey stack (z, y, x).")
-    if len(found) == 1:
-        return next(iter(found))  # what is wrong with it is said later
-    raise TsainError(
-        f"{file} holds several datasets, and it is not clear which is meant: {listing}; "
-        f"name one with {argument('dataset')}."
-    )
+    return choose_dataset(path.name, found, dataset, RAW)
 
 
-def _triple(values: Any) -> Triple | None:
-    if values is None or np.size(values) != 3:
-        return None
-    z, y, x = (float(v) for v in np.ravel(values))
-    return z, y, x
+def _is_link(link: Any) -> bool:
+    return isinstance(link, (h5py.SoftLink, h5py.ExternalLink))
 
 
-def _text(value: Any) -> str | None:
-    """An attribute as text; the first one of several (some programs store a unit per axis)."""
-    if value is None or np.size(value) == 0:
-        return None
-    first = np.ravel(value)[0]
-    return first.decode(errors="replace") if isinstance(first, bytes) else str(first)
+def _datasets(file: Any) -> dict[str, tuple[tuple[int, ...], str]]:
+    found: dict[str, tuple[tuple[int, ...], str]] = {}
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            found[name] = tuple(item.shape or ()), _dtype_name(item)
+
+    file.visititems(visit)
+    return found
+
+
+def _dtype_name(item: Any) -> str:
+    try:
+        return str(item.dtype)
+    except TypeError:  # HDF5 has types that numpy does not know
+        return "unknown"
+
+
+def _dataset(file: Any, path: Path, name: str) -> Any:
+    """The dataset, with external storage looked for beside the file, not where the program runs."""
+    access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
+    access.set_efile_prefix(str(path.resolve().parent).encode())
+    return h5py.Dataset(h5py.h5d.open(file.id, name.encode(), access))
+
+
+def _attributes(item: Any) -> dict[str, Any]:
+    """Attributes that can be read: of a dataset, and of the groups round it where it has none.
+
+    Ours must be readable, for synthetic slices must not pass as acquired.
+    """
+    values: dict[str, Any] = {}
+    for owner in (item, *_groups(item)):
+        for key in owner.attrs:
+            if key in values or (owner is not item and key == MARKS_KEY):
+                continue
+            try:
+                values[key] = owner.attrs[key]
+            except (OSError, TypeError, ValueError, RuntimeError, KeyError):
+                if key == MARKS_KEY:
+                    raise
+    return values
+
+
+def _groups(item: Any) -> list[Any]:
+    groups = []
+    name = item.name or "/"
+    while name != "/":
+        name = name.rpartition("/")[0] or "/"
+        groups.append(item.file[name])
+    return groups
+
+
+def _axis_names(item: Any, attributes: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the axes: from attributes, labels, or scales that are attached to them."""
+    own = {k: v for k, v in attributes.items() if k in item.attrs and k != "DIMENSION_LABELS"}
+    if names := named_axes(own, item.ndim):
+        return names
+    with suppress(OSError, RuntimeError, ValueError, KeyError):  # damaged labels name nothing
+        return tuple(
+            axis_name(d.label or (str(d[0].name).rpartition("/")[2] if len(d) else ""))
+            for d in item.dims
+        )
+    return ()
+
+
+def _scales(item: Any, order: tuple[int, int, int]) -> tuple[VoxelSize | None, str | None]:
+    """Voxel size from scales that hold the place of each slice, row and column."""
+    sides: list[float | None] = []
+    units: list[str | None] = []
+    for axis in order:
+        side, unit = None, None
+        with suppress(OSError, RuntimeError, ValueError, KeyError, TypeError):
+            scale = item.dims[axis][0]
+            if scale.shape == (item.shape[axis],) and 1 < scale.size < _LONGEST_SCALE:
+                side, unit = spacing(scale[:]), normal_unit(scale.attrs.get("units"))
+        sides.append(side)
+        units.append(unit)
+    size, unit = voxel_size_of(sides, units)
+    return (None, None) if unit is None else (size, unit)
+
+
+def _check_type(item: Any, title: str) -> None:
+    if _dtype_name(item) == "unknown":
+        raise TsainError(
+            f"{title} holds values of a type that only HDF5 knows; needed is {', '.join(DTYPES)}: "
+            "convert it to one of these."
+        )
+
+
+def _check_storage(item: Any, path: Path, title: str) -> None:
+    """Refuse what cannot be decompressed, what was never written, and sizes that cannot be."""
+    _check_filters(item, title)
+    if item.is_virtual:
+        return
+    if item.id.get_storage_size() == 0:
+        raise TsainError(
+            f"{title} holds no values; choose another dataset with {argument('dataset')}, or "
+            "write it again."
+        )
+    room = path.stat().st_size
+    chunk = math.prod(item.chunks or ()) * item.dtype.itemsize
+    whole = math.prod(item.shape) * item.dtype.itemsize
+    compact = item.chunks is None and not item.external
+    if (compact and whole > room) or (chunk > _BIG and chunk > _MOST_PACKED * room):
+        raise TsainError(
+            f"{title} claims {' x '.join(map(str, item.shape))} values, more than a file of {room} "
+            "bytes can hold; it is damaged or incomplete: copy it again."
+        )
+
+
+def _check_filters(item: Any, title: str) -> None:
+    settings = item.id.get_create_plist()
+    for i in range(settings.get_nfilters()):
+        code, _, _, name = settings.get_filter(i)
+        if not h5py.h5z.filter_avail(code):
+            with suppress(ImportError):
+                import hdf5plugin  # noqa: F401  # brings filters, where it is installed
+        if not h5py.h5z.filter_avail(code):
+            raise TsainError(
+                f"{title} is compressed by the HDF5 filter {name.decode(errors='replace')} "
+                f"({code}), which is not installed; install it (pip install hdf5plugin has most), "
+                "or save the stack with gzip compression or none."
+            )
+
+
+def _warn_of_gaps(item: Any, order: tuple[int, int, int], title: str) -> list[int]:
+    """Slices that were never written in full; warns of them."""
+    if item.is_virtual:
+        slices = unmapped_slices(item, order[0])
+        depth = item.shape[order[0]]
+        warn_of_gaps(title, slices, depth, len(slices), depth, item.fillvalue)
+        return slices
+    if item.chunks is None:
+        return []
+    grid = tuple(-(-n // c) for n, c in zip(item.shape, item.chunks, strict=True))
+    total = math.prod(grid)
+    if total > MOST_LISTED:
+        check_count(item.id.get_num_chunks(), total, title)
+        return []
+    if item.id.get_num_chunks() >= total:
+        return []
+    stored = np.zeros(grid, bool)
+
+    def note(chunk: Any) -> None:
+        place = tuple(o // c for o, c in zip(chunk.chunk_offset, item.chunks, strict=True))
+        if all(p < n for p, n in zip(place, grid, strict=True)):
+            stored[place] = True
+
+    item.id.chunk_iter(note)
+    depth = item.shape[order[0]]
+    slices = slices_with_gaps(stored, order, item.chunks[order[0]], depth)
+    warn_of_gaps(title, slices, depth, int((~stored).sum()), total, item.fillvalue)
+    return slices

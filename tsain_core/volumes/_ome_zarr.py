@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import TsainError
+from ._axes import axis_order
 from ._units import normal_unit, offset_in, stated, voxel_size_of
 from .volume import Triple, VoxelSize
 
@@ -41,6 +42,12 @@ def level_paths(scales: Mapping[str, Any]) -> list[str]:
     return [str(level["path"]) for level in levels]
 
 
+def has_ordered_scales(scales: Mapping[str, Any]) -> bool:
+    """Whether the scales of the levels tell which is finer."""
+    sides = [_pixel_area(d) for d in scales.get("datasets", []) if "path" in d]
+    return None not in sides and len(set(sides)) == len(sides)
+
+
 def _pixel_area(level: Mapping[str, Any]) -> float | None:
     """Product of a level's scale, to compare levels by; None where it is not stated."""
     scales = [
@@ -69,7 +76,7 @@ def read_level(scales: Mapping[str, Any], name: str, path: str | None = None) ->
         If the metadata are incomplete.
     """
     try:
-        wanted = level_paths(scales)[0] if path is None else path
+        wanted = path or level_paths(scales)[0]
         level = next(d for d in scales["datasets"] if str(d["path"]) == wanted)
         axes = [a if isinstance(a, dict) else {"name": a} for a in scales["axes"]]
         names = tuple(str(a["name"]) for a in axes)
@@ -94,23 +101,6 @@ def read_level(scales: Mapping[str, Any], name: str, path: str | None = None) ->
             "datasets and the arrays they name: write it again."
         ) from error
     return Level(str(level["path"]), names, sides, unit, place)
-
-
-def axis_order(names: Sequence[str], title: str) -> tuple[int, int, int]:
-    """Where z, y and x are among the axes of an array.
-
-    Raises
-    ------
-    TsainError
-        If one of them is not named.
-    """
-    found = [str(n).lower() for n in names]
-    if any(found.count(axis) != 1 for axis in "zyx"):
-        raise TsainError(
-            f"{title} has axes {', '.join(found) or '(none)'}; needed are z, y and x: save a "
-            "stack whose axes are named so."
-        )
-    return found.index("z"), found.index("y"), found.index("x")
 
 
 def _scale_and_move(

@@ -7,21 +7,22 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 from ..errors import TsainError
 from .volume import Triple, Volume, VoxelSize
 
-#: Metres in a unit, by its full name.
+#: Metres in a unit, by its full name; as fractions, so that 0.04 micrometres are 40 nanometres.
 _METRES = {
-    "picometer": 1e-12,
-    "angstrom": 1e-10,
-    "nanometer": 1e-9,
-    "micrometer": 1e-6,
-    "millimeter": 1e-3,
-    "centimeter": 1e-2,
-    "meter": 1.0,
-    "inch": 0.0254,
+    "picometer": Fraction("1e-12"),
+    "angstrom": Fraction("1e-10"),
+    "nanometer": Fraction("1e-9"),
+    "micrometer": Fraction("1e-6"),
+    "millimeter": Fraction("1e-3"),
+    "centimeter": Fraction("1e-2"),
+    "meter": Fraction(1),
+    "inch": Fraction("0.0254"),
 }
 
 #: Symbols that OME-XML allows.
@@ -196,7 +197,7 @@ def _converted(value: float, unit: str | None, into: str | None) -> float | None
         return value
     if unit is None or into is None or not (is_length(unit) and is_length(into)):
         return None
-    return value * _METRES[unit] / _METRES[into]
+    return float(Fraction(value) * _METRES[unit] / _METRES[into])
 
 
 def in_one_unit(

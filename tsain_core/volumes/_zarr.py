@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import dask.array as da
@@ -11,40 +12,29 @@ import zarr
 from numpy.typing import NDArray
 
 from ..errors import TsainError, argument, first_line
-from ._hdf5 import choose_dataset
+from ._attributes import stated_geometry
+from ._axes import StackView, axis_name, chunks_of, named_axes, reading_chunks, stack_order
+from ._datasets import choose_dataset
+from ._guard import reading
 from ._locations import Location
-from ._marks import MARKS_KEY, Marks, read_marks
-from ._missing import MissingChunks
-from ._ome_zarr import axis_order, level_paths, multiscales, read_level
-from ._units import normal_unit
-from .volume import Triple, Volume, check_stack
+from ._marks import MARKS_KEY, read_marks
+from ._missing import MissingChunks, slices_with_gaps, warn_of_gaps
+from ._ome_zarr import has_ordered_scales, level_paths, multiscales, read_level
+from ._zarr_store import check_array, open_node, stored_chunks
+from .volume import Shape, Volume
 
 _METADATA_FILES = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 
 
-class ZarrStack:
-    """A Zarr array as (z, y, x), whatever its order; other axes have length 1 and are left out."""
+class ZarrArray:
+    """Reads boxes of a Zarr array."""
 
-    ndim = 3
+    def __init__(self, array: Any, name: str) -> None:
+        self.array, self.name = array, name
 
-    def __init__(self, array: Any, order: tuple[int, int, int], path: Location) -> None:
-        self.array, self.order, self.path = array, order, path
-        self.shape = tuple(int(array.shape[axis]) for axis in order)
-        self.dtype = np.dtype(array.dtype).newbyteorder("=")
-
-    def __getitem__(self, index: tuple[Any, Any, Any]) -> NDArray[Any]:
-        where: list[Any] = [0] * len(self.array.shape)
-        for axis, part in zip(self.order, index, strict=True):
-            where[axis] = part
-        try:
-            block = np.asarray(self.array[tuple(where)], self.dtype)
-        except Exception as error:  # codecs raise errors of many kinds
-            raise TsainError(
-                f"A chunk of {self.path.name} cannot be read ({first_line(error)}); needed is a "
-                "complete volume: copy it again."
-            ) from error
-        kept = [a for a, part in zip(self.order, index, strict=True) if isinstance(part, slice)]
-        return block.transpose([sorted(kept).index(axis) for axis in kept])
+    def __call__(self, index: tuple[Any, ...]) -> NDArray[Any]:
+        with reading(f"A chunk of {self.name}"):
+            return np.asarray(self.array[index])
 
 
 def is_zarr(path: Location) -> bool:
@@ -102,17 +92,20 @@ def pyramid_levels(path: Location, dataset: str | None = None) -> list[str]:
     if image is None or image[1] is not None:
         return []
     group = image[0]
-    return [f"{group}/{name}".strip("/") for name in level_paths(_scales(node, group) or {})]
+    owner = node[group] if group else node
+    levels = finest_first(owner, multiscales(owner) or {}, path)
+    return [f"{group}/{name}".strip("/") for name in levels]
 
 
 def _open(path: Location) -> Any:
-    try:
-        return zarr.open(str(path), mode="r")
-    except Exception as error:  # missing and damaged metadata raise errors of many kinds
-        raise TsainError(
-            f"{path.name} cannot be read as Zarr ({first_line(error)}); "
-            "needed is a folder with valid metadata (zarr.json or .zarray): copy it again."
-        ) from error
+    with reading(path.name, "Zarr"):
+        try:
+            return open_node(path)
+        except FileNotFoundError as error:  # the folder is there
+            raise TsainError(
+                f"{path.name} cannot be read as Zarr ({first_line(error)}); needed is a folder "
+                "with valid metadata (zarr.json or .zarray): copy it again."
+            ) from error
 
 
 def _image(node: Any, name: str) -> tuple[str, str | None] | None:
@@ -135,26 +128,43 @@ def _scales(node: Any, group: str) -> Mapping[str, Any] | None:
 
 def _read_image(node: Any, group: str, level_name: str | None, path: Location) -> Volume:
     owner = node[group] if group else node
-    level = read_level(multiscales(owner) or {}, path.name, level_name)
+    scales = multiscales(owner) or {}
+    levels = finest_first(owner, scales, path)
+    level = read_level(scales, path.name, level_name or (levels[0] if levels else None))
     array = _member(owner, level.path, path)
     if len(array.shape) != len(level.axes):
         raise TsainError(
             f"{path.name} names {len(level.axes)} axes for an array of {len(array.shape)} "
             f"({', '.join(level.axes)}); needed is a name for each: write it again."
         )
+    order = stack_order(level.axes, tuple(array.shape), array.dtype, path.name)
     marks = read_marks(dict(owner.attrs).get(MARKS_KEY), path.name)
     return _volume(
         array,
-        axis_order(level.axes, path.name),
+        order,
         path,
-        level.axes,
-        marks,
         voxel_size=level.voxel_size,
         unit=level.unit,
         offset=level.offset,
+        **marks.fields(int(array.shape[order[0]]), path.name),
         format=f"OME-Zarr {'0.5' if _version(node) == 3 else '0.4'}",
         dataset="/".join(part for part in (group, level_name) if part) or None,
     )
+
+
+def finest_first(owner: Any, scales: Mapping[str, Any], path: Location) -> list[str]:
+    """Paths of the levels, the finest first: by their scales, or where these say nothing by size.
+
+    Raises
+    ------
+    TsainError
+        If the size of a level is needed and it cannot be opened.
+    """
+    paths = level_paths(scales)
+    if len(paths) < 2 or has_ordered_scales(scales):
+        return paths
+    sizes = {name: prod(_member(owner, name, path).shape) for name in paths}
+    return sorted(paths, key=lambda name: -sizes[name])
 
 
 def _member(group: Any, name: str, path: Location) -> Any:
@@ -174,62 +184,43 @@ def _version(node: Any) -> int:
 
 def _read_array(array: Any, path: Location, name: str | None) -> Volume:
     attributes = dict(array.attrs)
-    unit = attributes.get("unit", attributes.get("units"))
-    unit = unit[0] if isinstance(unit, list) and unit else unit
     marks = read_marks(attributes.get(MARKS_KEY), path.name)
-    axes = getattr(getattr(array, "metadata", None), "dimension_names", None)
-    axes = tuple(str(axis) for axis in axes or ())
-    # names are free in Zarr v3: only those that name all three axes are believed
-    named = set("zyx") <= set(axes) and len(axes) == len(array.shape)
-    last = tuple(range(len(array.shape) - 3, len(array.shape)))
-    order = axis_order(axes, path.name) if named else last
-    # lists of three are in the order of the array's own axes
-    turn = order if len(order) == len(array.shape) == 3 else (0, 1, 2)
-    size = _triple(attributes.get("voxel_size", attributes.get("resolution")), turn)
+    shape = tuple(array.shape)
+    # names are free in Zarr v3: those that name no known axis say nothing
+    names = tuple(axis_name(n) for n in getattr(array.metadata, "dimension_names", None) or ())
+    if len(names) != len(shape) or not set("zyx") & set(names):
+        names = named_axes(attributes, len(shape))
+    order = stack_order(names, shape, array.dtype, path.name)
+    size, unit, offset = stated_geometry(attributes, names, order, len(shape))
     return _volume(
         array,
         order,
         path,
-        axes if named else (),
-        marks,
         voxel_size=size,
-        # written by programs of the CREMI family, whose numbers are nanometres
-        unit=normal_unit(unit) if unit else ("nanometer" if size else None),
-        offset=_triple(attributes.get("offset"), turn) or (0.0, 0.0, 0.0),
+        unit=unit,
+        offset=offset,
+        **marks.fields(int(array.shape[order[0]]), path.name),
         format=f"Zarr v{_version(array)}",
         dataset=name,
     )
 
 
-def _volume(
-    array: Any,
-    order: tuple[int, ...],
-    path: Location,
-    axes: tuple[str, ...],
-    marks: Marks,
-    **known: Any,
-) -> Volume:
-    shape = tuple(array.shape)
-    others = [axis for axis in range(len(shape)) if axis not in order]
-    if min(order) < 0 or (not axes and any(shape[axis] != 1 for axis in others)):
-        check_stack(shape, array.dtype, path.name)
-    if many := [axis for axis in others if shape[axis] != 1]:
-        found = ", ".join(f"{shape[axis]} along {axes[axis]}" for axis in many)
-        raise TsainError(
-            f"{path.name} has {found}; needed is one channel and time point: save that one."
-        )
-    z, y, x = order
-    check_stack(tuple(shape[axis] for axis in order), array.dtype, path.name)
-    stack = ZarrStack(array, (z, y, x), path)
-    chunks = (int(array.chunks[z]), int(array.chunks[y]), int(array.chunks[x]))
+def _volume(array: Any, order: Shape, path: Location, **known: Any) -> Volume:
+    title = path.name if not array.path else f"{path.name}/{array.path}"
+    check_array(array, title)
+    stack = StackView(ZarrArray(array, path.name), tuple(array.shape), array.dtype, order)
+    fill = getattr(array, "fill_value", 0)
+    _warn_of_gaps(array, order, title, fill)
+    chunks = reading_chunks(stack, array.chunks)
     data = da.from_array(stack, chunks=chunks, name=False, meta=np.empty((0, 0, 0), stack.dtype))
-    missing = MissingChunks(stack, chunks, getattr(array, "fill_value", 0))
-    known |= marks.fields(data.shape[0], path.name)
+    missing = MissingChunks(stack, chunks_of(stack, array.chunks), fill)
     return Volume(data, source=str(path), missing_chunks=missing, **known)
 
 
-def _triple(values: Any, order: Sequence[int]) -> Triple | None:
-    if values is None or np.size(values) != 3:
-        return None
-    z, y, x = (float(values[axis]) for axis in order)
-    return z, y, x
+def _warn_of_gaps(array: Any, order: Shape, title: str, fill: Any) -> None:
+    stored = stored_chunks(array, title)
+    if stored is None or stored.all():
+        return
+    z, depth = order[0], int(array.shape[order[0]])
+    gaps = slices_with_gaps(stored, order, int(array.chunks[z]), depth)
+    warn_of_gaps(title, gaps, depth, int((~stored).sum()), stored.size, fill)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..errors import TsainError, argument
+from ..errors import TsainError, argument, warn
 from ._folder import has_slices, read_folder
 from ._guard import reading, require_regular
 from ._hdf5 import hdf5_datasets, read_hdf5
@@ -100,7 +100,19 @@ def open_pyramid(path: str | os.PathLike[str], *, dataset: str | None = None) ->
     with reading(_title(path)):
         place = locate(path)
         levels = pyramid_levels(place, dataset) if _in_zarr(place) else []
-        return [full, *(read_zarr(place, level) for level in levels[1:])]
+        return [full, *_coarser(place, levels[1:])]
+
+
+def _coarser(place: Location, levels: Sequence[str]) -> Iterator[Volume]:
+    """Coarser levels, which only save time: those that cannot be read are left out."""
+    for level in levels:
+        try:
+            with reading(place.name):
+                volume = read_zarr(place, level)
+        except TsainError as error:
+            warn(f"{place.name}: level {level} is left out, which only slows the view: {error}")
+        else:
+            yield volume
 
 
 def list_datasets(path: str | os.PathLike[str]) -> Mapping[str, tuple[tuple[int, ...], str]]:

@@ -1,0 +1,218 @@
+"""A Zarr on this machine, read so that no file of it can hang the program or fill its memory."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from itertools import islice
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.abc.store import ByteRequest
+from zarr.core.buffer import Buffer, BufferPrototype
+
+from ..errors import TsainError
+from ._guard import require_regular
+from ._locations import Location, is_remote
+from ._missing import MOST_LISTED, check_count
+
+_METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
+_LONGEST_METADATA = 64 << 20
+#: Bytes of a chunk that are decompressed at once, however small the array is said to be.
+_BIG_CHUNK = 256 << 20
+#: Shards whose index is read to see which of their chunks are there.
+_MOST_SHARDS = 20_000
+
+
+class SafeStore(zarr.storage.LocalStore):
+    """A folder of which only regular files are read, and no metadata longer than 64 MiB."""
+
+    async def get(
+        self,
+        key: str,
+        prototype: BufferPrototype | None = None,
+        byte_range: ByteRequest | None = None,
+    ) -> Buffer | None:
+        """Read a file, or None if there is none."""
+        self._check(key)
+        return await super().get(key, prototype, byte_range)
+
+    def _check(self, key: str) -> None:
+        path = self.root / key
+        try:
+            found = path.stat()
+        except OSError:
+            return  # what is wrong with it is said on reading
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            require_regular(path, self.root.name)
+        if path.name in _METADATA and found.st_size > _LONGEST_METADATA:
+            raise TsainError(
+                f"{key} of {self.root.name} has {found.st_size} bytes, too many for metadata; it "
+                "is damaged: copy it again."
+            )
+
+
+def open_node(path: Location) -> Any:
+    """The array or group at a place, for reading.
+
+    Raises
+    ------
+    Exception
+        Of many kinds, for metadata that are missing or damaged.
+    """
+    if is_remote(path):
+        return zarr.open(str(path), mode="r")
+    return zarr.open(SafeStore(Path(str(path)), read_only=True), mode="r")
+
+
+def check_array(array: Any, title: str) -> None:
+    """Refuse an array whose metadata ask for what no machine should do.
+
+    Raises
+    ------
+    TsainError
+        If chunks are empty or absurdly large, or a codec can run code.
+    """
+    chunks = tuple(array.chunks)
+    if not chunks or min(chunks) < 1:
+        raise TsainError(
+            f"{title} has chunks of {' x '.join(map(str, chunks))}; at least 1 is required along "
+            "each axis: its metadata are damaged, copy it again."
+        )
+    size = np.prod(chunks, dtype=float) * array.dtype.itemsize
+    held = np.prod([min(c, n) for c, n in zip(chunks, array.shape, strict=True)], dtype=float)
+    if size > _BIG_CHUNK and size > 8 * held * array.dtype.itemsize:
+        raise TsainError(
+            f"{title} has chunks of {' x '.join(map(str, chunks))} for an array of "
+            f"{' x '.join(map(str, array.shape))}; its metadata are damaged, copy it again."
+        )
+    metadata = array.metadata
+    codecs = [*(getattr(metadata, "filters", None) or ()), getattr(metadata, "compressor", None)]
+    if any(getattr(codec, "codec_id", "") == "pickle" for codec in codecs):
+        raise TsainError(
+            f"{title} is stored as Python pickles, which can run code when they are read; save it "
+            "with zlib, zstd or no compression."
+        )
+
+
+def stored_chunks(array: Any, title: str) -> NDArray[np.bool_] | None:
+    """Which chunks of a local array are there, by the names of its files and indices of shards.
+
+    Returns
+    -------
+    bool array, or None
+        In the array's own order of axes; None where looking them up would take long, or is not
+        possible: on remote stores, and for keys of an unknown kind.
+
+    Raises
+    ------
+    TsainError
+        If not one chunk is there; if they lie under another dimension separator, which is named.
+    """
+    store = array.store_path.store
+    files = tuple(getattr(array, "shards", None) or array.chunks)
+    grid = tuple(-(-n // f) for n, f in zip(array.shape, files, strict=True))
+    if not isinstance(store, SafeStore):
+        return None
+    total = prod(grid)
+    if total > MOST_LISTED:
+        found = islice(_files(store.root / array.path, len(grid) + 1), MOST_LISTED)
+        check_count(sum(1 for _ in found), min(total, MOST_LISTED * 1000), title)
+        return None
+    separator, prefix = _key_format(array)
+    if separator is None:
+        return None
+    folder = store.root / array.path
+    stored = np.zeros(grid, bool)
+    for name in _files(folder, len(grid) + 1):
+        place = _place(name, separator, prefix, grid)
+        if place is not None:
+            stored[place] = True
+    if not stored.any():
+        _refuse_nothing(array, folder, separator, grid, title)
+    return _within_shards(array, folder, stored) if getattr(array, "shards", None) else stored
+
+
+def _key_format(array: Any) -> tuple[str | None, str]:
+    """What parts the numbers of a chunk's key, and what stands before them."""
+    metadata = array.metadata
+    if metadata.zarr_format == 2:
+        return str(metadata.dimension_separator), ""
+    encoding = metadata.chunk_key_encoding
+    if encoding.name not in ("default", "v2"):
+        return None, ""
+    separator = str(encoding.separator)
+    return separator, f"c{separator}" if encoding.name == "default" else ""
+
+
+def _files(folder: Path, depth: int, prefix: str = "") -> Iterator[str]:
+    """Paths of all files below a folder, relative to it, no deeper than chunks can lie."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if depth and entry.is_dir():
+                    yield from _files(folder / entry.name, depth - 1, f"{prefix}{entry.name}/")
+                else:
+                    yield prefix + entry.name
+    except FileNotFoundError:
+        return
+
+
+def _place(name: str, separator: str, prefix: str, grid: tuple[int, ...]) -> tuple[int, ...] | None:
+    if not name.startswith(prefix):
+        return None
+    parts = name[len(prefix) :].split(separator)
+    if len(parts) != len(grid) or not all(part.isascii() and part.isdigit() for part in parts):
+        return None
+    place = tuple(int(part) for part in parts)
+    return place if all(p < n for p, n in zip(place, grid, strict=True)) else None
+
+
+def _refuse_nothing(
+    array: Any, folder: Path, separator: str, grid: tuple[int, ...], title: str
+) -> None:
+    other = "/" if separator == "." else "."
+    for prefix in ("", f"c{other}"):
+        if any(_place(name, other, prefix, grid) for name in _files(folder, len(grid) + 1)):
+            where = ".zarray" if array.metadata.zarr_format == 2 else "zarr.json"
+            key = "dimension_separator" if array.metadata.zarr_format == 2 else "separator"
+            raise TsainError(
+                f"The chunks of {title} lie under the dimension separator {other!r}, and its "
+                f"metadata say {separator!r}, so that all would be black; set {key!r} to "
+                f"{other!r} in {where}."
+            )
+    raise TsainError(
+        f"{title} has no chunk at all: all would be black; copy it again with its data, or write "
+        "it again."
+    )
+
+
+def _within_shards(array: Any, folder: Path, stored: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """The chunks inside shards, by the index at the end or begin of each."""
+    sharding = array.metadata.codecs[0]
+    inner = tuple(s // c for s, c in zip(array.shards, array.chunks, strict=True))
+    kinds = [type(codec).__name__ for codec in getattr(sharding, "index_codecs", ())]
+    if kinds not in (["BytesCodec"], ["BytesCodec", "Crc32cCodec"]) or stored.sum() > _MOST_SHARDS:
+        return None
+    length = 16 * int(np.prod(inner)) + 4 * (len(kinds) - 1)
+    at_end = str(getattr(sharding.index_location, "value", sharding.index_location)) == "end"
+    chunks = np.zeros([n * i for n, i in zip(stored.shape, inner, strict=True)], bool)
+    for place in np.argwhere(stored):
+        path = folder / array.metadata.encode_chunk_key(tuple(int(p) for p in place))
+        require_regular(path, folder.name)
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(max(0, size - length) if at_end else 0)
+            index = file.read(length)
+        if len(index) < length:
+            continue
+        offsets = np.frombuffer(index, "<u8", 2 * int(np.prod(inner))).reshape(-1, 2)[:, 0]
+        box = tuple(slice(p * i, (p + 1) * i) for p, i in zip(place, inner, strict=True))
+        chunks[box] = (offsets != np.uint64(2**64 - 1)).reshape(inner)
+    shown = tuple(slice(0, -(-n // c)) for n, c in zip(array.shape, array.chunks, strict=True))
+    return chunks[shown]
