@@ -23,7 +23,15 @@ from torch import Tensor
 
 from tsain_core.errors import TsainError
 from tsain_core.evaluate import CROP, evaluate, mean_by_model, score_table
-from tsain_core.models import BASELINES, Image, SliceModel, TileDone, choose_device, open_model
+from tsain_core.models import (
+    BASELINES,
+    Image,
+    Keys,
+    SliceModel,
+    TileDone,
+    choose_device,
+    open_model,
+)
 from tsain_core.volumes import open_volume
 
 _MULTIPLE = 128  # of which its image sides must be multiples
@@ -78,7 +86,11 @@ class RifeModel:
         self.execution = str(device)
 
     def between(
-        self, before: Image, after: Image, fraction: Fraction = Fraction(1, 2)
+        self,
+        before: Image,
+        after: Image,
+        fraction: Fraction = Fraction(1, 2),
+        keys: Keys | None = None,
     ) -> Generator[TileDone, None, Image]:
         """See `SliceModel.between`; only the middle."""
         if fraction != Fraction(1, 2):

@@ -129,3 +129,17 @@ def test_features_are_shared_along_a_stack(stirred_network: TSAIN) -> None:
     finished(interpolate(STACK, by_factor(6, 2), model))
     handle.remove()
     assert len(seen) == 6
+
+
+def test_features_of_real_slices_serve_both_gaps(
+    stirred_network: TSAIN, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each slice of the stack and each one that is computed from is encoded once."""
+    settings = stirred_network.settings
+    model = NetworkModel(stirred_network, ModelInfo("n", settings), torch.device("cpu"))
+    encoded = []
+    encode = model._execution.encode
+    monkeypatch.setattr(model._execution, "encode", lambda x: encoded.append(x) or encode(x))
+    stack = np.random.default_rng(0).integers(0, 255, (4, 32, 32), np.uint8)
+    list(interpolate(stack, by_factor(4, 4), model))
+    assert len(encoded) == 4 + 3  # four real slices, and the middle of three gaps

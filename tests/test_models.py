@@ -18,6 +18,7 @@ from tsain_core.models import (
     BASELINES,
     InferenceSettings,
     NetworkModel,
+    SliceKey,
     TileDone,
     choose_device,
     open_model,
@@ -158,6 +159,35 @@ def test_other_arrays_are_never_mistaken(stirred_network: TSAIN) -> None:
         fresh._kept = type(fresh._kept)(0)  # keeps nothing
         want, _ = run(fresh.between(*images))
         np.testing.assert_array_equal(got, want)
+
+
+def test_a_changed_array_is_another_slice(stirred_network: TSAIN) -> None:
+    model, (before, after) = wrap(stirred_network), pair(32, 32)
+    first, _ = run(model.between(before, after))
+    before[:] = before[::-1].copy()
+    second, _ = run(model.between(before, after))
+    want, _ = run(wrap(stirred_network).between(before, after))
+    np.testing.assert_array_equal(second, want)
+    assert np.abs(second - first).max() > 0
+
+
+def test_slices_are_known_by_their_keys(
+    stirred_network: TSAIN, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, stack = wrap(stirred_network), RNG.random((3, 32, 32), np.float32)
+    encoded = []
+    encode = model._execution.encode
+    monkeypatch.setattr(model._execution, "encode", lambda x: encoded.append(x) or encode(x))
+    token = object()
+    keys = [SliceKey(token, Fraction(z)) for z in range(3)]
+    for z in (0, 1):
+        run(model.between(*stack[z : z + 2].copy(), HALF, (keys[z], keys[z + 1])))
+    assert len(encoded) == 3  # the middle slice once, though its array is another
+    other = [SliceKey(object(), Fraction(z)) for z in range(2)]
+    run(model.between(*stack[:2], HALF, (other[0], other[1])))
+    assert len(encoded) == 5  # another run
+    assert keys[0] == SliceKey(token, Fraction(0), fraction=Fraction(1))
+    assert keys[0] != SliceKey(token, Fraction(0), made_from=(0, 1))
 
 
 def test_only_the_middle(stirred_network: TSAIN) -> None:

@@ -16,7 +16,7 @@ from ._read_ahead import ReadSlice, reading_ahead
 from .detail import add_detail
 from .errors import TsainError, argument
 from .intensity import IntensityRange, estimate_range
-from .models import Image, SliceModel, TileDone
+from .models import Image, Keys, SliceKey, SliceModel, TileDone
 from .nonfinite import FinitePair, fill_pair
 from .schedule import OutputSlice, Schedule, evaluations, halvings
 
@@ -94,7 +94,7 @@ def interpolate(
     """
     intensity = intensity or estimate_range(volume, model.percentiles)
     total = evaluations(schedule, model.any_position)
-    done = 0
+    done, run = 0, object()
     ordered = enumerate(schedule.slices)
     gaps = [
         (ends, list(wanted))
@@ -109,14 +109,15 @@ def interpolate(
                 for index, _ in gap:
                     yield Finished(index, before.real, synthetic=False)
                 continue
-            # an array object stays the same from gap to gap: models know slices by it
             pair = fill_pair(before.scaled, after.scaled)
             blank = _blank(before, after, pair.hole)
             if blank is not None and blank.mask.all():
                 for index, _ in gap:
                     yield Finished(index, blank.values, synthetic=True, without_data=blank.mask)
             else:
-                for event in _computed(gap, pair, model, done, total):
+                filled = pair.before is not before.scaled or pair.after is not after.scaled
+                place = _Gap(run, (ends[0], ends[1]), filled)
+                for event in _computed(gap, place, pair, model, done, total):
                     if isinstance(event, Step):
                         yield event
                         continue
@@ -162,6 +163,7 @@ def slice_between(
 
 def _computed(
     gap: Sequence[tuple[int, OutputSlice]],
+    place: _Gap,
     pair: FinitePair,
     model: SliceModel,
     done: int,
@@ -173,7 +175,8 @@ def _computed(
         for low, middle, high in halvings(wanted.fraction, model.any_position):
             if middle not in known:
                 share = (middle - low) / (high - low)
-                work = _checked(model, known[low], known[high], share)
+                keys = place.key(low), place.key(high)
+                work = _checked(model, known[low], known[high], share, keys)
                 known[middle] = yield from _steps(work, index, done + len(known) - 2, total)
         # not in `known`: what is computed from this slice is computed from the soft one
         yield (
@@ -184,11 +187,39 @@ def _computed(
         )
 
 
+@dataclass(frozen=True)
+class _Gap:
+    """The two real slices that are worked on, and the names by which models know what lies there.
+
+    Attributes
+    ----------
+    run : object
+        Of this call of `interpolate`.
+    ends : (int, int)
+    filled : bool
+        Whether NaN of one was filled by the other.
+    """
+
+    run: object
+    ends: tuple[int, int]
+    filled: bool
+
+    def key(self, fraction: Fraction) -> SliceKey:
+        """Of the slice at a fraction of the gap."""
+        first, last = self.ends
+        changed = self.filled or 0 < fraction < 1
+        position = first + fraction * (last - first)
+        return SliceKey(self.run, position, self.ends if changed else None, fraction)
+
+
 def _checked(
-    model: SliceModel, before: Image, after: Image, fraction: Fraction
+    model: SliceModel, before: Image, after: Image, fraction: Fraction, keys: Keys | None = None
 ) -> Generator[TileDone, None, Image]:
     """`SliceModel.between`, whose result must be finite: NaN would be written as black."""
-    image = yield from model.between(before, after, fraction)
+    if keys is not None and getattr(model, "tiled", None) is not None:  # others keep nothing
+        image = yield from model.between(before, after, fraction, keys)
+    else:
+        image = yield from model.between(before, after, fraction)
     if not np.isfinite(image).all():
         raise TsainError(
             f"The model {model.name} computed values that are not finite (NaN or infinity), so "

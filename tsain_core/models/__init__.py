@@ -14,7 +14,7 @@ from .catalogue import (
 )
 from .device import Precision, choose_device, free_memory
 from .network_model import InferenceSettings, NetworkModel
-from .slice_model import Image, SliceModel, TiledModel, TileDone, run_to_end
+from .slice_model import Image, Keys, SliceKey, SliceModel, TiledModel, TileDone, run_to_end
 
 __all__ = [
     "BASELINES",
@@ -22,8 +22,10 @@ __all__ = [
     "BaselineModel",
     "Image",
     "InferenceSettings",
+    "Keys",
     "NetworkModel",
     "Precision",
+    "SliceKey",
     "SliceModel",
     "TileDone",
     "TiledModel",

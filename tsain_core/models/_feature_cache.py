@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Hashable
+from hashlib import blake2b
+
+import numpy as np
 
 from ..network import Features
 from ..tiles import Region
@@ -10,14 +14,20 @@ from ._views import Turn
 from .slice_model import Image
 
 _MOST_IMAGES = 6  # whose features are kept: those of the halvings of one gap
-_Key = tuple[int, Region, Turn]
+_Key = tuple[Hashable, Region, Turn]
+
+
+def values_key(image: Image) -> Hashable:
+    """Key of a slice by its grey values, for callers that do not say which slice it is."""
+    digest = blake2b(np.ascontiguousarray(image).data, digest_size=16)
+    return image.shape, image.dtype.str, digest.digest()
 
 
 class FeatureCache:
     """Features of tiles, each turned in one or more ways; the least recently used go first.
 
-    A slice is known by its array object, which is kept alive, so that no other array can be
-    mistaken for it.
+    A slice is known by its key: the engine's `SliceKey`, or that of its grey values. Arrays may be
+    changed and their memory used again.
 
     Parameters
     ----------
@@ -28,23 +38,22 @@ class FeatureCache:
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self._size = 0
-        self._entries: OrderedDict[_Key, tuple[Image, Features]] = OrderedDict()
+        self._entries: OrderedDict[_Key, Features] = OrderedDict()
 
-    def get(self, image: Image, read: Region, turn: Turn) -> Features | None:
+    def get(self, slice_: Hashable, read: Region, turn: Turn) -> Features | None:
         """What is known of a tile of a slice."""
-        key = id(image), read, turn
-        entry = self._entries.get(key)
-        if entry is None:
-            return None
-        self._entries.move_to_end(key)
-        return entry[1]
+        key = slice_, read, turn
+        features = self._entries.get(key)
+        if features is not None:
+            self._entries.move_to_end(key)
+        return features
 
-    def put(self, image: Image, read: Region, turn: Turn, features: Features) -> None:
+    def put(self, slice_: Hashable, read: Region, turn: Turn, features: Features) -> None:
         """Keep features, as far as there is room."""
-        self._entries[id(image), read, turn] = image, features
+        self._entries[slice_, read, turn] = features
         self._size += features.nbytes
         images = list(dict.fromkeys(key[0] for key in self._entries))
         while self._entries and (self._size > self.budget or len(images) > _MOST_IMAGES):
             oldest = next(iter(self._entries))
-            self._size -= self._entries.pop(oldest)[1].nbytes
+            self._size -= self._entries.pop(oldest).nbytes
             images = list(dict.fromkeys(key[0] for key in self._entries))

@@ -9,7 +9,7 @@ from fractions import Fraction
 import torch
 
 from ..baselines import blurred, mean_of_neighbours, optical_flow
-from .slice_model import Image, TileDone
+from .slice_model import Image, Keys, TileDone
 
 _METHODS = {"mean": mean_of_neighbours, "optical-flow": optical_flow}
 
@@ -47,7 +47,11 @@ class BaselineModel:
         return "cpu"
 
     def between(
-        self, before: Image, after: Image, fraction: Fraction = Fraction(1, 2)
+        self,
+        before: Image,
+        after: Image,
+        fraction: Fraction = Fraction(1, 2),
+        keys: Keys | None = None,
     ) -> Generator[TileDone, None, Image]:
         """See `SliceModel.between`; the slice is one tile."""
         method, _, sigma = self.name.partition("-blur")

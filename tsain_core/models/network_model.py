@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -17,11 +17,11 @@ from ..errors import TsainError
 from ..network import TSAIN, Features, Sampling
 from ..tiles import Region, Tile, ceil_to, tile_image
 from ._execution import Execution
-from ._feature_cache import FeatureCache
+from ._feature_cache import FeatureCache, values_key
 from ._halo import HaloTrial
 from ._views import ENSEMBLES, Turn, View, turns, views
 from .device import Precision, automatic_precision, free_memory
-from .slice_model import Image, TileDone
+from .slice_model import Image, Keys, TileDone
 
 logger = logging.getLogger(__name__)
 
@@ -170,7 +170,11 @@ class NetworkModel:
         }
 
     def between(
-        self, before: Image, after: Image, fraction: Fraction = Fraction(1, 2)
+        self,
+        before: Image,
+        after: Image,
+        fraction: Fraction = Fraction(1, 2),
+        keys: Keys | None = None,
     ) -> Generator[TileDone, None, Image]:
         """See `SliceModel.between`.
 
@@ -188,7 +192,7 @@ class NetworkModel:
             raise ValueError(f"Slices are {before.shape} and {after.shape}; they must agree.")
         while True:
             try:
-                return (yield from self._compute(before, after, fraction))
+                return (yield from self._compute(before, after, fraction, keys))
             except RuntimeError as error:
                 if not _is_out_of_memory(error):
                     raise
@@ -196,9 +200,10 @@ class NetworkModel:
             self._halve_tile(before.shape)
 
     def _compute(
-        self, before: Image, after: Image, fraction: Fraction
+        self, before: Image, after: Image, fraction: Fraction, keys: Keys | None
     ) -> Generator[TileDone, None, Image]:
-        return (yield from self.compute_tiles(before, after, self.plan(before, after), fraction))
+        tiles = self.plan(before, after)
+        return (yield from self.compute_tiles(before, after, tiles, fraction, keys))
 
     def compute_tiles(
         self,
@@ -206,6 +211,7 @@ class NetworkModel:
         after: Image,
         tiles: Sequence[Tile],
         fraction: Fraction = Fraction(1, 2),
+        keys: Keys | None = None,
     ) -> Generator[TileDone, None, Image]:
         """The slice between two, or between the same part of both, on some tiles; 0 elsewhere.
 
@@ -213,7 +219,9 @@ class NetworkModel:
         the end of the slice.
         """
         multiple = self.network.settings.multiple
-        pair = [(image, pad_to_multiple(image, multiple)) for image in (before, after)]
+        known_by = keys or (values_key(before), values_key(after))
+        padded = [pad_to_multiple(image, multiple) for image in (before, after)]
+        pair = list(zip(known_by, padded, strict=True))
         out = np.zeros(before.shape, np.float32)
         passes = len(tiles) * len(self._views)
         for i, tile in enumerate(tiles):
@@ -224,7 +232,7 @@ class NetworkModel:
             result /= len(self._views)
             if self.network.settings.residual:
                 y, x = tile.read.slices
-                result += _weighted_mean(pair[0][1][y, x], pair[1][1][y, x], fraction)
+                result += _weighted_mean(padded[0][y, x], padded[1][y, x], fraction)
             out[tile.write.slices] = result[tile.write.within(tile.read).slices]
         return out
 
@@ -279,21 +287,21 @@ class NetworkModel:
         return replace(trial, part=least).measure()  # no tile that is read is smaller
 
     def _run_tile(
-        self, pair: Sequence[tuple[Image, Image]], read: Region, view: View, at: float
+        self, pair: Sequence[tuple[Hashable, Image]], read: Region, view: View, at: float
     ) -> Image:
-        """What the network predicts for a read region, from (image, padded image) of both."""
+        """What the network predicts for a read region, from (key, padded image) of both."""
         order = reversed(pair) if view.reversed else pair
         before, after = (self._encode(*slice_, read, view.turn) for slice_ in order)
         at = 1 - at if view.reversed else at
         out: Image = self._execution.between(before, after, at).cpu().numpy()[0, 0]
         return view.turn.undo(out)
 
-    def _encode(self, image: Image, padded: Image, read: Region, turn: Turn) -> Features:
-        features = self._kept.get(image, read, turn)
+    def _encode(self, key: Hashable, padded: Image, read: Region, turn: Turn) -> Features:
+        features = self._kept.get(key, read, turn)
         if features is None:
             y, x = read.slices
             features = self._execution.encode(self._tensor(turn.apply(padded[y, x])))
-            self._kept.put(image, read, turn, features)
+            self._kept.put(key, read, turn, features)
         return features
 
     def _tensor(self, image: Image) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Protocol, TypeVar
 
@@ -23,6 +23,33 @@ class TileDone:
 
     done: int
     total: int
+
+
+@dataclass(frozen=True)
+class SliceKey:
+    """Which slice an array holds, for models that keep what they know of a slice.
+
+    Attributes
+    ----------
+    run : object
+        Tells runs apart: other volumes, other parts of one, other grey values.
+    position : Fraction
+        Of the slice, in slices of the source.
+    made_from : (int, int) or None
+        The pair that it was computed from, or that filled its NaN; None: a real slice as it is,
+        the same in both its pairs.
+    fraction : Fraction
+        Its place between the two real slices that are worked on; not part of the identity.
+    """
+
+    run: object
+    position: Fraction
+    made_from: tuple[int, int] | None = None
+    fraction: Fraction = field(default=Fraction(0), compare=False)
+
+
+#: Keys of the slices before and after.
+Keys = tuple[SliceKey, SliceKey]
 
 
 class SliceModel(Protocol):
@@ -45,12 +72,16 @@ class SliceModel(Protocol):
         """Share of the real slices' fine detail that computed ones get; see `add_detail`."""
 
     def between(
-        self, before: Image, after: Image, fraction: Fraction = Fraction(1, 2)
+        self,
+        before: Image,
+        after: Image,
+        fraction: Fraction = Fraction(1, 2),
+        keys: Keys | None = None,
     ) -> Generator[TileDone, None, Image]:
         """Compute the slice at `fraction` of the way; yields after each tile, returns the image.
 
-        Images are (y, x), float32, grey values scaled by the volume's IntensityRange. Passing the
-        same array object for a slice of two pairs lets a model reuse what it knows of it.
+        Images are (y, x), float32, grey values scaled by the volume's IntensityRange. By `keys` a
+        model finds what it knows of a slice from the pair before; without, by the grey values.
         """
 
     @property
@@ -100,6 +131,7 @@ class TiledModel(SliceModel, Protocol):
         after: Image,
         tiles: Sequence[Tile],
         fraction: Fraction = Fraction(1, 2),
+        keys: Keys | None = None,
     ) -> Generator[TileDone, None, Image]:
         """As `between`, on some tiles; 0 elsewhere."""
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..detail import REACH
-from ..models import Image, SliceModel, TiledModel, TileDone
+from ..models import Image, Keys, SliceModel, TiledModel, TileDone
 from ..schedule import Schedule, halvings
 from ..tiles import Region, Tile, ceil_to, hull, tile_image
 from ..volumes import Volume
@@ -95,7 +95,6 @@ class WindowModel:
     def __init__(self, model: SliceModel, part: Window, table: dict[Fraction, int]) -> None:
         self._model, self._table = model, table
         self._rings = [[t.within(part.read) for t in tiles] for tiles in part.rings]
-        self._places: dict[int, tuple[Image, Fraction]] = {}
 
     @property
     def name(self) -> str:
@@ -142,20 +141,21 @@ class WindowModel:
         return self._model.provenance()
 
     def between(
-        self, before: Image, after: Image, fraction: Fraction = Fraction(1, 2)
+        self,
+        before: Image,
+        after: Image,
+        fraction: Fraction = Fraction(1, 2),
+        keys: Keys | None = None,
     ) -> Generator[TileDone, None, Image]:
         """See `SliceModel.between`."""
         tiled = self._model.tiled
         if tiled is None:
             return (yield from self._model.between(before, after, fraction))
-        if id(before) not in self._places or id(after) not in self._places:  # a new gap
-            self._places = {id(before): (before, Fraction(0)), id(after): (after, Fraction(1))}
-        low, high = (self._places[id(image)][1] for image in (before, after))
-        middle = low + (high - low) * fraction
-        tiles = self._rings[self._table[middle]]
-        image = yield from tiled.compute_tiles(before, after, tiles, fraction)
-        self._places[id(image)] = image, middle
-        return image
+        if keys is None:
+            raise ValueError("A window's tiles depend on where the slices lie: pass their keys.")
+        low, high = (key.fraction for key in keys)
+        tiles = self._rings[self._table[low + (high - low) * fraction]]
+        return (yield from tiled.compute_tiles(before, after, tiles, fraction, keys))
 
 
 class WindowVolume:
