@@ -65,7 +65,7 @@ def download_with_dialog(
         raise outcome.error
     if outcome.target is None:
         raise TsainError(
-            f"The download of {name} was cancelled; needed is all of it: open the sample again, "
+            f"The download of {name} was cancelled; open the sample again, "
             "and it goes on where it stopped."
         )
     return outcome.target

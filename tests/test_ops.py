@@ -256,7 +256,7 @@ def test_kernels_run_where_nothing_can_be_cached(monkeypatch: pytest.MonkeyPatch
 
 def test_integers_and_empty_batches() -> None:
     (x, *rest), options = operands("one group")
-    with pytest.raises(ValueError, match="input is torch.int32; needed are floating-point"):
+    with pytest.raises(ValueError, match="input is torch.int32; expected floating-point"):
         deform_conv2d(x.int(), *rest, **options)
     empty = [t[:0] for t in (x, *rest[:2])]
     got = deform_conv2d(*empty, *rest[2:], **options, backend="cpu")  # type: ignore[misc]
@@ -268,11 +268,11 @@ def test_integers_and_empty_batches() -> None:
     [
         (0, (16, 13, 17), "input is 3-D"),
         (3, (8, 15, 3, 3), "weight is for 15 input channels, input has 16"),
-        (1, (2, 17, 13, 17), "offset is .* needed is"),
-        (1, (2, 18, 12, 17), "offset is .* needed is"),
+        (1, (2, 17, 13, 17), "offset is .* expected"),
+        (1, (2, 18, 12, 17), "offset is .* expected"),
         (1, (2, 18 * 3, 13, 17), "divides the 16 channels"),
-        (2, (2, 18, 13, 17), "mask is .* needed is"),
-        (4, (7,), r"bias is \(7,\); needed is \(8,\)"),
+        (2, (2, 18, 13, 17), "mask is .* expected"),
+        (4, (7,), r"bias is \(7,\); expected \(8,\)"),
     ],
 )
 def test_wrong_shapes_are_explained(index: int, shape: tuple[int, ...], message: str) -> None:

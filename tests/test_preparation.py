@@ -128,5 +128,5 @@ def test_histograms_become_those_of_the_volume(
     for a, b in zip(uneven, even, strict=True):  # monotone: the order of grey values stays
         order = np.argsort(a, axis=None)
         assert (np.diff(b.reshape(-1)[order].astype(float)) >= -1e-3).all()
-    with pytest.raises(TsainError, match="needed is a volume"):
+    with pytest.raises(TsainError, match="expected a volume"):
         specify_histograms(uneven[0])

@@ -130,7 +130,7 @@ def test_missing_and_unreachable(tmp_path: Path, server: Server) -> None:
     with pytest.raises(TsainError, match="refused.*404"):
         fetch_sample("fib25", tmp_path, files=files)
     nobody = [SampleFile("http://127.0.0.1:9/a.png", "0" * 64, 1)]
-    with pytest.raises(TsainError, match="needed is a connection"):
+    with pytest.raises(TsainError, match="expected a connection"):
         fetch_sample("fib25", tmp_path, files=nobody)
 
 

@@ -62,7 +62,7 @@ ARRAY_KINDS = ("tif", "h5", pytest.param("zarr", marks=needs_zarr_3))
     [
         (STACK[0], ("single image", "at least 2 slices")),
         (STACK.astype(np.complex64), ("complex64", "magnitude")),
-        (STACK.astype(np.float64), ("float64", "needed is uint8")),
+        (STACK.astype(np.float64), ("float64", "expected uint8")),
         (STACK.astype(np.uint32), ("uint32", "convert")),
         (np.stack([STACK] * 2), ("2 x 6 x 24 x 32", "choose one channel")),
     ],
@@ -224,8 +224,8 @@ def test_hdf5_datasets_that_are_no_arrays_of_numbers(tmp_path: Path) -> None:
         file.create_dataset("unwritten", (6, 24, 32), "u1")
     path = tmp_path / "a.h5"
     refused(path, "convert it", dataset="colours")
-    refused(path, "needed is a stack", dataset="text")
-    refused(path, "needed is a stack", dataset="nothing")
+    refused(path, "expected a stack", dataset="text")
+    refused(path, "expected a stack", dataset="nothing")
     refused(path, "'hollow'", "one of", dataset="hollow")
     refused(path, "no values", dataset="unwritten")
 

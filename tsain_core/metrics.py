@@ -80,7 +80,7 @@ def score(
 
     if prediction.shape != truth.shape or min(truth.shape) < WINDOW:
         raise ValueError(
-            f"Prediction is {prediction.shape}, truth {truth.shape}; needed are equal shapes of at "
+            f"Prediction is {prediction.shape}, truth {truth.shape}; expected equal shapes of at "
             f"least {WINDOW} x {WINDOW} pixels."
         )
     counted = np.isfinite(truth.astype(np.float32))
@@ -121,5 +121,5 @@ def mean_scores(scores: Sequence[Scores]) -> Scores:
         If there are none.
     """
     if not scores:
-        raise ValueError("No scores to average; needed is at least one.")
+        raise ValueError("No scores to average; expected at least one.")
     return Scores(*(float(v) for v in np.mean([astuple(s) for s in scores], axis=0)))

@@ -108,7 +108,7 @@ def tile_image(
         If `tile` is below 1 or `halo` negative.
     """
     if tile < 1 or halo < 0:
-        raise TsainError(f"Tile {tile} and halo {halo} px; needed are at least 1 and 0.")
+        raise TsainError(f"Tile {tile} and halo {halo} px; expected at least 1 and 0.")
     side, margin = ceil_to(tile, multiple), ceil_to(halo, multiple)
     bounds = (0, shape[0], 0, shape[1])
     if within is not None:

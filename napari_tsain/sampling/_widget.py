@@ -94,10 +94,10 @@ class SamplingOffsets(QWidget):
         layer = self.source.layer
         if layer is None:
             raise TsainError(
-                "No layer has computed slices; needed is a result of Interpolate slices: make one."
+                "No layer has computed slices; expected a result of Interpolate slices: make one."
             )
         if self._z is None:
-            raise TsainError("No slice is on screen; needed is a view of y and x: go to a slice.")
+            raise TsainError("No slice is on screen; expected a view of y and x: go to a slice.")
         here = current_index(self._viewer, layer)
         index = tuple(here[axis] for axis in stack_axes(layer, z_axis_of(layer)))
         return slice_origin(layer, self._z, self._viewer.layers, index)

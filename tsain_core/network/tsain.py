@@ -292,7 +292,7 @@ class TSAIN(nn.Module):
         h, w = image.shape[-2:]
         m = self.settings.multiple
         if h % m or w % m:
-            raise ValueError(f"Image is {h} x {w}; needed are multiples of {m}: pad it.")
+            raise ValueError(f"Image is {h} x {w}; expected multiples of {m}: pad it.")
         x = F.pixel_unshuffle(image, self.settings.unshuffle)
         features: Features = self.encoder(x.repeat_interleave(self.settings.image_channels, 1))
         return features

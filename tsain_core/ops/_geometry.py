@@ -66,10 +66,10 @@ def check_geometry(
     if input.ndim != 4 or weight.ndim != 4:
         raise ValueError(
             f"input is {input.ndim}-D and weight {weight.ndim}-D; "
-            "needed are input (N, C, H, W) and weight (C_out, C, kh, kw)."
+            "expected input (N, C, H, W) and weight (C_out, C, kh, kw)."
         )
     if not input.is_floating_point():
-        raise ValueError(f"input is {input.dtype}; needed are floating-point numbers: convert it.")
+        raise ValueError(f"input is {input.dtype}; expected floating-point numbers: convert it.")
     n, c, h, w = input.shape
     c_out, c_weight, kh, kw = weight.shape
     if c_weight != c:
@@ -88,13 +88,13 @@ def check_geometry(
     groups, rest = divmod(offset.shape[1], 2 * taps) if offset.ndim == 4 else (0, 1)
     if rest or groups < 1 or c % groups or tuple(offset.shape) != (n, 2 * taps * groups, *out):
         raise ValueError(
-            f"offset is {tuple(offset.shape)}; needed is (N, 2 * {taps} * groups, {out[0]}, "
+            f"offset is {tuple(offset.shape)}; expected (N, 2 * {taps} * groups, {out[0]}, "
             f"{out[1]}) with N = {n} and a number of groups that divides the {c} channels."
         )
     if mask is not None and tuple(mask.shape) != (n, taps * groups, *out):
         raise ValueError(
-            f"mask is {tuple(mask.shape)}; needed is {(n, taps * groups, *out)} to fit the offsets."
+            f"mask is {tuple(mask.shape)}; expected {(n, taps * groups, *out)} to fit the offsets."
         )
     if bias is not None and tuple(bias.shape) != (c_out,):
-        raise ValueError(f"bias is {tuple(bias.shape)}; needed is ({c_out},).")
+        raise ValueError(f"bias is {tuple(bias.shape)}; expected ({c_out},).")
     return Geometry((kh, kw), stride, padding, dilation, (out[0], out[1]), groups)

@@ -70,7 +70,7 @@ def _fastest_there(device: torch.device) -> str:
     name = next(n for n, module in _BACKENDS.items() if module.available(device))
     if device.type == "cuda" and name != "triton":
         logger.warning(
-            "No fused deformable convolution runs on %s (needed are Triton and compute capability "
+            "No fused deformable convolution runs on %s (it takes Triton and compute capability "
             "8.0); using %s, which is several times slower.",
             device,
             name,

@@ -58,7 +58,7 @@ def em_phantom(
     depths = np.arange(shape[0]) if z_positions is None else np.asarray(z_positions, np.float64)
     if depths.ndim != 1 or np.any(~(depths >= 0)) or np.any(depths > shape[0] - 1):
         raise TsainError(
-            f"z_positions {z_positions} leave the phantom; needed is a list of depths from 0 to "
+            f"z_positions {z_positions} leave the phantom; expected a list of depths from 0 to "
             f"{shape[0] - 1}."
         )
     world = World(shape, seed, z_step)
@@ -74,11 +74,11 @@ def _check(
 ) -> None:
     if len(shape) != 3 or shape[0] < 1 or min(shape[1:]) < 16:
         raise TsainError(
-            f"Phantom of shape {tuple(shape)}; needed are (z, y, x) with at least one slice of "
+            f"Phantom of shape {tuple(shape)}; expected (z, y, x) with at least one slice of "
             "16 x 16 pixels."
         )
     if seed < 0 or z_step <= 0 or noise < 0 or jitter < 0:
         raise TsainError(
             f"Phantom with seed {seed}, z_step {z_step}, noise {noise}, contrast_jitter {jitter}; "
-            "needed are z_step above 0 and no negative value."
+            "expected z_step above 0 and no negative value."
         )

@@ -143,7 +143,7 @@ def download(
     import pooch
 
     if name not in SAMPLES:
-        raise TsainError(f"There is no sample {name!r}; needed is one of {', '.join(SAMPLES)}.")
+        raise TsainError(f"There is no sample {name!r}; expected one of {', '.join(SAMPLES)}.")
     sample = SAMPLES[name]
     target = Path(folder if folder is not None else pooch.os_cache("napari-tsain")) / name
     files = files if files is not None else sample_files(name)
@@ -177,7 +177,7 @@ def _fetch(file: SampleFile, folder: Path) -> None:
         ) from error
     except requests.RequestException as error:
         raise TsainError(
-            f"{file.name} could not be downloaded ({type(error).__name__}); needed is a connection "
+            f"{file.name} could not be downloaded ({type(error).__name__}); expected a connection "
             "to the network: try again, what is complete is kept."
         ) from error
     except ValueError as error:  # pooch: the hash is another

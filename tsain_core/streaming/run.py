@@ -203,7 +203,7 @@ def _refuse_source(asked: StreamRequest, output: Location) -> None:
         refuse_source(Path(str(output)), asked.source)
     elif asked.source.rstrip("/").startswith(str(output)) or str(output).startswith(asked.source):
         raise TsainError(
-            f"The result {output} would lie over or inside the source; needed is a name elsewhere."
+            f"The result {output} would lie over or inside the source; expected a name elsewhere."
         )
 
 

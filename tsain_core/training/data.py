@@ -97,7 +97,7 @@ class TripletSource:
         if self.separate:
             parts = without_shared(*parts), parts[1]
             if not len(parts[0]):
-                raise TsainError("All triplets share images; needed are some that stand apart.")
+                raise TsainError("All triplets share images; expected some that stand apart.")
         return replace(self, array=parts[0]), replace(self, array=parts[1])
 
     @property

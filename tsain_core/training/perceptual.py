@@ -47,7 +47,7 @@ class VggFeatures(nn.Module):
             features.load_state_dict(found, assign=True)
         except RuntimeError as error:
             raise TsainError(
-                f"{weights} holds no weights of VGG16 ({first_line(error)}); needed is the file "
+                f"{weights} holds no weights of VGG16 ({first_line(error)}); expected the file "
                 "that torchvision calls vgg16-397923af.pth."
             ) from error
         self.features = features.eval().requires_grad_(False)
@@ -84,7 +84,7 @@ def _vgg_state(weights: str | Path | None) -> dict[str, Any]:
             "under [loss], or set `perceptual` and `style` to 0 to train without them."
         ) from error
     if not isinstance(state, dict):
-        raise TsainError(f"{weights} holds no weights; needed is torchvision's VGG16 file.")
+        raise TsainError(f"{weights} holds no weights; expected torchvision's VGG16 file.")
     return {str(k).removeprefix("features."): v for k, v in state.items()}
 
 

@@ -155,7 +155,7 @@ def specify_histograms(array: NDArray[Any]) -> NDArray[Any]:
     from skimage.exposure import match_histograms
 
     if array.ndim != 3:
-        raise TsainError(f"The array is {array.ndim}-D; needed is a volume (z, y, x).")
+        raise TsainError(f"The array is {array.ndim}-D; expected a volume (z, y, x).")
     step = max(1, array.size // 2**24)  # the distribution is known well enough from a sample
     sample = np.sort(array.reshape(-1)[::step])
     out = np.empty_like(array)

@@ -28,7 +28,7 @@ def choose_dataset(
         if dataset.strip("/") in found:
             return dataset.strip("/")
         raise TsainError(
-            f"{file} has no dataset {dataset!r}; needed is one of: {listing or 'it has none'}."
+            f"{file} has no dataset {dataset!r}; expected one of: {listing or 'it has none'}."
         )
     if preferred in found:
         return str(preferred)
@@ -38,7 +38,7 @@ def choose_dataset(
         if len(candidates) == 1:
             return candidates[0]
     if not found:
-        raise TsainError(f"{file} holds no dataset; needed is one with a grey stack (z, y, x).")
+        raise TsainError(f"{file} holds no dataset; expected one with a grey stack (z, y, x).")
     if len(found) == 1:
         return next(iter(found))  # what is wrong with it is said later
     raise TsainError(

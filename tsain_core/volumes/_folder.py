@@ -65,7 +65,7 @@ def read_folder(folder: Path) -> Volume:
         if other != (shape, dtype):
             raise TsainError(
                 f"{path.name} is {_size(other[0])} {other[1]}, but {paths[0].name} is "
-                f"{_size(shape)} {dtype}; needed is one size and dtype: crop or convert it."
+                f"{_size(shape)} {dtype}; expected one size and dtype: crop or convert it."
             )
     stack = SliceFiles(paths, shape, dtype)
     check_stack(stack.shape, dtype, folder.name)
@@ -98,12 +98,12 @@ def _slices(folder: Path) -> list[Path]:
     kinds = {_is_png(path) for path in found}
     if len(kinds) > 1:
         raise TsainError(
-            f"{folder.name} holds both TIFF and PNG files; needed is one kind: move the others "
+            f"{folder.name} holds both TIFF and PNG files; expected one kind: move the others "
             "elsewhere."
         )
     if len(found) < 2:
         raise TsainError(
-            f"{folder.name} holds {len(found)} TIFF or PNG files; needed are at least 2 slices: "
+            f"{folder.name} holds {len(found)} TIFF or PNG files; expected at least 2 slices: "
             "check the folder."
         )
     return found
@@ -133,7 +133,7 @@ def _only_page(tif: tifffile.TiffFile, path: Path) -> Any:
     layout = find_slices(tif, path)
     if layout.block or len(layout.pages) > 1:
         raise TsainError(
-            f"{path.parent.name}/{path.name} is {_size(layout.shape)}, a stack itself; needed is "
+            f"{path.parent.name}/{path.name} is {_size(layout.shape)}, a stack itself; expected "
             "one image a file: give that file instead of the folder."
         )
     page = layout.pages[0].keyframe
@@ -152,7 +152,7 @@ def _description(folder: Path) -> tuple[VoxelSize | None, str | None]:
         return (z, y, x) if any((z, y, x)) else None, normal_unit(values["unit"])
     except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
         raise TsainError(
-            f"{folder.name}/{DESCRIPTION} cannot be read ({first_line(error)}); needed are "
+            f"{folder.name}/{DESCRIPTION} cannot be read ({first_line(error)}); expected "
             "voxel_size (z, y, x) and unit in JSON: mend or remove it."
         ) from error
 

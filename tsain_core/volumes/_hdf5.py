@@ -213,7 +213,7 @@ def _scales(item: Any, order: tuple[int, int, int]) -> tuple[VoxelSize | None, s
 def _check_type(item: Any, title: str) -> None:
     if _dtype_name(item) == "unknown":
         raise TsainError(
-            f"{title} holds values of a type that only HDF5 knows; needed is {', '.join(DTYPES)}: "
+            f"{title} holds values of a type that only HDF5 knows; expected {', '.join(DTYPES)}: "
             "convert it to one of these."
         )
 

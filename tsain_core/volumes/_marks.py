@@ -147,6 +147,6 @@ def read_marks(values: Any, name: str) -> Marks:
         )
     except (ValueError, TypeError, AttributeError, IndexError) as error:
         raise TsainError(
-            f"{name} has damaged marks of computed slices under {MARKS_KEY!r}; needed is what "
+            f"{name} has damaged marks of computed slices under {MARKS_KEY!r}; expected what "
             "this program wrote there: copy the file again, or remove that entry."
         ) from error

@@ -139,7 +139,7 @@ def _bytes_to_flip(header: Any, path: Path) -> int | None:
         return None
     if not by_imod:
         raise TsainError(
-            f"{path.name} holds signed bytes (mode 0); needed is uint8, uint16, int16 or float32: "
+            f"{path.name} holds signed bytes (mode 0); expected uint8, uint16, int16 or float32: "
             "convert it, for instance with IMOD's newstack -mode 1."
         )
     return 0x80 if flags & _SIGNED_BYTES else 0

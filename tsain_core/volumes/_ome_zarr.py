@@ -97,7 +97,7 @@ def read_level(scales: Mapping[str, Any], name: str, path: str | None = None) ->
         if isinstance(error, TsainError):
             raise
         raise TsainError(
-            f"The OME-Zarr metadata of {name} are incomplete ({error!r}); needed are axes, "
+            f"The OME-Zarr metadata of {name} are incomplete ({error!r}); expected axes, "
             "datasets and the arrays they name: write it again."
         ) from error
     return Level(str(level["path"]), names, sides, unit, place)

@@ -111,7 +111,7 @@ def _check_numbers(numbers: Sequence[int], paths: Sequence[Path], folder: str) -
     for a, b, path in zip(numbers, numbers[1:], paths[1:], strict=False):
         if b == a:
             raise TsainError(
-                f"{folder} holds two slices numbered {b} (one is {path.name}); needed is one "
+                f"{folder} holds two slices numbered {b} (one is {path.name}); expected one "
                 "stack a folder: move the others elsewhere."
             )
         if b != a + 1:
@@ -120,7 +120,7 @@ def _check_numbers(numbers: Sequence[int], paths: Sequence[Path], folder: str) -
         a, b = gaps[0]
         missing = ", ".join(f"{a + 1}" if b == a + 2 else f"{a + 1} to {b - 1}" for a, b in gaps)
         raise TsainError(
-            f"{folder} has slice {a} and then {b}: {missing} missing; needed is every "
+            f"{folder} has slice {a} and then {b}: {missing} missing; expected every "
             f"slice: add it, or put a copy of slice {a} in each gap and recompute these "
             f"with {argument('replace')}; if nothing is missing, number the files without gaps."
         )

@@ -39,7 +39,7 @@ def read_tiff(path: Path) -> Volume:
         check_stack(shape, dtype, path.name)
         if axes[1:] != "YX" or axes[0] not in _DEPTH_AXES:
             raise TsainError(
-                f"{path.name} says that its axes are {axes}; needed are ZYX: "
+                f"{path.name} says that its axes are {axes}; expected ZYX: "
                 "save it with the first axis as z (in ImageJ: Image > Properties, slices)."
             )
         size, unit, marks = tiff_metadata(tif, path)

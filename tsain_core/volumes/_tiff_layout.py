@@ -58,7 +58,7 @@ def find_slices(tif: tifffile.TiffFile, path: Path) -> Layout:
     if several and any(s.size > pages[0].size for s in series):
         shape = " x ".join(str(n) for n in series[0].shape)
         raise TsainError(
-            f"{path.name} holds {len(series)} images of {shape}; needed is one stack: save the "
+            f"{path.name} holds {len(series)} images of {shape}; expected one stack: save the "
             "one that is meant as a file of its own."
         )
     described = None if several or not series else _described(series[0], pages, path)

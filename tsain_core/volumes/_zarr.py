@@ -103,7 +103,7 @@ def _open(path: Location) -> Any:
             return open_node(path)
         except FileNotFoundError as error:  # the folder is there
             raise TsainError(
-                f"{path.name} cannot be read as Zarr ({first_line(error)}); needed is a folder "
+                f"{path.name} cannot be read as Zarr ({first_line(error)}); expected a folder "
                 "with valid metadata (zarr.json or .zarray): copy it again."
             ) from error
 
@@ -135,7 +135,7 @@ def _read_image(node: Any, group: str, level_name: str | None, path: Location) -
     if len(array.shape) != len(level.axes):
         raise TsainError(
             f"{path.name} names {len(level.axes)} axes for an array of {len(array.shape)} "
-            f"({', '.join(level.axes)}); needed is a name for each: write it again."
+            f"({', '.join(level.axes)}); expected a name for each: write it again."
         )
     order = stack_order(level.axes, tuple(array.shape), array.dtype, path.name)
     marks = read_marks(dict(owner.attrs).get(MARKS_KEY), path.name)
@@ -172,7 +172,7 @@ def _member(group: Any, name: str, path: Location) -> Any:
         return group[name]
     except Exception as error:  # missing and damaged metadata raise errors of many kinds
         raise TsainError(
-            f"The array {name!r} of {path.name} cannot be opened ({first_line(error)}); needed is "
+            f"The array {name!r} of {path.name} cannot be opened ({first_line(error)}); expected "
             "each array that the metadata name: copy it again."
         ) from error
 

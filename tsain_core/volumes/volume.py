@@ -117,20 +117,20 @@ def check_stack(shape: tuple[int, ...], dtype: Any, name: str) -> None:
     found = f"{name} holds {size} values of {np.dtype(dtype).name}"
     if len(shape) in (3, 4) and shape[-1] in (3, 4) and np.dtype(dtype).itemsize <= 2:
         raise TsainError(
-            f"{found}, a colour image; needed is a grey stack (z, y, x): convert it to 8-bit grey."
+            f"{found}, a colour image; expected a grey stack (z, y, x): convert it to 8-bit grey."
         )
     if len(shape) == 2:
         raise TsainError(
-            f"{found}, a single image; needed is a stack (z, y, x) of at least 2 slices: give the "
+            f"{found}, a single image; expected a stack (z, y, x) of at least 2 slices: give the "
             "folder of the slices, or a multi-page file."
         )
     if len(shape) != 3:
         raise TsainError(
-            f"{found}; needed is a stack (z, y, x): choose one channel and time point and save it."
+            f"{found}; expected a stack (z, y, x): choose one channel and time point and save it."
         )
     if 0 in shape:
-        raise TsainError(f"{found}: it is empty; needed are at least 2 slices: write it again.")
+        raise TsainError(f"{found}: it is empty; expected at least 2 slices: write it again.")
     if np.dtype(dtype).newbyteorder("=").name not in DTYPES:
         hint = {"c": "take its magnitude", "b": "it looks like a mask; give the grey image"}
         remedy = hint.get(np.dtype(dtype).kind, "convert it to one of these")
-        raise TsainError(f"{found}; needed is {', '.join(DTYPES)}: {remedy}.")
+        raise TsainError(f"{found}; expected {', '.join(DTYPES)}: {remedy}.")
