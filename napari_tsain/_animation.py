@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QLabel, QWidget
 def animate(window: QWidget, percent: int) -> None:
     """Set the speed of animations in a window.
 
-    Every frame of napari's "in progress" draws the whole window anew. Where no graphics card does
+    Every frame of napari's "in progress" redraws the whole window. Where no graphics card does
     that, a fifth of the processor's time went into it.
     """
     for label in window.findChildren(QLabel):

@@ -1,4 +1,4 @@
-"""Word that a model has come, from the dock that made it to those that offer models."""
+"""Signal emitted when a fine-tuned model has been saved; docks that offer models listen."""
 
 from __future__ import annotations
 

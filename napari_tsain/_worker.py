@@ -61,7 +61,7 @@ class Job:
         self._stop.set()
 
     def abandon(self) -> None:
-        """Stop at the next yield, and tell nobody any more: who asked is gone."""
+        """Stop at the next yield, and call nothing back: the caller is gone."""
         self._stop.set()
         self._on_event = self._on_done = self._on_error = self._on_cancel = _ignore
 

@@ -1,4 +1,4 @@
-"""What somebody asks for, whether on the command line or in a window: schedule and command."""
+"""Selection of slices, shared by the command line and the plugin, and the command for it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Request:
     z_size : float or None
         Or the z voxel size wanted, in the volume's unit.
     damaged : tuple of int
-        Slices to compute anew, counted from 0; alone or together with one of the above.
+        Slices to recompute, counted from 0; alone or together with one of the above.
     between : (int, int) or None
         Only the slices from one to the other, made finer by `factor`.
     """

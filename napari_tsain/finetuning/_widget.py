@@ -103,7 +103,7 @@ class FineTune(QWidget):
         stack.callback(self._held_out.clear)
         stack.callback(self.curves.take_down)
 
-    # What is asked for
+    # Settings of the job
 
     def _layers_changed(self, _: Any = None) -> None:
         self.source.refresh()

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _SETTLED = 400  # milliseconds without a change before the cost is looked at
 _CALM = 10  # percent of the speed of napari's animation, while a run goes on
-_DRAWN = 50  # milliseconds in which the canvas is drawn anew
+_DRAWN = 50  # milliseconds in which the canvas is redrawn
 
 
 class InterpolateSlices(QWidget):

@@ -44,7 +44,7 @@ def add_schedule_options(parser: argparse.ArgumentParser) -> None:
         type=parse_slices_option,
         default=(),
         metavar="12,57-59",
-        help="damaged slices to compute anew from their neighbours, counted from 0; alone or "
+        help="damaged slices to recompute from their neighbours, counted from 0; alone or "
         "together with --factor or --z-size",
     )
     group.add_argument(
@@ -65,7 +65,7 @@ def parse_slices_option(text: str) -> tuple[int, ...]:
 
 
 def make_schedule(args: argparse.Namespace, volume: Volume, any_position: bool) -> Schedule:
-    """The schedule that the options ask for.
+    """The schedule of the options.
 
     Raises
     ------

@@ -75,7 +75,7 @@ def parse_bytes(text: str) -> int:
 
 
 def stream_request(args: argparse.Namespace, output: str) -> StreamRequest:
-    """What the options ask for."""
+    """The run that the options describe."""
     layout = ZarrLayout(
         args.ome_zarr,
         tuple(args.chunks),

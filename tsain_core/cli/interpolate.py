@@ -30,7 +30,7 @@ EXAMPLES = """\
   tsain interpolate stack.tif finer.zarr                     twice as many slices
   tsain interpolate cremi.h5 finer.h5 --factor 4             four times as many
   tsain interpolate stack.mrc iso.zarr --z-size 10           10 nm between slices
-  tsain interpolate slices/ repaired.tif --replace 12,57-59  compute damaged slices anew
+  tsain interpolate slices/ repaired.tif --replace 12,57-59  recompute damaged slices
   tsain interpolate stack.tif pair.tif --between 12 15       what lies between two slices
   tsain interpolate stack.tif mean.tif --model mean          the mean of neighbours, to compare
   tsain interpolate big.zarr finer.zarr --memory 4GiB        larger than memory; repeat to go on

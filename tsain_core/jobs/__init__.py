@@ -1,6 +1,6 @@
 """Fine-tuning jobs: processes of their own that outlive whoever started them.
 
-A job is a folder. `JobRequest` is what it is asked to do, `run_job` does it in a process of its
+A job is a folder. `JobRequest` says what to do, `run_job` does it in a process of its
 own, and `Job` is how others start, watch and steer it, from any process and at any time.
 """
 

@@ -56,7 +56,7 @@ class Job:
 
     @property
     def request(self) -> JobRequest:
-        """What it was asked to do; see `JobRequest.read`."""
+        """Settings of the job; see `JobRequest.read`."""
         return JobRequest.read(self.folder)
 
     @property

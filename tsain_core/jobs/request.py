@@ -1,4 +1,4 @@
-"""What a job is asked to do, as a file."""
+"""Settings of a fine-tuning job, as a file."""
 
 from __future__ import annotations
 

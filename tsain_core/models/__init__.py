@@ -1,4 +1,4 @@
-"""Methods that compute a slice between two slices: networks and baselines behind one face."""
+"""Methods that compute a slice between two slices; networks and baselines share an interface."""
 
 from ._views import ENSEMBLES
 from .baseline_models import BASELINES, BaselineModel

@@ -48,8 +48,8 @@ def native_bf16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported()
     if device.type != "cpu":
         return False
-    asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # since torch 2.4 and 2.6
-    return any(getattr(torch.cpu, name, bool)() for name in asked)
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # since torch 2.4 and 2.6
+    return any(getattr(torch.cpu, name, bool)() for name in checks)
 
 
 def free_memory(device: torch.device) -> int:
@@ -61,4 +61,4 @@ def free_memory(device: torch.device) -> int:
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, AttributeError, OSError):
-        return 4 << 30  # not to be asked for on this system: a modest laptop's
+        return 4 << 30  # unknown on this system: a modest laptop's

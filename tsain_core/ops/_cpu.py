@@ -192,7 +192,7 @@ def deform_conv2d_cpu(
 def deform_conv2d_cpu_backward(
     grad: Tensor, input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, geometry: list[int]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of input, offset, mask and weight. Columns are gathered anew, band by band."""
+    """Gradients of input, offset, mask and weight. Columns are gathered again, band by band."""
     geo = Geometry.from_flat(geometry)
     dtype = _compute_dtype(input)
     x, o, m, d = (_channels_last(t, dtype) for t in (input, offset, mask, grad))

@@ -169,7 +169,7 @@ def sample_fused(
 def pays(operands: tuple[Tensor, ...], groups: int) -> bool:
     """Whether `adaptive_sampling` is faster than `separately` for operands like these.
 
-    Timed on CUDA when it is first asked; False where nothing was or can be timed.
+    Timed on CUDA when it is first called; False where nothing was or can be timed.
     """
     x, weight = operands[0], operands[4]
     key = ("fuse", x.device, x.dtype, x.shape[1], weight.shape[0], groups)

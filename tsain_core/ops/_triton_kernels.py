@@ -3,7 +3,7 @@
 A program takes a block of output pixels of one image. For each tap it computes the geometry once
 for every offset group, loads the four corners as vectors over the group's neighbouring channels,
 blends them in float32, and multiplies the tile with that tap's weights: sampled values never leave
-the chip. The backward kernels sample anew instead of reading columns back. Convention and border
+the chip. The backward kernels sample again instead of reading columns back. Convention and border
 rule: `_reference`. Sizes in capitals are compile-time constants:
 
 BM, BN      output pixels and output channels of a block

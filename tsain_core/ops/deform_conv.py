@@ -48,7 +48,7 @@ def choose_backend(device: torch.device, backend: Backend = "auto") -> str:
         If the name is unknown or the backend does not run on the device.
     """
     name: str = backend
-    if name == "auto" and device.type != "meta":  # where only shapes are asked for
+    if name == "auto" and device.type != "meta":  # where only shapes are computed
         name = os.environ.get(BACKEND_VARIABLE) or "auto"
     if name not in get_args(Backend):
         raise TsainError(

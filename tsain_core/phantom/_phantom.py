@@ -43,7 +43,7 @@ def em_phantom(
         Standard deviation of a random gain a slice; 0.1 is that of badly stained sections.
     z_positions : sequence of float, optional
         Depths to cut at, in slices from the first (0 to `shape[0] - 1`, fractions allowed);
-        default is every slice. The slice at a depth is the same whatever else is asked for.
+        default is every slice. The slice at a depth is the same whichever others are drawn.
 
     Returns
     -------

@@ -59,7 +59,7 @@ class Executor(Protocol):
 
 @contextmanager
 def open_executor(cluster: Cluster) -> Iterator[Executor]:
-    """The executor that is asked for.
+    """The executor for a cluster, or for this process.
 
     Raises
     ------

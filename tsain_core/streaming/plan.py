@@ -26,7 +26,7 @@ _VERSION = 2
 
 @dataclass(frozen=True)
 class StreamRequest:
-    """What is asked for.
+    """Input, output and settings of a run block by block.
 
     Attributes
     ----------
@@ -188,8 +188,8 @@ class RunPlan:
                 self.made_by,
                 other.made_by,
             ),
-            ("other slices are asked for", self.asked.request, other.asked.request),
-            ("another dataset is asked for", self.asked.dataset, other.asked.dataset),
+            ("other slices are selected", self.asked.request, other.asked.request),
+            ("another dataset is selected", self.asked.dataset, other.asked.dataset),
             ("the voxel size or unit is another", _by_hand(self), _by_hand(other)),
             ("chunks, shards or pyramid are others", self.asked.layout, other.asked.layout),
             ("the intensity range is another", self.asked.intensity, other.asked.intensity),
@@ -236,7 +236,7 @@ class RunPlan:
 
 
 def schedule_of(asked: StreamRequest, volume: Volume, any_position: bool) -> Schedule:
-    """All slices of the output that is asked for."""
+    """All slices of the output."""
     return asked.request.schedule(volume.shape[0], volume.voxel_z, any_position)
 
 

@@ -1,4 +1,4 @@
-"""From what is asked for to a plan: how large blocks and tiles may be in the memory there is."""
+"""From a request to a plan: how large blocks and tiles may be in the available memory."""
 
 from __future__ import annotations
 

@@ -131,9 +131,9 @@ def stream(
         If the input or the settings are others than those of the run that is to go on, another
         process is at it, the disk is full, or blocks failed: after all others are done.
     """
-    wishes = Wishes(overwrite, restart, leave_out_failed, accept_changed_input)
+    options = RunOptions(overwrite, restart, leave_out_failed, accept_changed_input)
     try:
-        yield from _carry_out(asked, cluster, wishes)
+        yield from _carry_out(asked, cluster, options)
     except TsainError:
         raise
     except Exception as error:  # the libraries behind URLs have errors of many kinds
@@ -149,8 +149,8 @@ def stream(
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What `stream` is told about earlier runs and failures."""
+class RunOptions:
+    """What to do about earlier runs and failures."""
 
     overwrite: bool
     restart: bool
@@ -159,7 +159,7 @@ class Wishes:
 
 
 def _carry_out(
-    asked: StreamRequest, cluster: Cluster, wishes: Wishes
+    asked: StreamRequest, cluster: Cluster, options: RunOptions
 ) -> Generator[Event, None, None]:
     started = time.monotonic()
     output = locate(asked.output)
@@ -167,28 +167,28 @@ def _carry_out(
     with ExitStack() as stack:
         # before anything is looked at, and until the output has its name
         lock = stack.enter_context(OutputLock(output))
-        _check_output(output, wishes.overwrite)
+        _check_output(output, options.overwrite)
         record = Record(staging(output))
-        if wishes.restart:
+        if options.restart:
             record.discard()
         executor = stack.enter_context(open_executor(cluster))
-        plan = _begin_or_go_on(asked, record, executor, wishes.accept_changed_input)
+        plan = _begin_or_go_on(asked, record, executor, options.accept_changed_input)
         grids = plan.grids()
         done = [record.done(grid.level) for grid in grids]
         total = sum(len(grid) for grid in grids)
         yield Begun(plan, sum(len(d) for d in done), total, executor.dashboard)
         failed: list[tuple[Block, str]] = []
         made = 0
-        for event in _levels(record, plan, executor, done, failed, wishes.leave_out_failed):
+        for event in _levels(record, plan, executor, done, failed, options.leave_out_failed):
             made += isinstance(event, BlockDone)
             yield event
         left_out = tuple(str(block) for block, _ in failed)
-        if failed and not wishes.leave_out_failed:
+        if failed and not options.leave_out_failed:
             raise TsainError(_what_failed(asked, failed, total))
         reports = [r for grid in grids for r in record.done(grid.level).values()]
         _check_files(record, plan, {(block.level, block.index) for block, _ in failed})
         lock.check()
-        _finish(record, plan, output, wishes.overwrite, left_out)
+        _finish(record, plan, output, options.overwrite, left_out)
     yield Done(
         made,
         time.monotonic() - started,
@@ -290,7 +290,7 @@ def _blocks(
         if result.report is not None:
             yield BlockDone(block, result.report)
             continue
-        if result.hopeless:
+        if result.fatal:
             raise TsainError(
                 f"{plan.asked.output} cannot be written or its input not be read ({result.why}); "
                 "free space, or see to the permissions, and repeat the run: finished blocks "

@@ -34,7 +34,7 @@ from .record import Record
 from .window import WindowModel, WindowVolume, generations, window
 
 #: What makes going on with other blocks pointless.
-_HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+_FATAL = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 _UNWRITTEN = 2  # pieces of a block that may wait for the disk
 _AT_WORK = Lock()  # a model serves one block at a time
 
@@ -53,14 +53,14 @@ class Task:
 class Outcome:
     """What became of a block: a report of what it took, or why it failed.
 
-    `hopeless` failures end the run: no other block would fare better.
+    `fatal` failures end the run: no other block would fare better.
     """
 
     level: int
     index: int
     report: dict[str, Any] | None = None
     why: str = ""
-    hopeless: bool = False
+    fatal: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,14 +125,14 @@ def work_on(task: Task) -> Generator[float, None, Outcome]:
             run.record.mark(block, report, run.files(block))
             return Outcome(task.level, task.index, report)
     except TsainError as error:
-        return Outcome(task.level, task.index, None, str(error), _is_hopeless(error.__cause__))
+        return Outcome(task.level, task.index, None, str(error), _is_fatal(error.__cause__))
     except Exception as error:  # of files, networks and codecs, of any kind
         why = f"{type(error).__name__}: {first_line(error)}"
-        return Outcome(task.level, task.index, None, why, _is_hopeless(error))
+        return Outcome(task.level, task.index, None, why, _is_fatal(error))
 
 
-def _is_hopeless(error: BaseException | None) -> bool:
-    return isinstance(error, OSError) and error.errno in _HOPELESS
+def _is_fatal(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno in _FATAL
 
 
 def compute(run: OpenRun, block: Block) -> Generator[float, None, dict[str, Any]]:

@@ -139,7 +139,7 @@ def finetune(
         File to save the state in at each validation. If it is there already, an interrupted run
         goes on from it.
     stop : callable
-        Asked after each step; true ends learning, and the best so far is judged.
+        Called after each step; true ends learning, and the best so far is judged.
 
     Yields
     ------

@@ -52,7 +52,7 @@ def check_outcome(path: Path, overwrite: bool = False) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Refuse a folder in which no file can be made; one that is missing is asked of its parent.
+    """Refuse a folder in which no file can be made; for one that is missing, its parent is checked.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from ._zarr import is_zarr
 def growing_levels(partial: Path) -> list[Any]:
     """The pyramid of an OME-Zarr that is being written, full resolution first.
 
-    Plain Zarr arrays, which are read anew whenever they are asked; slices that are not there yet
+    Plain Zarr arrays, which are read again at each access; slices that are not there yet
     are 0. Empty for other formats, which cannot be read before they are complete.
     """
     if not is_zarr(partial):

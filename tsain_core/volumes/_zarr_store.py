@@ -71,7 +71,7 @@ def open_node(path: Location) -> Any:
 
 
 def check_array(array: Any, title: str) -> None:
-    """Refuse an array whose metadata ask for what no machine should do.
+    """Refuse an array whose metadata describe what no machine should do.
 
     Raises
     ------

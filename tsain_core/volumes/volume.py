@@ -25,7 +25,7 @@ DTYPES = ("uint8", "uint16", "int16", "float32")
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """A stack, read when it is asked for.
+    """A stack, read when it is used.
 
     Attributes
     ----------
