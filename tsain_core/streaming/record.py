@@ -97,8 +97,9 @@ class Record:
         """A function that tells whether a file of a level is there; each folder is listed once."""
         if is_remote(self.root):
             forget_listings(self.root)
-            start = len(self.root.path) + 1
-            found = {name[start:] for name in self.root.fs.find(f"{self.root.path}/{level}")}
+            remote: Any = self.root  # a UPath, which has a file system
+            start = len(remote.path) + 1
+            found = {name[start:] for name in remote.fs.find(f"{remote.path}/{level}")}
             return found.__contains__
         root = str(self.root)
 

@@ -201,14 +201,14 @@ def _create(path: Location, me: Owner) -> bool:
     if is_remote(path):
         return _create_object(path, text)
     try:
-        number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        number = os.open(str(path), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
     except FileExistsError:
         return False
     try:
         with os.fdopen(number, "w", encoding="utf-8") as file:
             file.write(text)
     except BaseException:  # the disk is full
-        os.unlink(path)
+        os.unlink(str(path))
         raise
     return True
 
@@ -234,14 +234,14 @@ def _hand_over(claim: Location, path: Location, me: Owner) -> None:
     if is_remote(path):
         _beat(path, me)
     else:
-        os.replace(claim, path)
+        os.replace(str(claim), str(path))
 
 
 def _beat(path: Location, me: Owner) -> None:
     if is_remote(path):
         path.write_text(json.dumps(asdict(replace(me, beat=time.time()))), encoding="utf-8")
     else:
-        os.utime(path)
+        os.utime(str(path))
 
 
 def _read(path: Location) -> Owner | None:
@@ -304,7 +304,7 @@ def _sign(owner: Owner, path: Location) -> float:
     if is_remote(path):
         return owner.beat
     try:
-        return os.stat(path).st_mtime
+        return os.stat(str(path)).st_mtime
     except FileNotFoundError:
         return 0.0
 
