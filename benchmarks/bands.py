@@ -43,7 +43,7 @@ def main() -> None:
     args = parser.parse_args()
     model = open_model(args.model, InferenceSettings(ensemble=args.ensemble))
     stack = open_volume(args.input) if args.input else em_phantom((7, 256, 256))
-    intensity = estimate_range(stack, model.percentiles)
+    intensity = estimate_range(stack, model.scaling)
     sums = np.zeros((3, len(_WAVELENGTHS) + 1))  # computed with real, computed, real
     for z in range(1, stack.shape[0] - 1, args.every):
         cuts = [middle(np.asarray(stack[i])) for i in (z - 1, z, z + 1)]

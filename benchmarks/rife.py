@@ -23,6 +23,7 @@ from torch import Tensor
 
 from tsain_core.errors import TsainError
 from tsain_core.evaluate import CROP, evaluate, mean_by_model, score_table
+from tsain_core.intensity import Scaling
 from tsain_core.models import (
     BASELINES,
     Image,
@@ -77,7 +78,7 @@ class RifeModel:
     name = "rife"
     any_position = False
     detail = 0.0
-    percentiles = (0.0, 100.0)
+    scaling = Scaling((0.0, 100.0))
     tiled = None
     pointwise = False
 

@@ -37,7 +37,7 @@ def main() -> None:
     assert isinstance(model, NetworkModel)
     side = args.side
     stack = open_volume(args.input) if args.input else em_phantom((2, side, side))
-    intensity = estimate_range(stack, model.percentiles)
+    intensity = estimate_range(stack, model.scaling)
     before, after = (intensity.to_unit(stack[z])[:side, :side].copy() for z in (0, 1))
 
     sampling = whole_slice(model, before, after)  # warms up

@@ -37,7 +37,7 @@ def main() -> None:
     model = open_model(args.model)
     assert isinstance(model, NetworkModel)
     stack = open_volume(args.input) if args.input else em_phantom((4, 256, 256))
-    intensity = estimate_range(stack, model.percentiles)
+    intensity = estimate_range(stack, model.scaling)
     images = [intensity.to_unit(stack[z])[:_SIDE, :_SIDE].copy() for z in range(4)]
     ratios: list[list[float]] = [[], [], []]
     lengths: list[list[float]] = [[], [], []]

@@ -82,6 +82,8 @@ NAME = "encoder.first.weight"
         ({"header": {"settings": {**SMALL.__dict__, "channels": 10**6}}}, "do not fit"),
         ({"header": {"settings": None}}, "cannot be understood"),
         ({"header": {"intensity_percentiles": 5}}, "cannot be understood"),
+        ({"header": {"intensity_percentiles": [1, 2, 3]}}, "cannot be understood"),
+        ({"header": {"intensity_range": ["black", 255]}}, "cannot be understood"),
         ({"drop": NAME}, f"1 tensors .* first {NAME}"),
         ({NAME: torch.full((8, 3, 3, 3), torch.nan)}, "non-finite"),
         ({NAME: torch.zeros(8, 3, 3, 1)}, "do not fit"),

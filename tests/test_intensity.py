@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tsain_core.errors import TsainError
-from tsain_core.intensity import IntensityRange, estimate_range
+from tsain_core.intensity import IntensityRange, Scaling, estimate_range
 
 RNG = np.random.default_rng(0)
 
@@ -75,3 +75,15 @@ def test_few_bright_pixels_do_not_collapse_the_range() -> None:
 def test_impossible_ranges(lo: float, hi: float) -> None:
     with pytest.raises(TsainError, match="low before high"):
         IntensityRange(lo, hi)
+
+
+def test_a_fixed_range_is_for_eight_bits() -> None:
+    grey = np.random.default_rng(0).integers(90, 150, (3, 32, 32))
+    fixed = Scaling(fixed=(0.0, 255.0))
+    eight = estimate_range(grey.astype(np.uint8), fixed)
+    assert (eight.lo, eight.hi, eight.least, eight.most) == (0, 255, 90, 149)
+    for dtype in (np.uint16, np.int16, np.float32):
+        volume = (grey * 100).astype(dtype)
+        assert estimate_range(volume, fixed) == estimate_range(volume)
+    constant = np.full((3, 8, 8), 7, np.uint8)
+    assert (estimate_range(constant, fixed).lo, estimate_range(constant, fixed).hi) == (0, 255)

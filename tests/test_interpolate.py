@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tsain_core.checkpoint import ModelInfo
+from tsain_core.intensity import Scaling
 from tsain_core.interpolate import Finished, Step, interpolate
 from tsain_core.models import BaselineModel, NetworkModel, TileDone
 from tsain_core.network import TSAIN
@@ -34,7 +35,7 @@ class Counting:
 class Middle:
     """Computes means, but like a network only in the middle; counts how often."""
 
-    name, any_position, percentiles, detail = "middle", False, (0.0, 100.0), 0.0
+    name, any_position, scaling, detail = "middle", False, Scaling((0.0, 100.0)), 0.0
     calls = 0
 
     def between(self, before, after, fraction=Fraction(1, 2)):  # type: ignore[no-untyped-def]

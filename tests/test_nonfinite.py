@@ -22,7 +22,7 @@ from tsain_core.cli import main
 from tsain_core.errors import TsainError
 from tsain_core.estimate import run_cost
 from tsain_core.evaluate import evaluate, mean_by_model
-from tsain_core.intensity import IntensityRange, estimate_range
+from tsain_core.intensity import IntensityRange, Scaling, estimate_range
 from tsain_core.interpolate import Finished, interpolate
 from tsain_core.models import BASELINES, BaselineModel, SliceModel, TileDone
 from tsain_core.network import TSAIN
@@ -144,7 +144,7 @@ def test_streamed_blocks_that_cut_a_hole(
 class Broken:
     """A method whose slices are not finite."""
 
-    name, any_position, percentiles, detail = "broken", True, (0.0, 100.0), 0.0
+    name, any_position, scaling, detail = "broken", True, Scaling((0.0, 100.0)), 0.0
 
     def __init__(self, value: float) -> None:
         self.value = value

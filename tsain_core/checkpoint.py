@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from .errors import TsainError
-from .intensity import PERCENTILES
+from .intensity import PERCENTILES, Scaling
 from .network import TSAIN, NetworkSettings
 
 _KEY = "tsain"
@@ -38,6 +38,8 @@ class ModelInfo:
         Strictest licence of the data that the weights saw.
     intensity_percentiles : (float, float)
         Percentiles of a volume's grey values that the weights expect at 0 and 1.
+    intensity_range : (float, float) or None
+        Grey values that they expect at 0 and 1 in volumes of uint8, instead of the percentiles.
     training : dict
         Provenance: data, steps, losses, time.
     scores : dict
@@ -51,9 +53,15 @@ class ModelInfo:
     preset: str | None = None
     licence: str = "unknown"
     intensity_percentiles: tuple[float, float] = PERCENTILES
+    intensity_range: tuple[float, float] | None = None
     training: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     weights_hash: str = ""
+
+    @property
+    def scaling(self) -> Scaling:
+        """Which grey values of a volume become 0 and 1."""
+        return Scaling(self.intensity_percentiles, self.intensity_range)
 
 
 def save(path: str | os.PathLike[str], network: TSAIN, info: ModelInfo, half: bool = False) -> None:
@@ -127,10 +135,16 @@ def _parse(path: Path, header: str | None) -> ModelInfo:
         settings = NetworkSettings(**values.pop("settings"))
         known = {f.name for f in fields(ModelInfo)}
         values = {k: v for k, v in values.items() if k in known}
-        values["intensity_percentiles"] = tuple(values["intensity_percentiles"])
+        low, high = values["intensity_percentiles"]
+        values["intensity_percentiles"] = float(low), float(high)
+        if values.get("intensity_range") is not None:
+            low, high = values["intensity_range"]
+            values["intensity_range"] = float(low), float(high)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         return ModelInfo(settings=settings, weights_hash=digest, **values)
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except TsainError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _not_understood(path, error) from error
 
 

@@ -37,6 +37,7 @@ _PLAIN = {
     "conv_last": "reconstruction.last",
 }
 _SIDE = {"1": "0", "2": "2"}  # theirs count the sampled slices 1 and 2, ours are slices 0 and 2
+_RANGE = (0.0, 255.0)  # they divide 8-bit images by 255
 _UNUSED = re.compile(r"corrector\.\d+\.easy_align[12]\.fusion")
 
 
@@ -155,5 +156,5 @@ def convert(path: str | os.PathLike[str], name: str | None = None) -> tuple[TSAI
     network = network_from_authors(state)
     epoch = content.get("epoch")
     training = {"converted_from": path.name, "epoch": epoch if isinstance(epoch, int) else None}
-    info = ModelInfo(name or path.stem, network.settings, training=training)
+    info = ModelInfo(name or path.stem, network.settings, training=training, intensity_range=_RANGE)
     return network.eval(), info

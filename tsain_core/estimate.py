@@ -58,7 +58,7 @@ def run_cost(volume: Volume, schedule: Schedule, model: SliceModel) -> RunCost:
 def slice_cost(volume: Volume, model: SliceModel) -> SliceCost:
     """Time a pair of `SAMPLE` x `SAMPLE` pixels, and scale it to the volume's slices."""
     height, width = volume.shape[1:]
-    intensity = estimate_range(volume, model.percentiles)
+    intensity = estimate_range(volume, model.scaling)
     pair = [intensity.to_unit(volume[z]) for z in (0, 1)]
     first, second = (np.ascontiguousarray(image[:SAMPLE, :SAMPLE]) for image in pair)
     run_to_end(slice_between(model, first, second))  # warms up

@@ -79,8 +79,8 @@ def evaluate(
             f"Every {every}th triplet cannot be taken; give {argument('every', 1)} or more."
         )
     box = central((height, width), crop)
-    found = {p: estimate_range(volume, p) for p in {m.percentiles for m in models}}
-    ranges = {m.name: found[m.percentiles] for m in models}
+    found = {p: estimate_range(volume, p) for p in {m.scaling for m in models}}
+    ranges = {m.name: found[m.scaling] for m in models}
     # the same for all models, so that their scores can be compared
     grey = estimate_range(volume) if volume.dtype != np.uint8 else None
     scored = False

@@ -74,6 +74,30 @@ class IntensityRange:
         return grey.astype(target)
 
 
+@dataclass(frozen=True)
+class Scaling:
+    """Which grey values of a volume become 0 and 1: what the weights of a model expect.
+
+    Attributes
+    ----------
+    percentiles : (float, float)
+        Of the grey values of the volume.
+    fixed : (float, float) or None
+        These grey values instead, in volumes of uint8. Other dtypes have no fixed black and white:
+        of those the percentiles are taken, as in a conversion to 8 bits.
+    """
+
+    percentiles: tuple[float, float] = PERCENTILES
+    fixed: tuple[float, float] | None = None
+
+    def __str__(self) -> str:
+        low, high = self.percentiles
+        stretched = f"percentiles {low:g} and {high:g}"
+        if self.fixed is None:
+            return stretched
+        return f"{self.fixed[0]:g} to {self.fixed[1]:g} in uint8, {stretched} in other types"
+
+
 def _sample(volume: Any, z: int, step: int) -> NDArray[Any]:
     """Some grey values of a slice: every `step`-th, or patches where slices are huge."""
     _, height, width = volume.shape
@@ -90,13 +114,13 @@ def _sample(volume: Any, z: int, step: int) -> NDArray[Any]:
     return np.concatenate([patch.ravel() for patch in patches])
 
 
-def estimate_range(volume: Any, percentiles: tuple[float, float] = PERCENTILES) -> IntensityRange:
+def estimate_range(volume: Any, scaling: Scaling = Scaling()) -> IntensityRange:
     """Robust range from percentiles of up to 16 slices spread over the volume.
 
     Parameters
     ----------
     volume : array-like (z, y, x), numpy or lazy
-    percentiles : (low, high)
+    scaling : Scaling
 
     Returns
     -------
@@ -127,8 +151,10 @@ def estimate_range(volume: Any, percentiles: tuple[float, float] = PERCENTILES) 
             "No finite grey value was found; an image is required. "
             f"Give the intensity range by hand ({argument('intensity')})."
         )
-    lo, hi = (float(v) for v in np.percentile(values, percentiles))
+    lo, hi = (float(v) for v in np.percentile(values, scaling.percentiles))
     least, most = float(values.min()), float(values.max())
+    if scaling.fixed and volume.dtype == np.uint8:
+        lo, hi = scaling.fixed
     if hi <= lo:
         lo, hi = least, most
     if hi <= lo:

@@ -77,7 +77,7 @@ def interpolate(
     schedule : Schedule
     model : SliceModel
     intensity : IntensityRange, optional
-        Of the whole volume; None estimates it with the model's percentiles.
+        Of the whole volume; None estimates it as the model's weights expect.
 
     Yields
     ------
@@ -92,7 +92,7 @@ def interpolate(
     TsainError
         If memory does not suffice, or the model computes values that are not finite.
     """
-    intensity = intensity or estimate_range(volume, model.percentiles)
+    intensity = intensity or estimate_range(volume, model.scaling)
     total = evaluations(schedule, model.any_position)
     done, run = 0, object()
     ordered = enumerate(schedule.slices)

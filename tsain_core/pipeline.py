@@ -109,7 +109,7 @@ def interpolate_to_file(
     TsainError
         If the result cannot be written, or would overwrite the source.
     """
-    intensity = intensity or estimate_range(volume, model.percentiles)
+    intensity = intensity or estimate_range(volume, model.scaling)
     geometry = result_geometry(volume, schedule)
     with create_volume(
         path,

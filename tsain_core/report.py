@@ -75,7 +75,7 @@ def write_report(
     for i, model in enumerate(models):
         result = np.empty_like(truth)
         schedule = by_factor(depth // 2 + 1, 2, exact=model.any_position)
-        intensity = estimate_range(truth[::2], model.percentiles)
+        intensity = estimate_range(truth[::2], model.scaling)
         for event in interpolate(truth[::2], schedule, model, intensity):
             if isinstance(event, Finished):
                 result[event.index] = event.image

@@ -72,7 +72,7 @@ def run(
     """Compute a plan; slices come as `Finished`, to a file they are written besides."""
     model = models.open(plan.choice)
     volume, schedule = plan.volume, plan.schedule
-    intensity = estimate_range(volume, model.percentiles)
+    intensity = estimate_range(volume, model.scaling)
     yield Opened(
         provenance(volume, schedule, model.provenance(), intensity),
         synthetic_slices(volume, schedule),
@@ -114,7 +114,7 @@ def preview(
     """Compute one slice within a rectangle. `ranges` keeps intensity ranges by model name."""
     model = models.open(choice)
     if model.name not in ranges:
-        ranges[model.name] = estimate_range(volume, model.percentiles)
+        ranges[model.name] = estimate_range(volume, model.scaling)
     intensity = ranges[model.name]
     start = time.perf_counter()
     grown = rectangle.grown(PREVIEW_MARGIN, volume.shape[1:])

@@ -87,4 +87,4 @@ def _intensity(origin: SliceOrigin, marks: LayerMarks, model: NetworkModel) -> I
     said = marks.provenance.get("intensity_range")
     if isinstance(said, list | tuple) and len(said) == 2:
         return IntensityRange(float(said[0]), float(said[1]))
-    return estimate_range(origin.stack, model.percentiles)
+    return estimate_range(origin.stack, model.scaling)

@@ -67,7 +67,7 @@ def sampling_points(
             "needed, from 0."
         )
     opened = as_network(as_model(model, settings))
-    limits = estimate_range(volume, opened.percentiles)
+    limits = estimate_range(volume, opened.scaling)
     before, after = (limits.to_unit(volume[i]) for i in (below, below + 1))
     fraction = Fraction(z - below)
     if not opened.any_position:

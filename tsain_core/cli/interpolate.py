@@ -81,9 +81,7 @@ def run(args: argparse.Namespace) -> None:
     name = checked_model(args, volume, _computed(args, volume))
     model = open_model(name, inference_settings(args))
     schedule = make_schedule(args, volume, model.any_position)
-    intensity = (
-        IntensityRange(*args.range) if args.range else estimate_range(volume, model.percentiles)
-    )
+    intensity = IntensityRange(*args.range) if args.range else estimate_range(volume, model.scaling)
     geometry = result_geometry(volume, schedule)
     logger.info(
         "%s: %d slices, %d of them synthetic, by %s (intensities %g to %g)",

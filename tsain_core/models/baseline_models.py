@@ -9,6 +9,7 @@ from fractions import Fraction
 import torch
 
 from ..baselines import blurred, mean_of_neighbours, optical_flow
+from ..intensity import Scaling
 from .slice_model import Image, Keys, TileDone
 
 _METHODS = {"mean": mean_of_neighbours, "optical-flow": optical_flow}
@@ -25,7 +26,7 @@ class BaselineModel:
     any_position: bool = True
     detail: float = 0.0
     # all grey values: nothing is learned, so nothing is gained by stretching
-    percentiles: tuple[float, float] = (0.0, 100.0)
+    scaling: Scaling = Scaling((0.0, 100.0))
 
     @property
     def tiled(self) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..checkpoint import ModelInfo
 from ..cost import peak_bytes, receptive_radius
 from ..errors import TsainError
+from ..intensity import Scaling
 from ..network import TSAIN, Features, Sampling
 from ..tiles import Region, Tile, ceil_to, tile_image
 from ._execution import Execution
@@ -125,9 +126,9 @@ class NetworkModel:
         return self.network.settings.positions
 
     @property
-    def percentiles(self) -> tuple[float, float]:
-        """See `SliceModel.percentiles`."""
-        return self.info.intensity_percentiles
+    def scaling(self) -> Scaling:
+        """See `SliceModel.scaling`."""
+        return self.info.scaling
 
     @property
     def tiled(self) -> NetworkModel:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..intensity import Scaling
 from ..tiles import Region, Tile
 
 Image = NDArray[np.float32]  # (y, x)
@@ -64,8 +65,8 @@ class SliceModel(Protocol):
         """Whether fractions other than 1/2 are computed directly."""
 
     @property
-    def percentiles(self) -> tuple[float, float]:
-        """Percentiles of a volume's grey values to be scaled to 0 and 1."""
+    def scaling(self) -> Scaling:
+        """Which grey values of a volume are scaled to 0 and 1."""
 
     @property
     def detail(self) -> float:

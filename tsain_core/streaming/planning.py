@@ -60,7 +60,7 @@ def _make_plan(asked: StreamRequest) -> RunPlan:
     intensity = (
         IntensityRange(*asked.intensity)
         if asked.intensity
-        else estimate_range(volume, model.percentiles)
+        else estimate_range(volume, model.scaling)
     )
     tiled = model.tiled
     if tiled is not None and tiled.halo is None:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..detail import REACH
+from ..intensity import Scaling
 from ..models import Image, Keys, SliceModel, TiledModel, TileDone
 from ..schedule import Schedule, halvings
 from ..tiles import Region, Tile, ceil_to, hull, tile_image
@@ -112,9 +113,9 @@ class WindowModel:
         return self._model.detail
 
     @property
-    def percentiles(self) -> tuple[float, float]:
-        """See `SliceModel.percentiles`."""
-        return self._model.percentiles
+    def scaling(self) -> Scaling:
+        """See `SliceModel.scaling`."""
+        return self._model.scaling
 
     @property
     def tiled(self) -> TiledModel | None:

@@ -155,7 +155,7 @@ def finetune(
     """
     device = torch.device(device)
     blocks = split_blocks(volume.shape[0], settings.held_out)
-    intensity = estimate_range(volume, info.intensity_percentiles)
+    intensity = estimate_range(volume, info.scaling)
     crop = _fitting_crop(volume, settings.crop, start.settings.multiple)
 
     def source(block: tuple[int, int]) -> TripletSource:

@@ -145,7 +145,7 @@ def _picture(path: Path, volume: Volume, start: TSAIN, base: ModelInfo, verdict:
     """A slice for judging, before and after fine-tuning."""
     first, last = verdict.blocks.judge
     z = (first + last - 1) // 2
-    intensity = estimate_range(volume, base.intensity_percentiles)
+    intensity = estimate_range(volume, base.scaling)
     cuts = [middle(np.asarray(volume[i]))[:CROP, :CROP] for i in (z - 1, z, z + 1)]
     before, after = (intensity.to_unit(cuts[i]) for i in (0, 2))
     predicted = {}
