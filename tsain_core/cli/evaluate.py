@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from ..evaluate import CROP, TripletScore, evaluate, mean_by_model, score_table
 from ..models import BASELINES, open_model
+from ..training.triplet_folder import read_triplets
 from ._options import (
     add_model_options,
     add_volume_options,
@@ -21,7 +22,8 @@ from ._options import (
 EXAMPLES = """\
   tsain evaluate stack.tif
   tsain evaluate stack.tif --also tsain-lite-fib25 mine.safetensors
-  tsain evaluate stack.tif --model mine.safetensors --csv scores.csv --every 4"""
+  tsain evaluate stack.tif --model mine.safetensors --csv scores.csv --every 4
+  tsain evaluate cremi_triplet/B/test --triplets"""
 
 _HEADER = ("psnr", "structure", "ssim", "ie", "sharpness")
 
@@ -35,24 +37,30 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--crop", type=int, default=CROP, help="side of the central crop scored")
     parser.add_argument("--every", type=int, default=1, help="take every n-th triplet")
+    parser.add_argument(
+        "--triplets",
+        action="store_true",
+        help="the input is a folder of ready-made triplets, as for training, not a stack",
+    )
     parser.add_argument("--csv", type=Path, help="write the scores of each triplet to this file")
 
 
 def run(args: argparse.Namespace) -> None:
     """Print a table: the models, then the baselines."""
-    volume = read_volume(args)
+    volume = read_triplets(Path(args.input)) if args.triplets else read_volume(args)
     names = [args.model, *args.also, *BASELINES]
     settings = inference_settings(args)
     models = [open_model(name, settings) for name in dict.fromkeys(names)]
-    triplets = len(range(1, volume.shape[0] - 1, args.every))
+    step = 3 * args.every if args.triplets else args.every
+    slices = range(1, volume.shape[0] - 1, max(step, 1))
     results: list[TripletScore] = []
-    with tqdm(total=triplets * len(models), unit="slice") as bar:
-        for result in evaluate(volume, models, args.crop, args.every):
+    with tqdm(total=len(slices) * len(models), unit="slice") as bar:
+        for result in evaluate(volume, models, args.crop, args.every, slices):
             results.append(result)
             bar.update()
     if args.csv:
         _write_csv(args.csv, results)
-    print(f"{args.input}: mean of {triplets} triplets")
+    print(f"{args.input}: mean of {len(slices)} triplets")
     print(score_table(mean_by_model(results)))
 
 

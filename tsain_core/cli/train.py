@@ -70,6 +70,8 @@ def run(args: argparse.Namespace) -> None:
                 pass
             return
         _loop(trainer, args.output)
+    if recipe.settings.keep_best and trainer.best.weights:
+        trainer.averaged.load_state_dict(trainer.best.weights)
     path = args.output / f"{recipe.name}.safetensors"
     save(path, trainer.averaged, _info(recipe, trainer))
     print(f"{path}: {trainer.step} steps in {trainer.seconds / 60:.0f} minutes")
@@ -128,5 +130,6 @@ def _info(recipe: Recipe, trainer: Trainer) -> ModelInfo:
         settings=trainer.network.settings,
         preset=recipe.preset,
         licence=recipe.licence,
+        intensity_range=recipe.intensity_range,
         training=training,
     )

@@ -46,6 +46,9 @@ class TripletSource:
         What makes a drawn triplet be replaced by another, and whether triplets are aligned.
     regimes : Regimes or None
         Ranges of imaging conditions, which take the place of spacings and augmentation.
+    grid : int
+        Crops lie within the squares of this side that slices are cut into, from the upper left, as
+        the paper cuts its triplets; 0 takes them anywhere.
     separate : bool
         The array holds triplets one after the other (`read_triplets`) instead of a stack of slices.
     """
@@ -59,6 +62,7 @@ class TripletSource:
     screening: Screening | None = None
     separate: bool = False
     regimes: Regimes | None = None
+    grid: int = 0
 
     def split(self, fraction: float = 0.1) -> tuple[TripletSource, TripletSource]:
         """Training and held-out part: the last z slices, or triplets; at least one triplet.
@@ -136,9 +140,8 @@ class TripletSource:
         shift = self.augmentation.shift
         dy, dx = rng.integers(-shift, shift + 1, 2)
         height, width = stack.shape[1:]
-        m, align = self.margin, self.screening.align if self.screening else 0
-        y = int(rng.integers(m, height - crop - m + 1)) - align
-        x = int(rng.integers(m, width - crop - m + 1)) - align
+        align = self.screening.align if self.screening else 0
+        y, x = (self._start(n, crop, rng) - align for n in (height, width))
         side = crop + 2 * align
         cuts = [
             stack[z + i * spacing, y + s * dy : y + s * dy + side, x + s * dx : x + s * dx + side]
@@ -146,6 +149,14 @@ class TripletSource:
         ]
         triplet = fill_slices(self.intensity.to_unit(np.stack(cuts)))
         return align_triplet(triplet, align) if align else triplet
+
+    def _start(self, side: int, crop: int, rng: np.random.Generator) -> int:
+        """Where a crop starts along a side of the slices."""
+        low, high = self.margin, side - crop - self.margin
+        if self.grid:
+            cell = int(rng.integers(side // self.grid)) * self.grid
+            low, high = max(low, cell), min(high, cell + self.grid - crop)
+        return int(rng.integers(low, high + 1))
 
     def _starts(self, depth: int, spacing: int) -> range:
         """First slices of the triplets."""
@@ -175,6 +186,11 @@ class TripletSampler:
         for source in self.sources:
             sides = [n for axis in source.axes for n in np.delete(source.array.shape, axis)]
             need = self.crop + 2 * source.margin
+            if source.grid and not self.crop + source.margin <= source.grid <= min(sides):
+                raise TsainError(
+                    f"The grid is {source.grid} pixels; crops of {self.crop} with shifts need at "
+                    f"least {self.crop + source.margin}, and slices have {min(sides)}."
+                )
             if min(sides) < need:
                 raise TsainError(
                     f"Slices are {min(sides)} pixels wide; crops of {self.crop} with shifts need "

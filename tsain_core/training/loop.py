@@ -73,6 +73,8 @@ class Best:
         How often the learning rate fell because of that.
     weights : dict
         Averaged weights at that step, on CPU.
+    loss : float
+        Loss of the held-out triplets; infinity where it is not what validations are judged by.
     """
 
     psnr: float = -math.inf
@@ -80,6 +82,7 @@ class Best:
     since: int = 0
     drops: int = 0
     weights: dict[str, Tensor] = field(default_factory=dict)
+    loss: float = math.inf
 
 
 class Trainer:
@@ -175,32 +178,36 @@ class Trainer:
                     self._healthy = checked
             self.step += 1
             due = self.step % s.validate_every == 0 or self.step == s.steps
-            validation = self.validate() if due and self.held_out else None
-            if validation is not None:
-                self._judge(validation)
+            validation = self._judge() if due and self.held_out else None
             self.seconds += time.perf_counter() - start
             yield Progress(self.step, s.steps, loss, validation, offsets, self.seconds, note)
 
     def judge_start(self) -> None:
         """Validate the weights as they are, so that only better ones take their place."""
-        self._judge(self.validate())
+        self._judge()
 
     @property
     def finished(self) -> bool:
         """Whether validation has not gained for as long as `patience` says."""
         return 0 < self.settings.patience <= self.best.since
 
-    def _judge(self, validation: float) -> None:
-        """Keep the averaged weights if they are the best so far."""
-        if validation > self.best.psnr:
+    def _judge(self) -> float:
+        """Validate, and keep the averaged weights if they are the best so far; the PSNR."""
+        validation, loss = self.validate(), math.inf
+        better = validation > self.best.psnr
+        if self.settings.judge_by == "loss":
+            loss = self.validation_loss()
+            better = loss < self.best.loss
+        if better:
             weights = {k: v.cpu().clone() for k, v in self.averaged.state_dict().items()}
-            self.best = Best(validation, self.step, 0, self.best.drops, weights)
-            return
+            self.best = Best(validation, self.step, 0, self.best.drops, weights, loss)
+            return validation
         since, drops = self.best.since + 1, self.best.drops
         if self.settings.plateau and since % self.settings.plateau == 0:
             drops += 1
             logger.info("step %d: learning rate to a tenth", self.step)
         self.best = replace(self.best, since=since, drops=drops)
+        return validation
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bf16)
@@ -221,7 +228,7 @@ class Trainer:
             loss = loss + s.offset_penalty * reach_penalty(sampling, s.offset_free)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), s.clip)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), s.clip or math.inf)
         loss = self.ranks.mean(loss.detach())
         if not (torch.isfinite(loss) and torch.isfinite(norm)):
             return math.nan
@@ -239,15 +246,30 @@ class Trainer:
     @torch.no_grad()
     def validate(self) -> float:
         """PSNR in dB of the averaged network, over all pixels of the held-out triplets."""
-        squared = []
+        squared = [
+            (prediction.clamp(0, 1) - truth.clamp(0, 1)).square().mean()
+            for prediction, truth in self._held_out_pairs()
+        ]
+        return float(-10 * torch.log10(torch.stack(squared).mean()))
+
+    @torch.no_grad()
+    def validation_loss(self) -> float:
+        """Mean training loss of the averaged network over the held-out triplets."""
+        losses = [
+            total_loss(prediction, truth, self.settings.loss, self.vgg)
+            for prediction, truth in self._held_out_pairs()
+        ]
+        return float(torch.stack(losses).mean())
+
+    def _held_out_pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """What the averaged network predicts, and the truth, (1, 1, H, W), of each triplet."""
         for triplet in self.held_out:
             before, truth, after = (
                 torch.from_numpy(i).to(self.device)[None, None] for i in triplet
             )
             with self._autocast():
                 prediction: Tensor = self.averaged(before, after)
-            squared.append((prediction.float().clamp(0, 1) - truth.clamp(0, 1)).square().mean())
-        return float(-10 * torch.log10(torch.stack(squared).mean()))
+            yield prediction.float(), truth
 
     def _count_recovery(self, note: str) -> None:
         self.recoveries += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TsainError
-from ..intensity import estimate_range
+from ..intensity import Scaling, estimate_range
 from ..network import PRESETS
 from ..volumes import open_volume
 from .augment import Augmentation
@@ -40,6 +40,7 @@ class VolumeEntry:
     triplets: bool
     equalise: bool
     regimes: Regimes | None
+    grid: int
 
     @property
     def stack(self) -> tuple[str, str | None]:
@@ -69,6 +70,9 @@ class Recipe:
         Share of the z slices of each volume kept for validation.
     settings : TrainingSettings
     volumes : tuple of VolumeEntry
+    intensity_range : (float, float) or None
+        Grey values of uint8 volumes that become 0 and 1, here and for the model; percentiles of
+        each volume if not given.
     """
 
     name: str
@@ -77,6 +81,7 @@ class Recipe:
     held_out: float
     settings: TrainingSettings
     volumes: tuple[VolumeEntry, ...]
+    intensity_range: tuple[float, float] | None = None
 
     def load_sources(self, folder: Path) -> list[tuple[TripletSource, TripletSource]]:
         """(training, held-out) part of each entry; paths are relative to `folder`.
@@ -101,7 +106,7 @@ class Recipe:
         array = entry.load(folder)
         return TripletSource(
             array,
-            estimate_range(array),
+            estimate_range(array, Scaling(fixed=self.intensity_range)),
             entry.axes,
             entry.spacings,
             entry.weight,
@@ -109,6 +114,7 @@ class Recipe:
             entry.screening,
             entry.triplets,
             entry.regimes,
+            grid=entry.grid,
         )
 
     def provenance(self) -> dict[str, Any]:
@@ -157,6 +163,7 @@ def read_recipe(path: Path) -> Recipe:
             held_out=float(values.pop("held_out", 0.1)),
             settings=_settings(values.pop("training", {}), values.pop("loss", {})),
             volumes=_volumes(values.pop("volume"), values.pop("regimes", None)),
+            intensity_range=_range(values.pop("intensity_range", None)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TsainError(
@@ -169,6 +176,15 @@ def read_recipe(path: Path) -> Recipe:
         wrong = next(iter(values), recipe.preset)
         raise TsainError(f"{path.name} has the unknown entry or preset {wrong!r}.")
     return recipe
+
+
+def _range(values: Sequence[float] | None) -> tuple[float, float] | None:
+    if values is None:
+        return None
+    low, high = (float(v) for v in values)
+    if not low < high:
+        raise ValueError(f"intensity_range is {values}, low before high is required")
+    return low, high
 
 
 def _settings(training: dict[str, Any], loss: dict[str, Any]) -> TrainingSettings:
@@ -230,6 +246,7 @@ def _volume(values: dict[str, Any]) -> VolumeEntry:
         triplets=bool(values.pop("triplets", False)),
         equalise=bool(values.pop("equalise", False)),
         regimes=None,
+        grid=take("grid", 0, int),
     )
     if values:
         raise TypeError(f"unknown entry {next(iter(values))!r} of volume {entry.path}")

@@ -24,8 +24,12 @@ class TrainingSettings:
         Last share of the steps over which the rate falls to zero along a half cosine. Before that
         it does not depend on `steps`, so a run may be lengthened when it is resumed.
     plateau : int
-        Validations without gain after which the rate falls to a tenth, as the authors have it
-        (5 there); 0 leaves it to `decay`.
+        Validations without gain after which the rate falls to a tenth; 0 leaves it to `decay`. The
+        authors' patience of 5 is a plateau of 6: PyTorch's scheduler waits for one more.
+    judge_by : "psnr" or "loss"
+        What a gain in validation is: a higher PSNR or a lower loss of the held-out triplets.
+    keep_best : bool
+        Save the weights of the best validation at the end, instead of the last ones.
     patience : int
         Validations without gain after which training ends; 0 goes on to the last step.
     offset_lr : float
@@ -34,9 +38,10 @@ class TrainingSettings:
         Weight in the loss of what `reach_penalty` says, and the pixels of the image that cost
         nothing. With it, blocks that sample are not checkpointed.
     clip : float
-        Largest norm of the gradient.
+        Largest norm of the gradient; 0 does not limit it.
     ema : float
-        Decay of the moving average of the weights, which is what is evaluated and saved.
+        Decay of the moving average of the weights, which is what is evaluated and saved; 0 takes
+        the weights themselves.
     validate_every, check_every, save_every : int
         Steps between validations, between checks of the offsets, and between saved states.
     bf16 : bool
@@ -55,6 +60,8 @@ class TrainingSettings:
     warmup: int = 100
     decay: float = 0.3
     plateau: int = 0
+    judge_by: str = "psnr"
+    keep_best: bool = False
     patience: int = 0
     offset_lr: float = 0.5
     offset_penalty: float = 0.0
@@ -68,6 +75,10 @@ class TrainingSettings:
     checkpointing: bool = False
     seed: int = 0
     loss: LossSettings = field(default_factory=LossSettings)
+
+    def __post_init__(self) -> None:
+        if self.judge_by not in ("psnr", "loss"):
+            raise ValueError(f"judge_by is {self.judge_by!r}; psnr or loss is required")
 
     def lr_factor(self, step: int) -> float:
         """Factor on `lr` at a step: linear rise, constant, half cosine to zero."""
