@@ -22,7 +22,6 @@ from tsain_core.checkpoint import ModelInfo, save
 from tsain_core.cli import main
 from tsain_core.network import TSAIN, NetworkSettings
 from tsain_core.volumes import create_volume, open_volume
-from tsain_core.volumes.zarr_layout import ZARR_3
 
 SMALL = NetworkSettings(
     channels=8, image_channels=1, feature_blocks=1, reconstruction_blocks=1,
@@ -142,7 +141,7 @@ def copies(folder: Path, data: np.ndarray) -> dict[str, Path]:
     tifffile.imwrite(folder / "plain.tif", data)
     with h5py.File(folder / "cremi.h5", "w") as file:
         file["volumes/raw"] = data
-    for version in (2, 3) if ZARR_3 else ():  # else on Python 3.10, where zarr makes no such arrays
+    for version in (2, 3):
         zarr.create_array(str(folder / f"v{version}.zarr"), data=data, zarr_format=version)
     (folder / "slices").mkdir()
     for z, image in enumerate(data):

@@ -37,10 +37,9 @@ from tsain_core.streaming.blocks import choose_block
 from tsain_core.streaming.window import generations
 from tsain_core.tiles import Region
 from tsain_core.volumes import open_volume
-from tsain_core.volumes.zarr_layout import ZARR_3, ZarrLayout, default_version
+from tsain_core.volumes.zarr_layout import ZarrLayout, default_version
 
 pytestmark = pytest.mark.usefixtures("shallow_blocks")
-needs_zarr_3 = pytest.mark.skipif(not ZARR_3, reason="zarr 2, of Python 3.10, has no Zarr v3")
 
 
 @pytest.fixture(scope="session")
@@ -130,7 +129,7 @@ def test_generations_count_the_halvings_that_read_a_slice() -> None:
     assert set(generations(schedule, any_position=True).values()) == {0}
 
 
-@pytest.mark.parametrize("version", ["0.4", pytest.param("0.5", marks=needs_zarr_3)])
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
 def test_pyramid(tmp_path: Path, version: Any) -> None:
     """As the one that is written slice by slice, at every level, odd sides and all."""
     data = em_phantom((5, 64, 64), seed=1)
@@ -151,7 +150,6 @@ def test_pyramid(tmp_path: Path, version: Any) -> None:
     assert "3" not in group
 
 
-@needs_zarr_3
 def test_shards_are_written_whole(asked: StreamRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     layout = ZarrLayout("0.5", (2, 32, 32), shards=(4, 128, 128))
     asked = replace(asked, layout=layout)
@@ -167,9 +165,7 @@ def test_shards_are_written_whole(asked: StreamRequest, monkeypatch: pytest.Monk
     "values, message",
     [
         ({"version": "0.4", "shards": (2, 64, 64)}, "no shards"),
-        pytest.param(
-            {"chunks": (2, 64, 64), "shards": (3, 64, 64)}, "multiples", marks=needs_zarr_3
-        ),
+        ({"chunks": (2, 64, 64), "shards": (3, 64, 64)}, "multiples"),
         ({"chunks": (0, 64, 64)}, "at least 1"),
     ],
 )

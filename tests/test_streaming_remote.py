@@ -20,9 +20,7 @@ from tsain_core.errors import TsainError
 from tsain_core.phantom import em_phantom
 from tsain_core.streaming import Begun, StreamRequest, stream
 from tsain_core.volumes import open_volume
-from tsain_core.volumes.zarr_layout import ZARR_3, ZarrLayout
-
-pytestmark = pytest.mark.skipif(not ZARR_3, reason="zarr 2, of Python 3.10, reads no URLs as we do")
+from tsain_core.volumes.zarr_layout import ZarrLayout
 
 
 class SlowProxy:

@@ -149,3 +149,15 @@ def test_ilastik_says_sizes_in_its_tags(tmp_path: Path) -> None:
     save_hdf5(tmp_path / "a.h5", in_order("xyz"), {"axistags": json.dumps({"axes": tags})})
     volume = open_volume(tmp_path / "a.h5")
     assert (volume.voxel_size, volume.unit) == ((None, 5.0, 4.0), "nanometer")
+
+
+def test_some_axes_named_as_they_would_be_without(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["raw"] = STACK
+        file["raw"].dims[0].label = "z"
+    same(open_volume(tmp_path / "a.h5"))
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["raw"] = STACK.transpose(2, 1, 0)
+        file["raw"].dims[0].label = "x"
+    with pytest.raises(TsainError, match="z, y and x are required"):
+        open_volume(tmp_path / "b.h5")

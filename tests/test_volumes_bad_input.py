@@ -16,11 +16,6 @@ import zarr
 
 from tsain_core.errors import TsainError
 from tsain_core.volumes import create_volume, open_volume
-from tsain_core.volumes.zarr_layout import ZARR_3
-
-needs_zarr_3 = pytest.mark.skipif(
-    not ZARR_3, reason="zarr 3, which makes these arrays, needs Python 3.11"
-)
 
 STACK = np.random.default_rng(0).integers(0, 255, (6, 24, 32), np.uint8)
 
@@ -53,7 +48,7 @@ def save(folder: Path, kind: str, data: np.ndarray) -> Path:
     return path
 
 
-ARRAY_KINDS = ("tif", "h5", pytest.param("zarr", marks=needs_zarr_3))
+ARRAY_KINDS = ("tif", "h5", "zarr")
 
 
 @pytest.mark.parametrize("kind", ARRAY_KINDS)
@@ -163,7 +158,7 @@ def test_mrc_of_signed_bytes_and_complex_numbers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["missing metadata", "corrupt metadata", "corrupt chunk"])
-@pytest.mark.parametrize("version", ["0.4", pytest.param("0.5", marks=needs_zarr_3)])
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
 def test_damaged_ome_zarr(tmp_path: Path, version: str, damage: str) -> None:
     path = tmp_path / "a.zarr"
     with create_volume(path, STACK.shape, STACK.dtype, ome_version=version) as writer:  # type: ignore[arg-type]
@@ -185,14 +180,12 @@ def test_zarr_folder_without_metadata(tmp_path: Path) -> None:
     refused(tmp_path / "a.zarr", "Zarr", "metadata")
 
 
-@needs_zarr_3
 def test_incomplete_ome_metadata(tmp_path: Path) -> None:
     group = zarr.create_group(str(tmp_path / "a.zarr"))
     group.attrs["ome"] = {"multiscales": [{"axes": [{"name": "z"}], "datasets": []}]}
     refused(tmp_path / "a.zarr", "metadata", "incomplete")
 
 
-@needs_zarr_3
 @pytest.mark.parametrize("shape", [(2, *STACK.shape), STACK.shape[1:]])
 def test_ome_zarr_channels_and_planes(tmp_path: Path, shape: tuple[int, ...]) -> None:
     group = zarr.create_group(str(tmp_path / "a.zarr"))
@@ -237,7 +230,6 @@ def test_damaged_marks_do_not_pass_as_none(tmp_path: Path) -> None:
     refused(path, "damaged marks", "copy the file again")
 
 
-@needs_zarr_3
 def test_ambiguous_zarr_groups(tmp_path: Path) -> None:
     group = zarr.create_group(str(tmp_path / "g.zarr"))
     group.create_array("one", data=STACK)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import zarr
 
-from tsain_core.errors import TsainError
+from tsain_core.errors import TsainError, TsainWarning
 from tsain_core.volumes import open_volume
 
 STACK = np.random.default_rng(0).integers(1, 255, (5, 20, 30), np.uint8)
@@ -155,3 +155,17 @@ def test_a_locked_file_is_not_called_damaged(tmp_path: Path) -> None:
         refused(tmp_path / "a.h5", "Another program is writing")
         assert other.stdin
         other.stdin.close()
+
+
+def test_more_than_memory_holds_is_not_read(tmp_path: Path) -> None:
+    changed(tmp_path / "a.zarr", 2, [5, 2**19, 2**20], [1, 2**18, 2**8])
+    with pytest.warns(TsainWarning, match="lack data"):
+        volume = open_volume(tmp_path / "a.zarr")
+    with pytest.raises(TsainError, match="512.0 GiB, and .* are free; crop the stack"):
+        _ = volume[0]
+    assert volume.read(slice(1), slice(-4, None), slice(-4, None)).shape == (1, 4, 4)
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "127.0.0.1:9"])
+def test_servers_that_are_not_there(host: str) -> None:
+    refused(f"http://{host}/a.zarr", "a.zarr.*cannot be reached: check address")  # type: ignore[arg-type]

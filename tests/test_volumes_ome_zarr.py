@@ -10,11 +10,7 @@ import pytest
 import zarr
 
 from tsain_core.volumes import create_volume, open_volume
-from tsain_core.volumes.zarr_layout import ZARR_3, halve
-
-pytestmark = pytest.mark.skipif(
-    not ZARR_3, reason="zarr 3, which makes these arrays, needs Python 3.11"
-)
+from tsain_core.volumes.zarr_layout import halve
 
 STACK = np.random.default_rng(0).integers(0, 255, (5, 20, 30), np.uint8)
 

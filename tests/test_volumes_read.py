@@ -12,11 +12,6 @@ import tifffile
 import zarr
 
 from tsain_core.volumes import DTYPES, list_datasets, open_volume
-from tsain_core.volumes.zarr_layout import ZARR_3
-
-needs_zarr_3 = pytest.mark.skipif(
-    not ZARR_3, reason="zarr 3, which makes these arrays, needs Python 3.11"
-)
 
 RNG = np.random.default_rng(0)
 STACK = RNG.integers(0, 255, (5, 20, 30), np.uint8)
@@ -163,7 +158,6 @@ def test_hdf5_links_and_units(tmp_path: Path) -> None:
     assert (volume.voxel_size, volume.unit) == ((0.04, 0.004, 0.004), "micrometer")
 
 
-@needs_zarr_3
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_zarr_array_and_group(tmp_path: Path, zarr_format: int) -> None:
     array = zarr.create_array(
@@ -184,7 +178,6 @@ def test_zarr_array_and_group(tmp_path: Path, zarr_format: int) -> None:
     assert list_datasets(tmp_path / "g") == {"volumes/raw": (STACK.shape, "uint8")}
 
 
-@needs_zarr_3
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 def test_ome_zarr_of_others(tmp_path: Path, version: str) -> None:
     """As ome-zarr-py writes it, with channel and time axes of length 1."""

@@ -10,11 +10,6 @@ from numpy.typing import NDArray
 
 from tsain_core.errors import TsainError
 from tsain_core.volumes import DTYPES, create_volume, open_volume
-from tsain_core.volumes.zarr_layout import ZARR_3
-
-needs_zarr_3 = pytest.mark.skipif(
-    not ZARR_3, reason="zarr 3, which makes these arrays, needs Python 3.11"
-)
 
 NAMES = ("v.ome.tif", "v.tif", "v.h5", "v.zarr", "v.ome.zarr")
 
@@ -85,7 +80,7 @@ def test_an_image_is_named_as_its_folder(tmp_path: Path, version: str) -> None:
     assert image["name"] == "v.zarr"
 
 
-@pytest.mark.parametrize("version", ["0.4", pytest.param("0.5", marks=needs_zarr_3)])
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
 @pytest.mark.parametrize("shape", [(3, 700, 1301), (2, 64, 64), (4, 1, 600)])
 def test_ome_zarr_is_valid(tmp_path: Path, version: str, shape: tuple[int, int, int]) -> None:
     """Read back with the reference reader; levels halve, scale and translation follow."""

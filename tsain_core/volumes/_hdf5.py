@@ -182,16 +182,20 @@ def _groups(item: Any) -> list[Any]:
 
 
 def _axis_names(item: Any, attributes: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the axes: from attributes, labels, or scales that are attached to them."""
-    own = {k: v for k, v in attributes.items() if k in item.attrs and k != "DIMENSION_LABELS"}
+    """Names of the axes: from attributes and labels, or of scales that are attached to them."""
+    own = {key: value for key, value in attributes.items() if key in item.attrs}
     if names := named_axes(own, item.ndim):
         return names
-    with suppress(OSError, RuntimeError, ValueError, KeyError):  # damaged labels name nothing
-        return tuple(
-            axis_name(d.label or (str(d[0].name).rpartition("/")[2] if len(d) else ""))
-            for d in item.dims
-        )
-    return ()
+    scales = [_scale(item, axis) for axis in range(item.ndim)]
+    return tuple("" if s is None else axis_name(s.name.rpartition("/")[2]) for s in scales)
+
+
+def _scale(item: Any, axis: int) -> Any:
+    """The scale of an axis, or None; by its attribute, for h5py's `dims` crash on damaged ones."""
+    with suppress(OSError, RuntimeError, ValueError, KeyError, TypeError, IndexError):
+        scale = item.file[item.attrs["DIMENSION_LIST"][axis][0]]
+        return scale if isinstance(scale, h5py.Dataset) and scale.name else None
+    return None
 
 
 def _scales(item: Any, order: tuple[int, int, int]) -> tuple[VoxelSize | None, str | None]:
@@ -201,8 +205,12 @@ def _scales(item: Any, order: tuple[int, int, int]) -> tuple[VoxelSize | None, s
     for axis in order:
         side, unit = None, None
         with suppress(OSError, RuntimeError, ValueError, KeyError, TypeError):
-            scale = item.dims[axis][0]
-            if scale.shape == (item.shape[axis],) and 1 < scale.size < _LONGEST_SCALE:
+            scale = _scale(item, axis)
+            if (
+                scale is not None
+                and scale.shape == (item.shape[axis],)
+                and 1 < scale.size < _LONGEST_SCALE
+            ):
                 side, unit = spacing(scale[:]), normal_unit(scale.attrs.get("units"))
         sides.append(side)
         units.append(unit)

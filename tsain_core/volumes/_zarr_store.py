@@ -66,6 +66,8 @@ def open_node(path: Location) -> Any:
         Of many kinds, for metadata that are missing or damaged.
     """
     if is_remote(path):
+        # one question first: of a server that is down, zarr leaves several open
+        (path / "zarr.json").exists()
         return zarr.open(str(path), mode="r")
     return zarr.open(SafeStore(Path(str(path)), read_only=True), mode="r")
 

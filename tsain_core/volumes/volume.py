@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from ..errors import TsainError
@@ -21,6 +23,10 @@ VoxelSize = tuple[float | None, float | None, float | None]
 
 #: dtypes that are read and written.
 DTYPES = ("uint8", "uint16", "int16", "float32")
+
+
+#: Bytes that are read without a look at the free memory.
+_SMALL = 256 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +90,15 @@ class Volume:
 
     def __getitem__(self, z: int) -> NDArray[Any]:
         """Slice `z` as a numpy array (y, x)."""
+        _check_room(self.shape[1:], self.dtype)
         image: NDArray[Any] = np.asarray(self.data[z].compute(scheduler="synchronous"))
         return image
 
     def read(self, z: slice, y: slice, x: slice) -> NDArray[Any]:
         """A box as a numpy array (z, y, x)."""
-        box: NDArray[Any] = np.asarray(self.data[z, y, x].compute(scheduler="synchronous"))
+        part = self.data[z, y, x]
+        _check_room(part.shape, self.dtype)
+        box: NDArray[Any] = np.asarray(part.compute(scheduler="synchronous"))
         return box
 
     def missing(
@@ -103,6 +112,16 @@ class Volume:
         """(z, y, x) of what is read at once."""
         z, y, x = (int(sizes[0]) for sizes in self.data.chunks)
         return z, y, x
+
+
+def _check_room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Refuse to read more at once than there is memory: a header may claim what it likes."""
+    size = prod(shape) * dtype.itemsize
+    if size > _SMALL and size > (room := psutil.virtual_memory().available):
+        raise TsainError(
+            f"{' x '.join(map(str, shape))} voxels take {size / 2**30:.1f} GiB, and "
+            f"{room / 2**30:.1f} GiB of memory are free; crop the stack, or use a bigger machine."
+        )
 
 
 def check_stack(shape: tuple[int, ...], dtype: Any, name: str) -> None:

@@ -20,9 +20,6 @@ from .writer import Target
 
 OmeVersion = Literal["0.4", "0.5"]
 
-#: Whether the installed zarr knows format 3; that of Python 3.10 does not.
-ZARR_3 = int(zarr.__version__.split(".")[0]) >= 3
-
 _CHUNK = 512
 #: Chunks of nothing but the fill value are written, too: a file that is not there is missing.
 _CONFIG: Any = {"write_empty_chunks": True}
@@ -53,8 +50,6 @@ class ZarrLayout:
     pyramid: bool = True
 
     def __post_init__(self) -> None:
-        if self.version == "0.5" and not ZARR_3:
-            raise TsainError("OME-Zarr 0.5 needs zarr 3, and that Python 3.11; write 0.4 instead.")
         sizes = (*self.chunks, *(self.shards or ()))
         if min(sizes) < 1:
             raise TsainError(f"Chunks or shards of {sizes}; needed are sizes of at least 1.")
@@ -107,8 +102,8 @@ def open_array(root: Location, level: int, mode: Literal["r", "r+"]) -> Any:
 
 def write_metadata(root: Location, target: Target, layout: ZarrLayout) -> None:
     """Make the arrays an OME-Zarr image, with the marks of what is synthetic in it."""
-    kind: dict[str, Any] = {"zarr_format": 3 if layout.version == "0.5" else 2} if ZARR_3 else {}
-    group = zarr.open_group(str(root), mode="a", **kind)
+    zarr_format: Literal[2, 3] = 3 if layout.version == "0.5" else 2
+    group = zarr.open_group(str(root), mode="a", zarr_format=zarr_format)
     image = multiscales(target, len(layout.levels(target.shape)), layout.version)
     group.attrs.update({**image, MARKS_KEY: target.stamped_marks.to_json()})
 
@@ -119,8 +114,8 @@ def write_marks(root: Location, marks: Marks) -> None:
 
 
 def default_version() -> OmeVersion:
-    """The newest version that the installed zarr can write."""
-    return "0.5" if ZARR_3 else "0.4"
+    """The newest version of OME-Zarr that is written."""
+    return "0.5"
 
 
 def halve(image: NDArray[Any]) -> NDArray[Any]:
@@ -195,23 +190,13 @@ def _array(path: str, shape: Shape, dtype: Any, layout: ZarrLayout) -> Any:
     from numcodecs import Blosc
 
     blosc = Blosc(cname="zstd", clevel=3, shuffle=Blosc.BITSHUFFLE)
-    if ZARR_3:
-        return zarr.create_array(
-            path,
-            shape=shape,
-            dtype=dtype,
-            chunks=chunks,
-            compressors=blosc,
-            zarr_format=2,
-            chunk_key_encoding={"name": "v2", "separator": "/"},
-            config=_CONFIG,
-        )
-    return zarr.open_array(
+    return zarr.create_array(
         path,
-        mode="w",
         shape=shape,
         dtype=dtype,
         chunks=chunks,
-        compressor=blosc,
-        dimension_separator="/",
+        compressors=blosc,
+        zarr_format=2,
+        chunk_key_encoding={"name": "v2", "separator": "/"},
+        config=_CONFIG,
     )
