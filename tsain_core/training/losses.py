@@ -28,6 +28,10 @@ class LossSettings:
     spectrum : float
         Absolute difference of the logarithms of both power spectra, averaged over directions
         (`radial_spectrum`): as much detail of every size as in the real slice, wherever it lies.
+    log_mse, log_structure : float
+        Logarithm of the squared error of each image; of both images smoothed by a Gaussian of 2
+        pixels. What counts is the factor by which an error falls, whatever its size: noisy triplets
+        do not outweigh clean ones, whose errors are a thousand times smaller.
     perceptual : float
         Squared error of VGG16 activations (equation 15).
     style : float
@@ -43,6 +47,8 @@ class LossSettings:
     ssim: float = 0.1
     eps: float = 0.05
     spectrum: float = 0.0
+    log_mse: float = 0.0
+    log_structure: float = 0.0
     perceptual: float = 0.0
     style: float = 0.0
     vgg: str = ""
@@ -55,6 +61,8 @@ class LossSettings:
 
 
 _FLOOR = 1e-4  # of the power, below what 8-bit rounding adds
+_SMALLEST_ERROR = 1e-4  # squared: errors below 1/100 of the range need not fall further
+_SMALLEST_SMOOTH_ERROR = 1e-5
 
 #: Named settings, for recipes: the paper's (section 3.3, weights of the authors' code) and ours.
 LOSSES: dict[str, LossSettings] = {
@@ -63,9 +71,9 @@ LOSSES: dict[str, LossSettings] = {
 }
 
 
-def _gaussian(device: torch.device) -> Tensor:
-    x = torch.arange(11, device=device, dtype=torch.float32) - 5
-    g = torch.exp(-(x**2) / (2 * 1.5**2))
+def _gaussian(device: torch.device, radius: int = 5, sigma: float = 1.5) -> Tensor:
+    x = torch.arange(2 * radius + 1, device=device, dtype=torch.float32) - radius
+    g = torch.exp(-(x**2) / (2 * sigma**2))
     return g / g.sum()
 
 
@@ -111,6 +119,17 @@ def radial_spectrum(images: Tensor) -> Tensor:
     return total / torch.bincount(ring[inside], minlength=count).clamp(min=1)
 
 
+def log_error(difference: Tensor, floor: float) -> Tensor:
+    """Mean logarithm of the squared error of each image (N, 1, H, W), a scalar."""
+    return torch.log(difference.square().mean((1, 2, 3)) + floor).mean()
+
+
+def smoothed(images: Tensor) -> Tensor:
+    """Images (N, 1, H, W) under a Gaussian of 2 pixels, without the border of 6 pixels."""
+    g = _gaussian(images.device, 6, 2.0)
+    return F.conv2d(F.conv2d(images, g.view(1, 1, -1, 1)), g.view(1, 1, 1, -1))
+
+
 def spectrum_loss(prediction: Tensor, truth: Tensor) -> Tensor:
     """Mean absolute difference of the logarithms of both spectra, a scalar."""
     a, b = (torch.log(radial_spectrum(images) + _FLOOR) for images in (prediction, truth))
@@ -134,6 +153,10 @@ def total_loss(
         loss = loss + s.ssim * (1 - ssim(prediction, truth))
     if s.spectrum:
         loss = loss + s.spectrum * spectrum_loss(prediction, truth)
+    if s.log_mse:
+        loss = loss + s.log_mse * log_error(d, _SMALLEST_ERROR)
+    if s.log_structure:
+        loss = loss + s.log_structure * log_error(smoothed(d), _SMALLEST_SMOOTH_ERROR)
     if s.needs_vgg:
         if vgg is None:
             raise ValueError("Perceptual and style terms need VGG16's features: pass vgg.")
