@@ -29,6 +29,7 @@ OFF = Regimes(
     slice_brightness=0.0,
     drifting=0.0,
     same=0.0,
+    finer=0.0,
 )
 
 
@@ -101,6 +102,21 @@ def test_the_same_slice_three_times_stays_without_noise(stack: NDArray[np.uint8]
         changed = change_grey_values(triplet / 255, regimes, rng)
         np.testing.assert_array_equal(changed[0], changed[1])
         np.testing.assert_array_equal(changed[2], changed[1])
+
+
+def test_finer_steps_share_their_grain() -> None:
+    """Slices less than one apart are weighted means: exactly on a ramp, and alike in noise."""
+    regimes = replace(OFF, finer=1.0)
+    for triplet, position in draws(ramp(), regimes, 20, isotropic=True):
+        a, b, c = triplet[:, 8, 8]
+        assert position == 0.5
+        assert b == pytest.approx((a + c) / 2, abs=1e-4)
+        assert 0.6 <= c - a <= 1.8
+    noise = np.random.default_rng(0).normal(0, 1, (20, 64, 64)).astype(np.float32)
+    alike = [
+        np.corrcoef(t[0].ravel(), t[1].ravel())[0, 1] for t, _ in draws(noise, regimes, 40, 32)
+    ]
+    assert max(alike) > 0.5
 
 
 def test_noise_is_added_to_the_outer_slices_alone() -> None:

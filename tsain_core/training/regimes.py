@@ -42,6 +42,9 @@ class Regimes:
     middle : float
         Share of the triplets whose truth lies half-way; for the others it lies anywhere between.
         Where gaps are odd, the truth is one of the two slices in the middle.
+    finer : float
+        Share of the triplets that lie less than a slice apart: slices between the stack's own are
+        their weighted means, so that neighbours share their grain, as in resampled volumes.
     noise : (float, float), noisy : float
         Standard deviation of added noise, and the share of triplets that have any: on the outer
         slices alone. It is partly Poisson-like (grows with the grey value) and partly correlated.
@@ -68,6 +71,7 @@ class Regimes:
     elastic: float = 3.0
     gaps: tuple[int, int] = (2, 6)
     middle: float = 0.7
+    finer: float = 0.06
     noise: Range = (0.01, 0.2)
     noisy: float = 0.3
     blur: Range = (0.4, 1.5)
@@ -107,17 +111,14 @@ def draw_regime(
     by = _binning(regimes, rng, min(height, width) // crop)
     thick = int(rng.integers(1, by + 1)) if isotropic else 1
     thick = max(1, min(thick, depth // 3))
-    first, truth, last = _positions(depth // thick, regimes, rng)
-    if rng.random() < regimes.same:
-        first = last = truth
-    position = 0.5 if first == last else (truth - first) / (last - first)
+    places, position = _places(depth // thick, regimes, rng)
     resampled = rng.random() < regimes.resampled
     zoom = float(np.exp(rng.uniform(*np.log(regimes.zoom)))) if resampled else 1.0
     reach = 1.5 * crop * zoom + 2 * (regimes.drift + regimes.elastic)
     if resampled and reach * by > min(height, width):
         resampled, zoom = False, 1.0  # a turned crop would stand out of the slice
     drifts = _drifts(regimes, rng)
-    if first == last:
+    if places[0] == places[2]:
         drifts[:] = 0
     margin = 0 if resampled else int(np.ceil(np.abs(drifts).max()))
     side = int(np.ceil(reach)) if resampled else crop + 2 * margin
@@ -125,12 +126,8 @@ def draw_regime(
         drifts, margin, side = np.zeros_like(drifts), 0, crop
     y = int(rng.integers(0, height - side * by + 1))
     x = int(rng.integers(0, width - side * by + 1))
-    cuts = np.stack(
-        [
-            _mean_of(stack[z * thick : (z + 1) * thick, y : y + side * by, x : x + side * by], by)
-            for z in (first, truth, last)
-        ]
-    )
+    part = stack[:, y : y + side * by, x : x + side * by]
+    cuts = np.stack([_slice_at(part, z, thick, by) for z in places])
     if resampled:
         return _resampled(cuts, crop, zoom, regimes.elastic, drifts, rng), position
     return _shifted(cuts, crop, margin, drifts), position
@@ -171,7 +168,24 @@ def _binning(regimes: Regimes, rng: np.random.Generator, most: int) -> int:
     return int(rng.choice(steps, p=weights / weights.sum()))
 
 
-def _positions(depth: int, regimes: Regimes, rng: np.random.Generator) -> tuple[int, int, int]:
+def _places(
+    depth: int, regimes: Regimes, rng: np.random.Generator
+) -> tuple[tuple[float, float, float], float]:
+    """Places of the three slices along z, and the position of the truth between the others."""
+    first, truth, last = _positions(depth, regimes, rng)
+    kind = rng.random()
+    if kind < regimes.same:
+        return (truth, truth, truth), 0.5
+    if kind < regimes.same + regimes.finer:
+        step = rng.uniform(0.3, 0.9)
+        start = rng.uniform(0, depth - 1 - 2 * step)
+        return (start, start + step, start + 2 * step), 0.5
+    return (first, truth, last), (truth - first) / (last - first)
+
+
+def _positions(
+    depth: int, regimes: Regimes, rng: np.random.Generator
+) -> tuple[float, float, float]:
     """Slices before, truth and after."""
     low, high = regimes.gaps
     high = min(high, depth - 1)
@@ -192,6 +206,17 @@ def _drifts(regimes: Regimes, rng: np.random.Generator) -> NDArray[np.float64]:
         drift = rng.uniform(-regimes.drift, regimes.drift, 2)
         drifts[0], drifts[2] = drift, -drift if rng.random() < 0.5 else 0
     return drifts
+
+
+def _slice_at(part: NDArray[Any], z: float, thick: int, by: int) -> NDArray[np.float32]:
+    """Slice `z` of a part; between two slices their weighted mean."""
+    below = int(z)
+    image = _mean_of(part[below * thick : (below + 1) * thick], by)
+    share = np.float32(z - below)
+    if not share:
+        return image
+    above = _mean_of(part[(below + 1) * thick : (below + 2) * thick], by)
+    return image + share * (above - image)
 
 
 def _mean_of(part: NDArray[Any], by: int) -> NDArray[np.float32]:
