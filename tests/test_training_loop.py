@@ -142,7 +142,7 @@ def test_one_batch_is_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     torch.manual_seed(0)
     losses = [r.loss for r in Trainer(TSAIN(SMALL), sampler, settings).run()]
-    before, truth, after = batch
+    before, truth, after = batch[:3]
     mean = float(((before + after) / 2 - truth).square().mean())
     assert losses[0] == pytest.approx(mean, rel=0.2)
     assert np.mean(losses[-10:]) < 0.15 * mean  # 0.02 to 0.05 with other seeds
@@ -181,8 +181,8 @@ def test_a_step_that_is_not_finite_changes_nothing(monkeypatch: pytest.MonkeyPat
     good = t.sampler.batch_at
 
     def spoilt(self: TripletSampler, step: int):  # type: ignore[no-untyped-def]
-        before, truth, after = good(step)
-        return before, truth * (torch.nan if step == 2 else 1), after
+        before, truth, after, at = good(step)
+        return before, truth * (torch.nan if step == 2 else 1), after, at
 
     monkeypatch.setattr(TripletSampler, "batch_at", spoilt)
     kept = []
@@ -313,7 +313,7 @@ def test_checkpointing_changes_memory_alone(bf16: bool) -> None:
             lambda t, sizes=sizes: (sizes.append(t.nbytes), t)[1],  # type: ignore[misc]
             lambda t: t,
         ):
-            before, _, after = one.sampler.batch_at(0)
+            before, _, after, _ = one.sampler.batch_at(0)
             one.network(before, after)
         kept.append(sum(sizes))
     assert kept[1] < 0.5 * kept[0]

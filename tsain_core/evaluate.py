@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .errors import TsainError, argument
 from .intensity import estimate_range
 from .interpolate import slice_between
-from .metrics import WINDOW, Scores, mean_scores, score
+from .metrics import STRUCTURE_SIGMA, WINDOW, Scores, mean_scores, score
 from .models import SliceModel, run_to_end
 
 #: Side in pixels of the central crop that is scored.
@@ -134,17 +134,26 @@ def mean_by_model(results: Iterable[TripletScore]) -> dict[str, Scores]:
     return {name: mean_scores(scores) for name, scores in collected.items()}
 
 
+#: What the columns of `score_table` are.
+LEGEND = (
+    f"structure: PSNR after a Gaussian of {STRUCTURE_SIGMA:g} pixels on both slices, which noise "
+    "hardly changes; IE in grey levels of 0 to 255; sharpness: 1 is as sharp as the real slice."
+)
+
+
 def score_table(scores: Mapping[str, Scores]) -> str:
-    """A Markdown table, a row a model."""
+    """A Markdown table, a row for each model."""
     width = max(len(name) for name in (*scores, "model"))
     lines = [
-        f"| {'model':<{width}} | PSNR dB | structure dB | SSIM   | IE    | sharpness |",
-        f"|{'-' * (width + 2)}|---------|--------------|--------|-------|-----------|",
+        f"| {'model':<{width}} | PSNR dB | structure dB | SSIM   "
+        "| IE (mean absolute error) | sharpness |",
+        f"|{'-' * (width + 2)}|---------|--------------|--------|"
+        "--------------------------|-----------|",
     ]
     for name, s in scores.items():
         lines.append(
             f"| {name:<{width}} | {s.psnr:7.2f} | {s.structure:12.2f} | {s.ssim:6.3f} "
-            f"| {s.ie:5.2f} | {s.sharpness:9.2f} |"
+            f"| {s.ie:24.2f} | {s.sharpness:9.2f} |"
         )
     return "\n".join(lines)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..evaluate import CROP, TripletScore, evaluate, mean_by_model, score_table
+from ..evaluate import CROP, LEGEND, TripletScore, evaluate, mean_by_model, score_table
 from ..models import BASELINES, open_model
 from ..training.triplet_folder import read_triplets
 from ._options import (
@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> None:
         _write_csv(args.csv, results)
     print(f"{args.input}: mean of {len(slices)} triplets")
     print(score_table(mean_by_model(results)))
+    print(LEGEND)
 
 
 def _write_csv(path: Path, results: list[TripletScore]) -> None:
