@@ -114,12 +114,15 @@ def test_ambiguous_file_asks_which_dataset(qtbot: Any, viewer: Any, tmp_path: Pa
     with h5py.File(path, "w") as file:
         file.create_dataset("first", data=data)
         file.create_dataset("second", data=255 - data)
+        file.create_dataset("movie", data=data[None, ..., None])  # of one time and one channel
         file.create_dataset("table", data=np.zeros((5, 2)))
 
     def answer(dataset: str | None) -> None:
         dialog = next(w for w in QApplication.topLevelWidgets() if isinstance(w, DatasetDialog))
         (table,) = dialog.tree.findItems("table", Qt.MatchFlag.MatchExactly)
         assert table.isDisabled() and "stack" in table.toolTip(0)
+        (movie,) = dialog.tree.findItems("movie", Qt.MatchFlag.MatchExactly)
+        assert not movie.isDisabled()
         if dataset is None:
             qtbot.mouseClick(dialog.cancel_button, Qt.MouseButton.LeftButton)
             return

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 
 from tsain_core.errors import TsainError
 from tsain_core.volumes import list_datasets
-from tsain_core.volumes.volume import check_stack
+from tsain_core.volumes._axes import stack_order
 
 from .._wording import in_dock_words
 
@@ -92,7 +92,7 @@ def choose_dataset(path: str) -> str | None:
 def _fault(shape: tuple[int, ...], dtype: str, name: str) -> str:
     """Why a dataset cannot be opened; empty if it can."""
     try:
-        check_stack(shape, np.dtype(dtype), name)
+        stack_order((), shape, np.dtype(dtype), name)
     except (TsainError, TypeError) as error:
         return in_dock_words(error)
     return ""
