@@ -200,3 +200,25 @@ def test_the_window_says_it(viewer: Any, tmp_path: Path) -> None:  # noqa: F811
     chunk(made, 2, 0, 0).unlink()
     viewer.open(str(tmp_path / "a.zarr"), plugin="napari-tsain")
     assert any("slice 2 of 6 lacks data" in r.message for r in notification_manager.records)
+
+
+def test_info_says_where_gaps_are_not_looked_for(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from tsain_core.cli.info import describe
+
+    array(tmp_path / "a.zarr")
+    volume = open_volume(tmp_path / "a.zarr")
+    assert "missing data" not in dict(describe(volume))
+    remote = dict(describe(replace(volume, source="s3://bucket/a.zarr")))
+    assert remote["missing data"].startswith("not looked for")
+
+
+def test_more_chunks_of_hdf5_than_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tsain_core.volumes._hdf5.MOST_LISTED", 10)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        raw = file.create_dataset("raw", STACK.shape, "u1", chunks=(1, 10, 15))
+        raw[:5] = STACK[:5]
+    assert "4 of 24 chunks were never written" in opened(tmp_path / "a.h5")[1][0]

@@ -59,6 +59,8 @@ def describe(volume: Volume) -> list[tuple[str, str]]:
     ]
     if any(volume.offset):
         lines.append(("offset", f"{_numbers(volume.offset)} {unit}"))
+    if "://" in volume.source:
+        lines.append(("missing data", "not looked for: listing a remote store takes long"))
     if volume.synthetic:
         lines.append(("synthetic", f"{len(volume.synthetic)} slices: {_list(volume.synthetic)}"))
     return lines

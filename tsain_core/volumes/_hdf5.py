@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import TsainError, argument
+from ..errors import TsainError, argument, warn
 from ._attributes import stated_geometry
 from ._axes import StackView, axis_name, chunks_of, named_axes, reading_chunks, spacing, stack_order
 from ._datasets import choose_dataset
@@ -274,7 +274,13 @@ def _warn_of_gaps(item: Any, order: tuple[int, int, int], title: str) -> list[in
     grid = tuple(-(-n // c) for n, c in zip(item.shape, item.chunks, strict=True))
     total = math.prod(grid)
     if total > MOST_LISTED:
-        check_count(item.id.get_num_chunks(), total, title)
+        there = item.id.get_num_chunks()
+        check_count(there, total, title)
+        if there < total:
+            warn(
+                f"{title}: {total - there} of {total} chunks were never written, and read as "
+                f"{item.fillvalue}; they are too many to name their slices."
+            )
         return []
     if item.id.get_num_chunks() >= total:
         return []
