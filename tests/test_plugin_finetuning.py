@@ -76,18 +76,80 @@ def test_from_start_to_a_model_in_the_other_dock(
 ) -> None:
     stack(viewer)
     other = add_dock(viewer, "Interpolate slices")
+    chosen = other.model.model_box.value
     dock = open_dock(viewer, minutes=0.1)
     assert "slices 0 to 5" in dock.plan.text() and "twice as far apart" in dock.plan.text()
-    assert "mine" not in other.model.model_box.choices
+    assert "called small-stack." in dock.plan.text()
+    assert "small-stack" not in other.model.model_box.choices
     job = start(qtbot, dock)
     wait(qtbot, lambda: job.state.over and dock.bar.status.text().startswith("Better"))
     assert len(dock.curves.validations) >= 2
-    assert "mine" in other.model.model_box.choices
-    assert (home / "models" / "mine.md").is_file()
-    assert dock.setup.name_box.value == "mine"
-    click(qtbot, dock.start)  # once more: the name is taken
-    assert dock.setup.name_box.value == "mine-2"
+    (step, untuned), *later = dock.curves.validations
+    assert step == 0 and untuned == dock.curves.untuned < max(value for _, value in later)
+    assert "small-stack" in other.model.model_box.choices
+    assert other.model.model_box.value == chosen  # tuned to one stack, it is no default
+    card = (home / "models" / "small-stack.md").read_text(encoding="utf-8")
+    assert "fine-tuned on `stack`" in card and "input.zarr" not in card
+    # no complaint that its own name is taken: the next one is suggested
+    assert "called small-stack-2." in dock.plan.text() and dock.start.isEnabled()
+    type_into(qtbot, dock.setup.name_box.native, "small-stack")
+    assert not dock.start.isEnabled() and "exists already" in dock.start.toolTip()
+    type_into(qtbot, dock.setup.name_box.native, " ")  # as good as empty
+    click(qtbot, dock.start)
     wait(qtbot, lambda: len(list_jobs()) == 2 and list_jobs()[0].process() is not None)
+    assert list_jobs()[0].request.name == "small-stack-2"
+    # a third one must not get the name that the second will have
+    wait(qtbot, lambda: "called small-stack-3." in dock.plan.text())
+
+
+def test_pause_while_it_starts_is_seen_and_taken_back(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    stack(viewer)
+    dock = open_dock(viewer)
+    click(qtbot, dock.start)
+    wait(qtbot, lambda: "Starting" in dock.bar.status.text() and dock.bar.pause.isEnabled())
+    (job,) = list_jobs()
+    click(qtbot, dock.bar.pause)
+    wait(qtbot, lambda: dock.bar.pause.text() in ("Do not pause", "Resume"))
+    assert "Paus" in dock.bar.status.text()
+    wait(qtbot, dock.bar.pause.isEnabled)
+    click(qtbot, dock.bar.pause)
+    wait(qtbot, lambda: dock.bar.pause.text() == "Pause")
+    wait(qtbot, lambda: dock.curves.losses)  # it goes on by itself
+    assert [e["kind"] for e in job.events()[0]].count("started") == 1
+    click(qtbot, dock.bar.cancel)
+    wait(qtbot, lambda: dock.bar.status.text().startswith("Cancelled"))
+
+
+def test_it_follows_its_layer(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    """The selected layer is chosen; data, names and axes that change later are heard."""
+    first = stack(viewer)
+    second = viewer.add_image(em_phantom((12, 128, 128), seed=2), name="Cell 3 [raw]")
+    viewer.layers.selection.active = second
+    dock = open_dock(viewer)
+    assert dock.source.layer == second
+    assert "called small-Cell-3-raw." in dock.plan.text()
+    second.name = "renamed"
+    assert "called small-renamed." in dock.plan.text()
+    assert dock.source.layer_box.native.findText("renamed") >= 0
+    second.data = em_phantom((5, 128, 128), seed=2)
+    assert not dock.start.isEnabled() and "at least 9" in dock.plan.text()
+    second.data = em_phantom((30, 128, 128), seed=2)
+    assert dock.start.isEnabled() and "20 to 29" in dock.plan.text()
+    second.data = em_phantom((30, 40, 128), seed=2)
+    assert not dock.start.isEnabled() and "40 x 128" in dock.plan.text()
+    viewer.layers.remove(second)
+    assert dock.source.layer == first and "called small-stack." in dock.plan.text()
+
+
+def test_what_could_not_be_written_is_noticed_before_it_starts(
+    qtbot: Any,
+    viewer: Any,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stack(viewer)
+    monkeypatch.setenv("TSAIN_HOME", "/proc/nobody")
+    dock = add_dock(viewer, NAME)
+    assert not dock.start.isEnabled() and "Nothing can be written" in dock.plan.text()
 
 
 def test_held_out_slice_is_shown_and_refreshed(qtbot: Any, viewer: Any) -> None:  # noqa: F811
@@ -165,7 +227,7 @@ def test_close_napari_and_reattach(qtbot: Any, make_napari_viewer: Any) -> None:
     second = make_napari_viewer(show=True)
     dock = add_dock(second, NAME)
     wait(qtbot, lambda: len(dock.curves.losses) > seen)
-    assert dock.bar.jobs.currentText().startswith("mine (")
+    assert dock.bar.jobs.currentText().startswith("small-stack (")
     assert not dock.start.isEnabled() and "No image is open" in dock.start.toolTip()
     wait(qtbot, dock.bar.cancel.isVisible)
     click(qtbot, dock.bar.cancel)
@@ -181,9 +243,9 @@ def test_what_cannot_be_learnt_from_says_why(qtbot: Any, viewer: Any) -> None:  
     stack(viewer, depth=12)
     dock.source.layer_box.value = viewer.layers[-1]
     assert dock.start.isEnabled()
-    type_into(qtbot, dock.setup.name_box.native, "a/b")
-    click(qtbot, dock.start)
-    wait(qtbot, lambda: "no name for a model" in dock.bar.status.text())
+    for name in ("a/b", "tsain-lite", "mean"):
+        type_into(qtbot, dock.setup.name_box.native, name)
+        assert not dock.start.isEnabled() and name in dock.plan.text()
     assert list_jobs() == []
 
 

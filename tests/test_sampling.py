@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 
 from tsain_core.checkpoint import ModelInfo
 from tsain_core.models import InferenceSettings, NetworkModel, open_model
-from tsain_core.network import TSAIN, Sampling
+from tsain_core.network import TSAIN, NetworkSettings, Sampling
 from tsain_core.sampling import SamplingProbe, sampling_map, trace_steps
 from tsain_core.sampling._points import KERNEL, Field
 from tsain_core.tiles import Region
@@ -134,6 +134,48 @@ def test_a_quarter_is_reached_by_halving(stirred_network: TSAIN) -> None:
     taps = probe.at(40, 40).rsab[0]
     wanted = expected(sampling.rsab[0], 40, 40, stirred_network.settings.unshuffle)
     np.testing.assert_allclose(np.stack([taps.y, taps.x], -1), wanted, atol=1e-4)
+
+
+def test_a_third_is_reached_as_close_as_halvings_come(stirred_network: TSAIN) -> None:
+    """As the slice of a baseline at that place, looked at with a network."""
+    model = model_of(stirred_network)
+    before, after = blobs((64, 64)), blobs((64, 64), 1)
+    found, wanted = (
+        SamplingProbe(model, before, after, place, core=64).at(20, 30).rsab[0].y
+        for place in (Fraction(1, 3), Fraction(3, 8))
+    )
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_networks_that_know_the_position_sample_directly() -> None:
+    settings = NetworkSettings(
+        channels=8, image_channels=1, feature_blocks=1, reconstruction_blocks=1, rsabs=2, drbs=1,
+        groups=2, unshuffle=2, residual=True, positions=True,
+    )  # fmt: skip
+    torch.manual_seed(3)
+    network = TSAIN(settings).eval()
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(0.05 * torch.randn_like(weight))
+    model = model_of(network)
+    before, after = blobs((96, 96)), blobs((96, 96), 1)
+    pair = [torch.from_numpy(image)[None, None] for image in (before, after)]
+    seen = []
+    for place in (Fraction(1, 5), Fraction(1, 2), Fraction(4, 5)):
+        probe = SamplingProbe(model, before, after, place, core=96)
+        assert probe.ends == (0, 1)
+        sampling = Sampling()
+        with torch.inference_mode():
+            network(*pair, sampling, float(place))
+        found = probe.at(40, 52)
+        for taps, points in zip(found.rsab, sampling.rsab, strict=True):
+            wanted = expected(points, 40, 52, 2)
+            np.testing.assert_allclose(np.stack([taps.y, taps.x], -1), wanted, atol=1e-4)
+        taps = found.temporal[0, 1]
+        wanted = expected(sampling.temporal[0, 1], 40, 52, 2)
+        np.testing.assert_allclose(np.stack([taps.y, taps.x], -1), wanted, atol=1e-4)
+        seen.append(taps.y)
+    assert not np.allclose(seen[0], seen[2])
 
 
 def field(offset: NDArray[Any], mask: NDArray[Any], stride: int = 1) -> Field:

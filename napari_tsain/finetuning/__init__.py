@@ -1,5 +1,30 @@
 """The dock that tunes a model to a stack."""
 
-from ._widget import FineTune
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QWidget
+
+from .._loading import LoadingDock
+
+if TYPE_CHECKING:
+    import napari
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as in `napari_tsain.interpolation`
 
 __all__ = ["FineTune"]
+
+
+class FineTune(LoadingDock):
+    """Tune a model to a stack, in a process of its own; see `FineTunePanel`.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        napari gives it to a parameter of this name.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(napari_viewer, f"{__name__}._panel", "FineTunePanel", parent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pyqtgraph as pg
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from tsain_core.jobs.events import Event
@@ -16,6 +17,8 @@ class Curves(QWidget):
     Attributes
     ----------
     losses, validations : list of (step, value)
+    untuned : float or None
+        PSNR of the model that it started from, on the same slices; a dashed line.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -26,7 +29,7 @@ class Curves(QWidget):
         self._view.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         pens = (pg.mkPen("#7fb3ff", width=2), pg.mkPen("#ffb86b", width=2))
         self._curves, self._plots = [], []
-        for row, (label, pen) in enumerate(zip(("loss", "held-out dB"), pens, strict=True)):
+        for row, (label, pen) in enumerate(zip(("loss", "PSNR dB"), pens, strict=True)):
             plot = self._view.addPlot(row=row, col=0, enableMenu=False)
             self._plots.append(plot)
             plot.setMouseEnabled(x=False, y=False)
@@ -36,7 +39,12 @@ class Curves(QWidget):
             axis.setWidth(60)
             axis.enableAutoSIPrefix(False)
             self._curves.append(plot.plot(pen=pen, symbol="o" if row else None, symbolSize=5))
-        plot.setLabel("bottom", "step")
+        self._start = pg.InfiniteLine(angle=0, pen=pg.mkPen("#999999", style=Qt.PenStyle.DashLine))
+        plot.addItem(self._start)
+        self._view.setToolTip(
+            "Below: PSNR in the grey levels that the verdict is in, on the slices that decide when "
+            "to stop. The verdict is of other slices. Dashed: the model that it started from."
+        )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._view)
@@ -51,12 +59,20 @@ class Curves(QWidget):
         """Forget everything: another job is looked at."""
         self.losses: list[tuple[int, float]] = []
         self.validations: list[tuple[int, float]] = []
+        self.untuned: float | None = None
         self._smooth: float | None = None
+        self._plots[1].setLabel("bottom", "step")
         self._draw()
 
     def add(self, events: list[Event]) -> None:
         """Take what a job has said since the last time."""
         for event in events:
+            if event["kind"] == "untuned":
+                self.untuned = event["validation"]
+                self.validations.append((0, event["validation"]))
+            elif event["kind"] == "begun":
+                first, last = event["stop"]
+                self._plots[1].setLabel("bottom", f"step; PSNR is of slices {first} to {last - 1}")
             if event["kind"] != "progress":
                 continue
             if event["loss"] is not None:
@@ -69,5 +85,7 @@ class Curves(QWidget):
             self._draw()
 
     def _draw(self) -> None:
+        self._start.setVisible(self.untuned is not None)
+        self._start.setValue(self.untuned or 0.0)
         for curve, points in zip(self._curves, (self.losses, self.validations), strict=True):
             curve.setData([x for x, _ in points], [y for _, y in points])

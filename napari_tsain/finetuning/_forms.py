@@ -1,8 +1,8 @@
-"""What is asked for, and the buttons that steer a job."""
+"""Settings of a new job, and the buttons that steer a job."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 
 from magicgui.widgets import ComboBox, Container, FloatSpinBox, LineEdit, SpinBox
 from qtpy.QtCore import Qt, Signal
@@ -18,7 +18,8 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from tsain_core.jobs import Job, JobRequest, JobState
+from tsain_core.checkpoint import ModelInfo
+from tsain_core.jobs import Job, JobRequest, JobState, JobView, free_name, name_for
 from tsain_core.models import default_model, describe_models
 
 from .._settings import remember, remembered
@@ -33,11 +34,12 @@ class SetupForm(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._known = _networks()
         self.base_box = ComboBox(
-            label="start from", choices=_networks(), tooltip="The model that is tuned"
+            label="start from", choices=list(self._known), tooltip="The model that is tuned"
         )
         self.name_box = LineEdit(
-            label="name", value="mine", tooltip="Of the new model, in the lists of models"
+            label="name", value="", tooltip="Of the new model; empty for the name in grey"
         )
         self.minutes_box = FloatSpinBox(
             label="minutes",
@@ -71,34 +73,54 @@ class SetupForm(QWidget):
         for box in (self.base_box, self.name_box, self.minutes_box):
             box.changed.connect(lambda: self.changed.emit())
 
-    def request(self, source: str) -> JobRequest:
-        """A job on a volume."""
+    @property
+    def name(self) -> str:
+        """The name typed, else the one suggested."""
+        return str(self.name_box.value).strip() or str(self.name_box.native.placeholderText())
+
+    @property
+    def base(self) -> str:
+        """The model that is tuned."""
+        return str(self.base_box.value)
+
+    @property
+    def multiple(self) -> int:
+        """What the sides of crops have to be multiples of for it."""
+        return self._known[self.base].settings.multiple
+
+    def suggest(self, stack: str, taken: set[str]) -> None:
+        """Suggest a free name for a model tuned to this stack."""
+        self.name_box.native.setPlaceholderText(free_name(name_for(self.base, stack), taken))
+
+    def request(self, source: str, stack: str) -> JobRequest:
+        """A job on a volume.
+
+        Parameters
+        ----------
+        source : str
+            File of the volume.
+        stack : str
+            Its name, as the user knows it.
+        """
         remember("finetune-minutes", str(self.minutes_box.value))
         return JobRequest(
-            name=str(self.name_box.value).strip(),
+            name=self.name,
             source=source,
-            base=str(self.base_box.value),
+            base=self.base,
             minutes=float(self.minutes_box.value),
             device=str(self.device_box.value),
             seed=int(self.seed_box.value),
+            stack=stack,
         )
 
     def refresh(self) -> None:
         """Look again which models there are."""
-        self.base_box.choices = _networks()
-
-    def next_name(self) -> None:
-        """A name that is free: "mine" -> "mine-2"."""
-        known = describe_models()
-        name = str(self.name_box.value).strip()
-        while name in known:
-            match = re.fullmatch(r"(.*)-(\d+)", name)
-            name = f"{match[1]}-{int(match[2]) + 1}" if match else f"{name}-2"
-        self.name_box.value = name
+        self._known = _networks()
+        self.base_box.choices = list(self._known)
 
 
-def _networks() -> list[str]:
-    return [name for name, info in describe_models().items() if info is not None]
+def _networks() -> dict[str, ModelInfo]:
+    return {name: info for name, info in describe_models().items() if info is not None}
 
 
 class JobBar(QWidget):
@@ -134,9 +156,10 @@ class JobBar(QWidget):
         layout.addLayout(row)
         self.show_state(None)
 
-    def show_jobs(self, jobs: list[Job], chosen: Job | None) -> None:
+    def show_jobs(self, views: Sequence[JobView], chosen: Job | None) -> None:
         """Fill the list; the chosen one stays chosen."""
-        labels = [f"{job.request.name} ({job.state.value})" for job in jobs]
+        labels = [f"{view.request.name} ({view.state.value})" for view in views]
+        jobs = [view.job for view in views]
         if labels != [self.jobs.itemText(i) for i in range(self.jobs.count())]:
             self.jobs.blockSignals(True)
             self.jobs.clear()
@@ -151,20 +174,28 @@ class JobBar(QWidget):
 
     def show_state(self, state: JobState | None) -> None:
         """Enable what makes sense in a state, and say why the rest does not."""
-        working = state in (JobState.RUNNING, JobState.PAUSED, JobState.STARTING)
-        failed = state is JobState.FAILED
-        self.pause.setText("Resume" if state is JobState.PAUSED or failed else "Pause")
-        self.pause.setEnabled(working or failed)
-        nothing = "No job is at work"
-        self.pause.setToolTip(
-            "Go on from where it ended"
-            if failed
-            else "Wait after the present step, or go on"
-            if working
-            else nothing
-        )
-        self.stop.setEnabled(working)
+        working = state is not None and not state.over
+        failed, ending = state is JobState.FAILED, state is JobState.STOPPING
+        self.pause.setText(_PAUSE_TEXTS.get(state, "Pause") if state is not None else "Pause")
+        self.pause.setEnabled((working or failed) and not ending)
+        nothing = "It is ending" if ending else "No job is at work"
+        self.pause.setToolTip(_PAUSE_TIPS.get(state, nothing) if state is not None else nothing)
+        self.stop.setEnabled(working and not ending)
         self.stop.setToolTip("End now, and judge the best so far" if working else nothing)
         self.cancel.setEnabled(working)
         self.cancel.setToolTip("End now and keep nothing" if working else nothing)
         self.progress.setVisible(working)
+
+
+_PAUSE_TEXTS = {
+    JobState.PAUSED: "Resume",
+    JobState.FAILED: "Resume",
+    JobState.PAUSING: "Do not pause",
+}
+_PAUSE_TIPS = {
+    JobState.STARTING: "Wait as soon as it has started",
+    JobState.RUNNING: "Wait after the present step",
+    JobState.PAUSING: "Go on without a pause",
+    JobState.PAUSED: "Go on",
+    JobState.FAILED: "Go on from where it ended",
+}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._marks import HELPER_KEY
+from .._stack import level_0
 
 if TYPE_CHECKING:
     import napari
@@ -40,7 +41,7 @@ class HeldOut:
         if beside is not None:
             placed = {"scale": beside.scale[-2:], "units": beside.units[-2:]}
             y, x = beside.translate[-2:]
-            x += beside.data.shape[-1] * beside.scale[-1] * _GAP
+            x += level_0(beside).shape[-1] * beside.scale[-1] * _GAP
         width = images["truth"].shape[1] * placed["scale"][1]
         are_new = not any(layer in self._viewer.layers for layer in self._layers.values())
         for i, (key, name) in enumerate(NAMES.items()):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox, Container, FileEdit
 from qtpy.QtCore import Signal
@@ -18,9 +18,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from tsain_core.checkpoint import ModelInfo
 from tsain_core.models import default_model, describe_models
 from tsain_core.sampling import MapKind, MapPart, QueryPoints, TapPoints
 
+from .._listening import refresh_choices
 from .._marks import HELPER_KEY, layer_marks
 from .._segments import Segments
 from ._overlay import STEP_COLORS
@@ -34,6 +36,11 @@ _NOWHERE = "not shown"
 _STEP = "Show the sampling points of this step, as opaque as their mask"
 
 
+def networks() -> dict[str, ModelInfo]:
+    """Name -> what is known of it, of all networks."""
+    return {name: info for name, info in describe_models().items() if info is not None}
+
+
 class SourceForm(QWidget):
     """Which result, and which network."""
 
@@ -42,13 +49,13 @@ class SourceForm(QWidget):
     def __init__(self, viewer: napari.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._networks = [name for name, info in describe_models().items() if info is not None]
+        self._known = networks()
         self.layer_box = ComboBox(
             label="result", choices=self._layers, tooltip="A layer with computed slices"
         )
         self.model_box = ComboBox(
             label="model",
-            choices=[*self._networks, _FROM_FILE],
+            choices=[*self._known, _FROM_FILE],
             value=default_model(),
             tooltip="The network whose sampling is shown; the one that made the slices, if known",
         )
@@ -72,19 +79,52 @@ class SourceForm(QWidget):
 
     @property
     def model(self) -> str:
-        """Name or file of the chosen network."""
+        """Name or file of the chosen network; empty where no file is named yet."""
         name = str(self.model_box.value)
-        return str(Path(self.file_box.value)) if name == _FROM_FILE else name
+        return str(self.file_box.line_edit.value).strip() if name == _FROM_FILE else name
 
     def refresh(self) -> None:
-        """Layers came or went."""
-        self.layer_box.reset_choices()
+        """Layers came, went, or were renamed."""
+        refresh_choices(self.layer_box)
 
-    def follow(self, name: str) -> bool:
-        """Choose the network of that name; False if there is none."""
-        if name in self._networks:
-            self.model_box.value = name
-        return name in self._networks
+    def refresh_models(self) -> None:
+        """Look again which models there are."""
+        self._known = networks()
+        self.model_box.choices = [*self._known, _FROM_FILE]
+
+    def follow(self, provenance: Mapping[str, Any]) -> str:
+        """Choose the network that made some slices; returns what has to be said about it.
+
+        Another stack's network does not stay chosen: where there is none, it is the default.
+        """
+        made_by, weights = (str(provenance.get(k) or "") for k in ("model", "weights_sha256"))
+        if made_by and made_by not in self._known:
+            self.refresh_models()
+        if made_by in self._known:
+            self.model_box.value = made_by
+            if weights and weights != self._known[made_by].weights_hash:
+                return (
+                    f"The slices were made by other weights of {made_by!r} than those that are "
+                    "here now; what is shown is of those that are here."
+                )
+        else:
+            self.model_box.value = default_model()
+            if weights:
+                return (
+                    f"The network {made_by!r} that made the slices is not among the models; what "
+                    f"is shown is of {self.model!r}. Choose its file: {_FROM_FILE}"
+                )
+            if made_by:
+                return (
+                    f"The slices were made by {made_by!r}, which samples nowhere; what is shown is "
+                    f"where {self.model!r} would sample."
+                )
+        if passes := provenance.get("ensemble"):
+            return (
+                f"The slices are averages of {passes} passes; what is shown is where the first of "
+                "them sampled, which saw the slices as they are."
+            )
+        return ""
 
     def _layers(self, *_: object) -> list[tuple[str, Image]]:
         from napari.layers import Image
@@ -110,6 +150,8 @@ class QueryForm(QWidget):
         Something else is to be shown.
     jump : Signal(str)
         The viewer is to go to the slice "before", "after", or the "computed" one.
+    turn : QPushButton
+        There only where the view shows no slices.
     """
 
     changed = Signal()
@@ -149,7 +191,11 @@ class QueryForm(QWidget):
             self.jumps[where] = button
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        self.turn = QPushButton("Show y and x")
+        self.turn.setToolTip("Turn the view: points are picked in a slice")
+        self.turn.hide()
         layout.addWidget(self.pick)
+        layout.addWidget(self.turn)
         layout.addWidget(self.view)
         layout.addLayout(steps)
         row = QFormLayout()

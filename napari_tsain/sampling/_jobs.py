@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from tsain_core.intensity import IntensityRange, estimate_range
-from tsain_core.models import NetworkModel, open_network
+from tsain_core.models import NetworkModel, model_files, open_network
 from tsain_core.nonfinite import fill_pair
 from tsain_core.sampling import MapKind, MapPart, SamplingProbe, sampling_map
 from tsain_core.tiles import Region
@@ -33,7 +33,8 @@ class ProbeCache:
             intensity = _intensity(origin, marks, model)
             before, after = (intensity.to_unit(image) for image in (origin.before, origin.after))
             pair = fill_pair(before, after)
-            self.probe = SamplingProbe(model, pair.before, pair.after, origin.fraction)
+            fraction = origin.exact if model.any_position else origin.fraction
+            self.probe = SamplingProbe(model, pair.before, pair.after, fraction)
             self._key = key
         return self.probe
 
@@ -43,7 +44,8 @@ class ProbeCache:
         return probe if probe is not None and key == self._key and probe.knows(y, x) else None
 
     def _network(self, name: str) -> NetworkModel:
-        changed = Path(name).stat().st_mtime if Path(name).is_file() else 0.0
+        file = model_files().get(name, Path(name))
+        changed = file.stat().st_mtime if file.is_file() else 0.0
         if self._model is None or self._model[:2] != (name, changed):
             self._model = name, changed, open_network(name)
         return self._model[2]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tsain_core.sampling import QueryPoints, Reached, TapPoints
 
 from .._marks import HELPER_KEY
+from .._view import camera_of
 
 if TYPE_CHECKING:
     import napari
@@ -34,6 +35,8 @@ GROUP_COLORS = (
 )
 _QUERY_COLOR = "#00ff00"
 _FAINTEST = 0.15  # opacity of a point whose mask is 0
+_LEAST, _MOST = 6.0, 20.0  # pixels of the screen that points measure
+_RING = 2.5  # diameter of the query's ring over that of other points
 
 
 class Overlay:
@@ -43,12 +46,20 @@ class Overlay:
     ----------
     viewer : napari.Viewer
     size : float
-        Diameter of points in pixels of the image.
+        Diameter of points in pixels of the image; on the screen they are neither too small to be
+        seen nor so large that they cover the image.
+
+    Attributes
+    ----------
+    of : napari.layers.Image or None
+        The image that points are shown of.
     """
 
     def __init__(self, viewer: napari.Viewer, size: float = 1.5) -> None:
         self._viewer, self.size = viewer, size
         self._layers: dict[str, Points] = {}
+        self.of: Image | None = None
+        self._relative: dict[str, float] = {}  # diameters over those of ordinary points
 
     def owns(self, layer: Any) -> bool:
         """Whether a layer is one of these."""
@@ -60,7 +71,7 @@ class Overlay:
 
     def clear(self) -> None:
         """Remove all layers."""
-        layers, self._layers = self._layers, {}
+        layers, self._layers, self.of = self._layers, {}, None
         for layer in layers.values():
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
@@ -73,7 +84,7 @@ class Overlay:
 
     def show_query(self, image: Image, at: Sequence[float]) -> None:
         """Move the query point."""
-        self._put(image, QUERY, np.array([at], float), _QUERY_COLOR, np.ones(1), {}, 1.4)
+        self._put(image, QUERY, np.array([at], float), _QUERY_COLOR, np.ones(1), {}, _RING)
 
     def show_steps(
         self, image: Image, points: QueryPoints, place: Place, shown: Sequence[int]
@@ -116,14 +127,19 @@ class Overlay:
         features: dict[str, Any],
         scale: float = 1.0,
     ) -> None:
+        self.of = image
         layer = self._layers.get(name)
         if layer is None or layer.ndim != image.ndim:
             layer = self._make(image, name)
         with layer.events.data.blocker(), layer.events.size.blocker():
             layer.data = data
             layer.features = features
-        layer.size = self.size * scale
-        layer.face_color = _rgba(color, strength)
+        self._relative[name] = scale
+        layer.size = self._diameter(layer) * scale
+        if name == QUERY:  # a ring: points that lie close together are seen in it
+            layer.border_color, layer.face_color = _rgba(color, strength), "transparent"
+        else:
+            layer.face_color = _rgba(color, strength)
         layer.refresh()
         layer.events.data(value=layer.data, action="changed", data_indices=(), vertex_indices=())
         layer.selected_data = set()
@@ -135,8 +151,10 @@ class Overlay:
         self._layers[name] = self._viewer.add_points(
             np.empty((0, image.ndim)),
             name=name,
-            border_width=0.1 if name != QUERY else 0.2,
+            border_width=0.1,
             border_color="black",
+            # none at the least, or napari draws a dot at (0, 0) when no point is in the slice
+            canvas_size_limits=(0, 10_000),
             metadata={HELPER_KEY: "sampling"},
             **_placed(image),
         )
@@ -146,6 +164,20 @@ class Overlay:
             layers = self._viewer.layers
             layers.move(layers.index(self._layers[QUERY]), len(layers))
         return self._layers[name]
+
+    def zoomed(self) -> None:
+        """Let points stay visible: the canvas shows more or less of the image now."""
+        for name, layer in self._layers.items():
+            diameter = self._diameter(layer) * self._relative.get(name, 1.0)
+            if len(layer.data) and not np.allclose(layer.size, diameter):
+                layer.size = diameter
+
+    def _diameter(self, layer: Points) -> float:
+        """Of ordinary points, in pixels of the image."""
+        on_screen = camera_of(self._viewer).zoom * abs(float(layer.scale[-1]))
+        if on_screen <= 0:
+            return self.size
+        return min(max(self.size, _LEAST / on_screen), _MOST / on_screen)
 
     def follow(self, image: Image) -> None:
         """Lie where the image lies now."""

@@ -5,8 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from .._marks import z_axis_of
+
 if TYPE_CHECKING:
     import napari
+
+
+def view_fault(viewer: napari.Viewer, layer: Any) -> str:
+    """Why no place in a slice can be picked in this view, and what to do; empty if it can."""
+    if viewer.dims.ndisplay != 2:
+        return "The view is in 3D, and points are picked in a slice: press Show y and x."
+    first = viewer.dims.ndim - layer.ndim
+    shown = [axis - first for axis in viewer.dims.displayed]
+    if set(shown) == {layer.ndim - 2, layer.ndim - 1}:
+        return ""
+    known = {z_axis_of(layer): "z", layer.ndim - 2: "y", layer.ndim - 1: "x"}
+    others = {a: str(label) for a, label in enumerate(layer.axis_labels)}
+    names = " and ".join((others | known).get(axis, "another axis") for axis in shown)
+    return f"The view shows {names}, and sampling points lie in y and x: press Show y and x."
+
+
+def show_slices(viewer: napari.Viewer) -> None:
+    """Turn the view so that y and x are on screen."""
+    viewer.dims.ndisplay = 2
+    viewer.dims.order = tuple(range(viewer.dims.ndim))
 
 
 class Picker:

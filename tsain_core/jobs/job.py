@@ -76,8 +76,10 @@ class Job:
     def state_after(self, turn: Event | None) -> JobState:
         """The same for those who know the last event of the kinds in `TURNS`."""
         kind = turn["kind"] if turn else ""
-        if kind in ("finished", "cancelled", "failed"):
+        if kind in ("finished", "failed"):
             return JobState(kind)
+        if kind == "cancelled":
+            return JobState.CANCELLED if self.process() is None else JobState.STOPPING
         if self.process() is None:
             unheard = kind == "started" and not (self.folder / PROCESS).exists()
             young = turn is not None and time.time() - turn["time"] < _STARTING

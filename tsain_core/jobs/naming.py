@@ -57,4 +57,6 @@ def name_for(base: str, stack: str) -> str:
     """
     words = re.findall(r"\w+", stack)
     slug = "-".join(words).encode()[: _LONGEST // 2].decode(errors="ignore").strip("-")
-    return f"{base}-{slug}" if slug else f"{base}-tuned"
+    if not slug:
+        return f"{base}-tuned"
+    return base if base.endswith(f"-{slug}") else f"{base}-{slug}"

@@ -11,7 +11,7 @@ import torch
 from ..cost import offset_reach, sampling_radius
 from ..models import Image, NetworkModel
 from ..network import Sampling, SamplingPoints
-from ..schedule import halvings
+from ..schedule import halvings, reachable_fraction
 from ..tiles import Region, ceil_to
 from ._points import Field, QueryPoints, field_of
 
@@ -44,8 +44,8 @@ class SamplingProbe:
     before, after : ndarray (y, x), float32
         The slices, scaled by the volume's IntensityRange.
     fraction : Fraction
-        Place of the computed slice between them. Networks that compute the middle only reach it by
-        halvings; the points are those of the last one.
+        Place of the computed slice between them. Networks that compute the middle only come close
+        to it by halvings; the points are those of the last one.
     core : int
         Side in pixels of the part of a tile that later queries are answered from.
     """
@@ -60,6 +60,8 @@ class SamplingProbe:
     ) -> None:
         if before.shape != after.shape:
             raise ValueError(f"Slices are {before.shape} and {after.shape}; they must agree.")
+        if not model.any_position and fraction.denominator & (fraction.denominator - 1):
+            fraction = reachable_fraction(fraction, fraction.denominator)
         self.model, self.before, self.after, self.fraction = model, before, after, fraction
         self.core = core
         self._fields: Fields | None = None

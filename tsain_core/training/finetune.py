@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ __all__ = [
     "Preview",
     "Verdict",
     "finetune",
+    "fitting_crop",
     "split_blocks",
 ]
 
@@ -156,7 +157,7 @@ def finetune(
     device = torch.device(device)
     blocks = split_blocks(volume.shape[0], settings.held_out)
     intensity = estimate_range(volume, info.scaling)
-    crop = _fitting_crop(volume, settings.crop, start.settings.multiple)
+    crop = fitting_crop(volume.shape, settings.crop, start.settings.multiple)
 
     def source(block: tuple[int, int]) -> TripletSource:
         array = _read(volume, block)
@@ -294,12 +295,27 @@ def _is_better(after: Scores, before: Scores) -> bool:
     return after.psnr > before.psnr and after.structure > before.structure - _LOST_STRUCTURE
 
 
-def _fitting_crop(volume: Volume, wanted: int, multiple: int) -> int:
-    crop = min(wanted, *volume.shape[1:]) // multiple * multiple
+def fitting_crop(shape: Sequence[int], wanted: int, multiple: int) -> int:
+    """Side in pixels of the crops to learn from, as close to `wanted` as the slices allow.
+
+    Parameters
+    ----------
+    shape : (z, y, x)
+    wanted : int
+    multiple : int
+        What the network needs (`NetworkSettings.multiple`).
+
+    Raises
+    ------
+    TsainError
+        If the slices are too small.
+    """
+    height, width = shape[1:]
+    crop = min(wanted, height, width) // multiple * multiple
     if crop < 8 * multiple:
         raise TsainError(
-            f"Slices are {volume.shape[1]} x {volume.shape[2]} pixels; fine-tuning needs at least "
-            f"{8 * multiple} a side."
+            f"Slices are {height} x {width} pixels; fine-tuning needs at least {8 * multiple} a "
+            "side."
         )
     return crop
 

@@ -7,86 +7,105 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QLabel, QWidget
 
 from tsain_core.errors import TsainError
 from tsain_core.sampling import QueryPoints, SamplingProbe, trace_steps
 from tsain_core.tiles import Region
 
 from .._closing import Closing
+from .._listening import PLACING, choose_selected, listen_to_images
 from .._marks import HELPER_KEY, layer_marks, z_axis_of
+from .._model_news import NEWS
 from .._notify import notify_error
 from .._origin import SliceOrigin, slice_origin
-from .._result import placed_like
+from .._scrolling import scrolled_layout
 from .._stack import level_0, stack_axes
 from .._synthetic_notice import watch
-from .._view import current_index, go_to_slice, slice_on_screen, visible_rectangle
+from .._view import camera_of, current_index, go_to_slice, slice_on_screen, visible_rectangle
 from .._worker import JobQueue
 from ._controls import MapForm, QueryForm, SourceForm
 from ._jobs import ProbeCache, query, view_map
+from ._map_layer import MapLayer
 from ._overlay import REAL, TRACE, Overlay, Place
-from ._picker import Picker
+from ._picker import Picker, show_slices, view_fault
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image
 
+_HINT = "Switch on Pick points, and click into a computed slice."
 _STILL = 30  # milliseconds that a dragged query has to rest before something is computed
 
 
-class SamplingOffsets(QWidget):
+class SamplingPanel(QWidget):
     """Where the network sampled for a pixel of a computed slice.
 
     Parameters
     ----------
-    napari_viewer : napari.Viewer
-        napari gives it to a parameter of this name.
+    viewer : napari.Viewer
+    parent : QWidget, optional
+        The dock that the panel is in.
     """
 
-    def __init__(self, napari_viewer: napari.Viewer, parent: QWidget | None = None) -> None:
+    def __init__(self, viewer: napari.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._viewer = viewer = napari_viewer
+        self._viewer = viewer
         self._queue, self._cache = JobQueue(), ProbeCache()
-        self._overlay = Overlay(viewer)
+        self._overlay, self._map = Overlay(viewer), MapLayer(viewer)
         self._picker = Picker(viewer, self._picked)
-        self._map: Any = None
+        self._origins: dict[Any, SliceOrigin] = {}
+        self._version = 0  # of the layers' data
         self._at: tuple[float, float] | None = None
         self._z: int | None = None
         self.source, self.query, self.map = SourceForm(viewer), QueryForm(), MapForm()
-        self.status = QLabel("Switch on Pick points, and click into a computed slice.")
+        self.status = QLabel(_HINT)
         self.status.setWordWrap(True)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_STILL)
-        self._timer.timeout.connect(self._compute)
-        layout = QVBoxLayout(self)
+        self._timer, self._dropping, self._zooming = (QTimer(self) for _ in range(3))
+        slots = ((self._timer, _STILL, self._compute), (self._dropping, 0, self._drop_helpers))
+        for timer, interval, slot in (*slots, (self._zooming, _STILL, self._overlay.zoomed)):
+            timer.setSingleShot(True)
+            timer.setInterval(interval)
+            timer.timeout.connect(slot)
+        layout = scrolled_layout(self)
         for widget in (self.source, _line(), self.query, _line(), self.map, _line(), self.status):
             layout.addWidget(widget)
         layout.addStretch(1)
+        choose_selected(viewer, self.source.layer_box)
         self._connect()
         self._source_changed()
 
     def _connect(self) -> None:
-        viewer = self._viewer
+        viewer, camera = self._viewer, camera_of(self._viewer)
         self.source.changed.connect(self._source_changed)
         self.query.pick.toggled.connect(self._picker.switch)
+        self.query.turn.clicked.connect(lambda: show_slices(viewer))
         self.query.changed.connect(self._look_again)
         self.query.jump.connect(self._jump)
         self.map.compute.clicked.connect(self._compute_map)
         self.map.cancel.clicked.connect(self._queue.cancel)
         watch(viewer)
-        stack = Closing(self).stack
+        closing = Closing(self.parentWidget() or self, delete=True)
+        stack = closing.stack
         events = (
             (viewer.layers.events.inserted, self._layers_changed),
             (viewer.layers.events.removed, self._layers_changed),
             (viewer.dims.events.point, self._moved),
+            (viewer.dims.events.order, self._turned),
+            (viewer.dims.events.ndisplay, self._turned),
+            (camera.events.zoom, self._zoomed),
         )
         for event, slot in events:
             event.connect(slot)
             stack.callback(event.disconnect, slot)
-        stack.callback(self._overlay.clear)
-        stack.callback(self._picker.switch, False)
+        listen_to_images(viewer, ("name", "metadata"), self._relabelled, stack)
+        listen_to_images(viewer, ("data",), self._data_changed, stack)
+        listen_to_images(viewer, PLACING, self._moved_in_space, stack)
+        NEWS.arrived.connect(self._news)
+        stack.callback(NEWS.arrived.disconnect, self._news)
         stack.callback(self._queue.abandon)
+        for undo in (self._overlay.clear, self._map.clear, lambda: self._picker.switch(False)):
+            closing.in_window.callback(undo)
 
     # What is looked at
 
@@ -96,16 +115,26 @@ class SamplingOffsets(QWidget):
             raise TsainError(
                 "No layer has computed slices; expected a result of Interpolate slices: make one."
             )
+        if not self.source.model:
+            raise TsainError("No model file is named; a .safetensors file is needed.")
+        if fault := view_fault(self._viewer, layer):
+            raise TsainError(fault)
         if self._z is None:
-            raise TsainError("No slice is on screen; expected a view of y and x: go to a slice.")
+            raise TsainError(f"No slice of {layer.name!r} is on screen; go to one of them.")
+        key = self._key(layer)[:-1]
+        if key not in self._origins:
+            index = self._others(layer)
+            self._origins = {key: slice_origin(layer, self._z, self._viewer.layers, index)}
+        return self._origins[key]
+
+    def _others(self, layer: Any) -> tuple[int, ...]:
+        """Place along axes that are neither z nor y nor x."""
         here = current_index(self._viewer, layer)
-        index = tuple(here[axis] for axis in stack_axes(layer, z_axis_of(layer)))
-        return slice_origin(layer, self._z, self._viewer.layers, index)
+        return tuple(here[axis] for axis in stack_axes(layer, z_axis_of(layer)))
 
     def _key(self, layer: Any) -> tuple[Any, ...]:
-        here = current_index(self._viewer, layer)
-        others = tuple(here[axis] for axis in stack_axes(layer, z_axis_of(layer)))
-        return layer.unique_id, self._z, others, self.source.model
+        others = self._others(layer)
+        return layer.unique_id, self._version, self._z, others, self.source.model
 
     def _place(self, layer: Any, z: float) -> Place:
         index: list[float] = list(current_index(self._viewer, layer))
@@ -117,10 +146,14 @@ class SamplingOffsets(QWidget):
         if layer is None:
             self._say_error(TsainError("No layer has computed slices; make one first."))
             return
+        if fault := view_fault(self._viewer, layer):
+            self._say(fault)
+            return
         z = slice_on_screen(self._viewer, layer, z_axis_of(layer))
         y, x = (float(v) for v in np.asarray(layer.world_to_data(position))[-2:])
         height, width = level_0(layer).shape[-2:]
         if z is None or not (0 <= round(y) < height and 0 <= round(x) < width):
+            self._say(f"That is beside {layer.name!r}: click into one of its slices.")
             return
         self._at, self._z = (float(round(y)), float(round(x))), z
         self._show_query(layer)
@@ -195,28 +228,73 @@ class SamplingOffsets(QWidget):
     # What changed
 
     def _source_changed(self) -> None:
-        marks = layer_marks(self.source.layer) if self.source.layer is not None else None
-        made_by = str(marks.provenance.get("model", "")) if marks else ""
-        if made_by and not self.source.follow(made_by):
-            self._say(
-                f"The slices were made by {made_by!r}, which samples nowhere; shown is where "
-                f"{self.source.model!r} would sample."
-            )
-        elif marks and (passes := marks.provenance.get("ensemble")):
-            self._say(
-                f"The slices are averages of {passes} passes; shown is where the first of them "
-                "sampled, which saw the slices as they are."
-            )
+        layer = self.source.layer
         self._at = None
-        self._overlay.clear()
+        # not now: the layer of before may just be going, and others must not go in the same event
+        self._dropping.start()
+        if layer is not None and (note := self.source.follow(layer_marks(layer).provenance)):
+            self._say(note)
+        self._turned()
+
+    def _drop_helpers(self) -> None:
+        """Take away what belongs to a layer that is gone, or not looked at any more."""
+        layers = self._viewer.layers
+        if self._overlay.of is not None and self._overlay.of not in layers:
+            self._at = None
+        if self._at is None:
+            self._overlay.clear()
+        if self._map.of is not None and self._map.of not in layers:
+            self._map.clear()
 
     def _layers_changed(self, event: Any) -> None:
         if event.type == "removed":
             self._overlay.forget(event.value)
-            if self._map is not None and event.value == self._map:
-                self._map = None
-        if not self._overlay.owns(event.value):
+            self._map.forget(event.value)
+            self._dropping.start()
+        if not (self._overlay.owns(event.value) or self._map.owns(event.value)):
+            self._origins = {}
             self.source.refresh()
+
+    def _relabelled(self, _: Any) -> None:
+        self.source.refresh()
+
+    def _data_changed(self, event: Any) -> None:
+        """The slices are others now: nothing that was computed holds."""
+        if event.source.metadata.get(HELPER_KEY):
+            return
+        self._version += 1
+        self._origins = {}
+        if self.source.layer is not None and event.source == self.source.layer:
+            self._at = None
+            self._dropping.start()
+        self.source.refresh()  # whether it is a result depends on its data
+        if self._at is not None:
+            self._look_again()
+
+    def _moved_in_space(self, event: Any) -> None:
+        layer = self.source.layer
+        if layer is not None and event.source == layer:
+            self._overlay.follow(layer)
+            self._overlay.zoomed()
+        if self._map.of is not None and event.source == self._map.of:
+            self._map.follow()
+
+    def _news(self, _: str) -> None:
+        self.source.refresh_models()
+
+    def _zoomed(self, _: Any = None) -> None:
+        if not self._zooming.isActive():
+            self._zooming.start()
+
+    def _turned(self, _: Any = None) -> None:
+        """Other axes are on screen: say what to do where no slices are seen."""
+        layer = self.source.layer
+        fault = view_fault(self._viewer, layer) if layer is not None else ""
+        if fault:
+            self._say(fault)
+        elif self.query.turn.isVisibleTo(self.query):
+            self._say(_HINT)
+        self.query.turn.setVisible(bool(fault))
 
     def _moved(self, _: Any = None) -> None:
         """Another computed slice is on screen: the query moves there."""
@@ -257,43 +335,21 @@ class SamplingOffsets(QWidget):
         seen = visible_rectangle(layer)
         region = Region(seen.y0, seen.x0, seen.y1, seen.x1)
         key, marks, model = self._key(layer), layer_marks(layer), self.source.model
-        kind, part, z = self.map.kind, self.map.part, self._z
+        kind, part, index = self.map.kind, self.map.part, current_index(self._viewer, layer)
         self.map.set_running(True)
         self._queue.start(
             lambda: view_map(self._cache, key, origin, marks, model, region, kind, part),
             on_event=lambda event: self.map.show_progress(*event),
-            on_done=lambda image: self._show_map(layer, image, region, z),
+            on_done=lambda image: self._show_map(layer, image, region, index),
             on_error=self._failed,
             on_cancel=lambda: self.map.set_running(False),
         )
 
-    def _show_map(self, layer: Image, image: Any, region: Region, z: int) -> None:
+    def _show_map(self, layer: Image, image: Any, region: Region, index: tuple[int, ...]) -> None:
         self.map.set_running(False)
-        axis = z_axis_of(layer)
-        index = list(current_index(self._viewer, layer))
-        others = tuple(index[a] for a in stack_axes(layer, axis))
-        placed = placed_like(layer, axis, others, z, 1.0)
-        index[axis] = z
-        index[-2:] = region.y0, region.x0
-        world = np.asarray(layer.data_to_world(index))
-        keep = ("scale", "rotate", "shear", "affine", "units", "axis_labels")
-        attributes = {name: placed[name] for name in keep}
-        attributes["translate"] = np.asarray(layer.affine.inverse(world))
-        if self._map is not None and self._map in self._viewer.layers:
-            self._viewer.layers.remove(self._map)
-        active = self._viewer.layers.selection.active
-        limits = (0.0, max(float(np.percentile(image, 99.5)), 1e-3))
-        self._map = self._viewer.add_image(
-            image.reshape((1,) * (layer.ndim - 2) + image.shape),
-            name=f"Map: {self.map.title}",
-            colormap="inferno",
-            opacity=0.6,
-            blending="translucent",
-            contrast_limits=limits,
-            metadata={HELPER_KEY: "map"},
-            **attributes,
-        )
-        self._viewer.layers.selection.active = active
+        if layer not in self._viewer.layers:  # it went meanwhile
+            return
+        self._map.show(image, f"Map: {self.map.title}", layer, index, region)
         self._say(
             f"{self.map.title}: median {np.median(image):.2f}, 99 % within "
             f"{np.percentile(image, 99):.2f}, over {region.shape[0]} x {region.shape[1]} px."

@@ -2,54 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import replace
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QCheckBox, QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QFrame, QLabel, QPushButton, QWidget
 
 from tsain_core.errors import TsainError
 from tsain_core.estimate import format_bytes
-from tsain_core.jobs import Job, JobRequest, JobState, copy_input, list_jobs, make_job
+from tsain_core.jobs import Job, JobState, JobView, taken_names
 from tsain_core.jobs.events import Event
 from tsain_core.jobs.run import PREVIEW
 from tsain_core.training.finetune import FinetuneSettings, split_blocks
-from tsain_core.volumes import Volume
 
 from .._closing import Closing
+from .._listening import PLACING, choose_selected, listen_to_images
 from .._model_news import NEWS
 from .._notify import notify_error
+from .._scrolling import scrolled_layout
+from .._worker import Job as BackgroundWork
 from .._worker import JobQueue
 from ..interpolation._source import SourceForm
 from ..interpolation._texts import duration
 from ._curves import Curves
+from ._feed import JobFeed, News
 from ._forms import JobBar, SetupForm
 from ._held_out import HeldOut
+from ._starting import begin, check_start
 
 if TYPE_CHECKING:
     import napari
 
-_LOOK = 500  # milliseconds between two looks at the job
-_LARGEST_COPY = 4 << 30  # bytes of a volume that are copied into a job's folder
+_WAITING = {
+    JobState.STARTING: "Starting: libraries are loaded, and the speed is measured ...",
+    JobState.PAUSING: "Pausing after the present step ...",
+    JobState.STOPPING: "Ending; unless it was cancelled, the best so far is judged ...",
+    JobState.CANCELLED: "Cancelled; nothing was kept.",
+}
 
 
-class FineTune(QWidget):
+class FineTunePanel(QWidget):
     """Tune a model to a stack, in a process of its own.
 
     Parameters
     ----------
-    napari_viewer : napari.Viewer
-        napari gives it to a parameter of this name.
+    viewer : napari.Viewer
+    parent : QWidget, optional
+        The dock that the panel is in.
     """
 
-    def __init__(self, napari_viewer: napari.Viewer, parent: QWidget | None = None) -> None:
+    def __init__(self, viewer: napari.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._viewer = viewer = napari_viewer
-        self._queue = JobQueue()
+        self._viewer = viewer
+        self._queue, self._steering, self._feed = JobQueue(), JobQueue(), JobFeed()
+        self._jobs: tuple[JobView, ...] = ()
         self._job: Job | None = None
-        self._read = 0
+        self._choice, self._found = 0, False
+        self._state: JobState | None = None
         self._last: Event = {}
         self._verdict = ""
         self._told: set[Path] = set()
@@ -63,24 +72,17 @@ class FineTune(QWidget):
             "A slice that it does not learn from: as it really is, as the model computed it "
             "before, and as it computes it now"
         )
-        self._lay_out()
-        self._timer = QTimer(self)
-        self._timer.setInterval(_LOOK)
-        self._timer.timeout.connect(self._look)
-        self._connect()
-        jobs = list_jobs()
-        self._choose(next((job for job in jobs if not job.state.over), jobs[0] if jobs else None))
-        self._changed()
-        self._timer.start()
-
-    def _lay_out(self) -> None:
-        layout = QVBoxLayout(self)
+        layout = scrolled_layout(self)
         layout.setSpacing(6)
         for widget in (self.source, self.setup, self.plan, self.start, _line(), self.bar):
             layout.addWidget(widget)
         layout.addWidget(self.curves)
         layout.addWidget(self.show_held_out)
         layout.addStretch(1)
+        choose_selected(viewer, self.source.layer_box)
+        self._connect()
+        self._changed()
+        self._watching = BackgroundWork(self._feed.run(), on_event=self._hear)
 
     def _connect(self) -> None:
         self.source.changed.connect(self._changed)
@@ -93,31 +95,45 @@ class FineTune(QWidget):
         self.bar.stop.clicked.connect(lambda: self._steer(Job.stop))
         self.bar.cancel.clicked.connect(lambda: self._steer(_cancel))
         self.show_held_out.toggled.connect(self._switch_held_out)
-        stack = Closing(self).stack
-        events = self._viewer.layers.events
+        closing = Closing(self.parentWidget() or self, delete=True)
+        stack, events = closing.stack, self._viewer.layers.events
         for event in (events.inserted, events.removed):
             event.connect(self._layers_changed)
             stack.callback(event.disconnect, self._layers_changed)
-        stack.callback(self._timer.stop)
+        listen_to_images(
+            self._viewer, ("name", "data", "metadata", *PLACING), self._layers_changed, stack
+        )
         stack.callback(self._queue.abandon)
-        stack.callback(self._held_out.clear)
+        stack.callback(self._feed.end)
+        stack.callback(lambda: self._watching.abandon())
         stack.callback(self.curves.take_down)
+        closing.in_window.callback(self._held_out.clear)
 
     # Settings of the job
 
     def _layers_changed(self, _: Any = None) -> None:
+        chosen, box = self.source.layer, self.source.layer_box
         self.source.refresh()
+        if self.source.layer != chosen and any(chosen == layer for layer in box.choices):
+            box.value = chosen  # it only got another name
         self._changed()
 
     def _changed(self) -> None:
         why_not = ""
         try:
-            volume = self.source.stack()
+            volume, layer = self.source.stack(), self.source.layer
+            assert layer is not None
+            taken = taken_names() | {
+                view.request.name for view in self._jobs if not view.state.over
+            }
+            self.setup.suggest(layer.name, taken)
+            check_start(volume, self.setup.name, self.setup.multiple, taken)
             blocks = split_blocks(volume.shape[0], FinetuneSettings.held_out)
             self.plan.setText(
                 f"Learns from slices {blocks.learnt_from}, each computed from its two neighbours: "
                 "twice as far apart as the model will be used at. Slices "
-                f"{blocks.stop[0]} to {blocks.judge[1] - 1} are held out to stop and to judge it."
+                f"{blocks.stop[0]} to {blocks.judge[1] - 1} are held out to stop and to judge it. "
+                f"The new model is called {self.setup.name}."
             )
         except TsainError as error:
             why_not = str(error)
@@ -127,22 +143,23 @@ class FineTune(QWidget):
 
     def _start(self) -> None:
         try:
-            volume = self.source.stack()
-            self.setup.next_name()
-            request = self.setup.request(volume.source)
+            volume, layer = self.source.stack(), self.source.layer
+            assert layer is not None
+            request = self.setup.request(volume.source, layer.name)
         except TsainError as error:
             self._show_error(error)
             return
         self.bar.status.setText("Preparing ...")
         self.start.setEnabled(False)
         self._queue.start(
-            lambda: _begin(request, volume),
+            lambda: begin(request, volume),
             on_event=lambda z: self.bar.status.setText(f"Copying slice {z} of {volume.shape[0]}"),
             on_done=self._begun,
             on_error=self._show_error,
         )
 
     def _begun(self, job: Job) -> None:
+        self.setup.name_box.value = ""  # its name is taken now
         self._choose(job)
         self._changed()
 
@@ -150,51 +167,58 @@ class FineTune(QWidget):
 
     def _choose(self, job: Job | None) -> None:
         """Look at a job from its beginning."""
-        self._job, self._read, self._last, self._verdict = job, 0, {}, ""
+        self._job, self._last, self._verdict, self._state = job, {}, "", None
+        self._choice, self._found = self._feed.choose(job), True
         self.curves.clear()
         self._held_out.clear()
-        self._look()
 
-    def _look(self) -> None:
-        jobs = list_jobs()
-        self.bar.show_jobs(jobs, self._job)
-        if self._job is None:
-            self.bar.show_state(None)
+    def _hear(self, news: News) -> None:
+        changed = self._jobs != news.jobs
+        self._jobs = news.jobs
+        if not self._found and news.jobs:  # at first, the one at work, else the newest
+            at_work = (view.job for view in news.jobs if not view.state.over)
+            self._choose(next(at_work, news.jobs[0].job))
+        self.bar.show_jobs(news.jobs, self._job)
+        if changed:
+            self._changed()
+        if news.choice != self._choice or self._job is None:
+            if self._job is None:
+                self.bar.show_state(None)
             return
-        events, self._read = self._job.events(self._read)
-        self.curves.add(events)
-        for event in events:
+        self.curves.add(news.events)
+        self._state = next((v.state for v in news.jobs if v.job == self._job), self._state)
+        for event in news.events:
             if event["kind"] == "progress":
                 self._last = event
             elif event["kind"] == "verdict":
                 self._verdict = event["sentence"]
                 self._tell(self._job, event)
-        if self.show_held_out.isChecked() and any(e["kind"] == "preview" for e in events):
+        if self.show_held_out.isChecked() and any(e["kind"] == "preview" for e in news.events):
             self._show_held_out()
-        state = self._job.state
-        self.bar.show_state(state)
-        self._show_progress(state)
+        self.bar.show_state(self._state)
+        self._show_progress()
 
     def _tell(self, job: Job, event: Event) -> None:
         """Let the other docks know of a new model."""
         if job.folder not in self._told and event["model"]:
             self._told.add(job.folder)
-            NEWS.arrived.emit(job.request.name)
+            NEWS.arrived.emit(Path(event["model"]).stem)
             self.setup.refresh()
 
-    def _show_progress(self, state: JobState) -> None:
+    def _show_progress(self) -> None:
         assert self._job is not None
-        last = self._last
+        last, state = self._last, self._state
         if last:
             self.bar.progress.setValue(round(1000 * last["step"] / max(last["steps"], 1)))
         if state is JobState.FAILED:
             self.bar.status.setText(self._job.problem())
         elif state is JobState.FINISHED:
             self.bar.status.setText(self._verdict)
-        elif state is JobState.CANCELLED:
-            self.bar.status.setText("Cancelled; nothing was kept.")
+        elif state in _WAITING:
+            self.bar.status.setText(_WAITING[state])
         elif not last:
-            self.bar.status.setText("Starting ...")
+            paused = state is JobState.PAUSED
+            self.bar.status.setText("Paused before its first step" if paused else "Starting ...")
         else:
             left = (last["steps"] - last["step"]) * last["seconds"] / max(last["step"], 1)
             words = "Paused" if state is JobState.PAUSED else f"{duration(left)} left at most"
@@ -205,17 +229,20 @@ class FineTune(QWidget):
             )
 
     def _pause_or_resume(self) -> None:
-        again = self._job is not None and self._job.state in (JobState.PAUSED, JobState.FAILED)
+        again = self._state in (JobState.PAUSED, JobState.PAUSING, JobState.FAILED)
         self._steer(Job.resume if again else Job.pause)
 
-    def _steer(self, action: Any) -> None:
-        if self._job is None:
+    def _steer(self, action: Callable[[Job], None]) -> None:
+        """Tell the job something, in a thread: ending it may take seconds."""
+        job = self._job
+        if job is None:
             return
-        try:
-            action(self._job)
-        except TsainError as error:
-            self._show_error(error)
-        self._look()
+        self.bar.pause.setEnabled(False)  # until it is known what came of it
+        self._steering.start(
+            lambda: _told(job, action),
+            on_done=lambda _: self._feed.look_now(),
+            on_error=self._show_error,
+        )
 
     def _switch_held_out(self, on: bool) -> None:
         if on and self._job is not None:
@@ -224,29 +251,30 @@ class FineTune(QWidget):
             self._held_out.clear()
 
     def _show_held_out(self) -> None:
-        assert self._job is not None
-        self._held_out.show(self._job.folder / PREVIEW, self.source.layer)
+        job = self._job
+        assert job is not None
+        stack = next((v.request.stack for v in self._jobs if v.job == job), "")
+        beside = (layer for layer in self._viewer.layers if layer.name == stack)
+        self._held_out.show(job.folder / PREVIEW, next(filter(_is_image, beside), None))
 
     def _show_error(self, error: Exception) -> None:
-        self.bar.status.setText(notify_error(error))
         self._changed()
+        self.bar.status.setText(notify_error(error))
+        self._feed.look_now()
 
 
-def _begin(request: JobRequest, volume: Volume) -> Generator[int, None, Job]:
-    """Make the job, give it the volume, start it."""
-    in_file = bool(volume.source) and Path(volume.source).exists()
-    if volume.data.nbytes > _LARGEST_COPY and in_file:
-        request = replace(request, dataset=volume.dataset)
-        job = make_job(request)
-    else:
-        job = make_job(request)
-        yield from copy_input(job, volume)
-    job.start()
-    return job
+def _told(job: Job, action: Callable[[Job], None]) -> Generator[None, None, None]:
+    action(job)
+    return
+    yield
 
 
 def _cancel(job: Job) -> None:
     job.cancel(timeout=3.0)
+
+
+def _is_image(layer: Any) -> bool:
+    return layer.ndim > 2 and not getattr(layer, "rgb", True)
 
 
 def _line() -> QFrame:
