@@ -193,11 +193,11 @@ def test_sampling_points(array: NDArray[np.uint8]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"factor": 3}, "factor is 3"),
+        ({"factor": 17}, "factor is 17"),
         ({"factor": 2, "z_size": 5.0}, "one of them"),
         ({"z_size": 5.0}, "voxel size"),
-        ({"voxel_size": (40, 0, 5)}, "voxel_size"),
-        ({"voxel_size": (40, float("nan"), 5)}, "voxel_size"),
+        ({"voxel_size": (40, 0, 5)}, "40 0 5"),
+        ({"voxel_size": (40, float("nan"), 5)}, "40 nan 5"),
         ({"between": (3, 1)}, "3 and 1"),
         ({"replace": [9]}, "9"),
         ({"intensity": (5, 5)}, "intensity range"),
