@@ -239,9 +239,10 @@ def test_model_file_missing_or_wrong(
     wrong.write_bytes(b"no model")
     path = str(wrong) if text == "wrong" else text
     type_into(qtbot, dock.model.file_box.line_edit.native, path)
-    click(qtbot, dock.bar.run)
-    qtbot.waitUntil(lambda: Path(path).name in dock.bar.status.text(), timeout=TIMEOUT)
-    assert len(viewer.layers) == 1 and dock.bar.run.isEnabled()
+    qtbot.waitUntil(lambda: Path(path).name in dock.bar.run.toolTip(), timeout=TIMEOUT)
+    assert not dock.bar.run.isEnabled() and Path(path).name in dock.effect.text()
+    dock.model.model_box.value = "mean"
+    assert dock.bar.run.isEnabled()
 
 
 def test_notice_and_real_slices_only(qtbot: Any, viewer: Any) -> None:  # noqa: F811
