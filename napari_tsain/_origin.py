@@ -199,7 +199,7 @@ def _is_real(layer: Any, z: int, marks: LayerMarks) -> str:
     if marks.doubt:
         return (
             f"The marks of {layer.name!r} do not fit it ({marks.doubt}), so which slices were "
-            "computed is not known; needed is the result as it was computed: interpolate again."
+            "computed is not known; expected the result as it was computed: interpolate again."
         )
     if not marks.synthetic:
         return (

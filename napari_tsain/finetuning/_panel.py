@@ -20,6 +20,7 @@ from .._listening import PLACING, choose_selected, listen_to_images
 from .._model_news import NEWS
 from .._notify import notify_error
 from .._scrolling import scrolled_layout
+from .._wording import in_dock_words
 from .._worker import Job as BackgroundWork
 from .._worker import JobQueue
 from ..interpolation._source import SourceForm
@@ -136,7 +137,7 @@ class FineTunePanel(QWidget):
                 f"The new model is called {self.setup.name}."
             )
         except TsainError as error:
-            why_not = str(error)
+            why_not = in_dock_words(error)
             self.plan.setText(why_not)
         self.start.setEnabled(not why_not and not self._queue.busy)
         self.start.setToolTip(why_not or "Learn in the background; napari may be closed meanwhile")

@@ -23,6 +23,7 @@ from .._scrolling import scrolled_layout
 from .._stack import level_0, stack_axes
 from .._synthetic_notice import watch
 from .._view import camera_of, current_index, go_to_slice, slice_on_screen, visible_rectangle
+from .._wording import in_dock_words
 from .._worker import JobQueue
 from ._controls import MapForm, QueryForm, SourceForm
 from ._jobs import ProbeCache, query, view_map
@@ -360,7 +361,7 @@ class SamplingPanel(QWidget):
         self._say(notify_error(error))
 
     def _say_error(self, error: Exception) -> None:
-        self._say(str(error))
+        self._say(in_dock_words(error))
 
     def _say(self, text: str) -> None:
         self.status.setText(text)

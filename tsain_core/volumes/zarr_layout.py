@@ -52,12 +52,12 @@ class ZarrLayout:
     def __post_init__(self) -> None:
         sizes = (*self.chunks, *(self.shards or ()))
         if min(sizes) < 1:
-            raise TsainError(f"Chunks or shards of {sizes}; needed are sizes of at least 1.")
+            raise TsainError(f"Chunks or shards of {sizes}; expected sizes of at least 1.")
         if self.shards and self.version == "0.4":
             raise TsainError("Zarr v2 has no shards; write OME-Zarr 0.5, or leave them out.")
         if self.shards and any(s % c for s, c in zip(self.shards, self.chunks, strict=True)):
             raise TsainError(
-                f"Shards of {self.shards} are cut by chunks of {self.chunks}; needed are multiples."
+                f"Shards of {self.shards} are cut by chunks of {self.chunks}; expected multiples."
             )
 
     def levels(self, shape: Shape) -> list[Shape]:
