@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import mrcfile
 import numpy as np
 import pytest
 from gui import own_settings, plugin_known, tissue, viewer  # noqa: F401
+from napari.utils.notifications import notification_manager
 from npe2 import DynamicPlugin
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication
@@ -251,3 +253,31 @@ class _notified:
     def __exit__(self, *_: Any) -> None:
         new = [record.message for record in self.manager.records[self.before :]]
         assert any(self.text in message for message in new), new
+
+
+def test_warnings_of_readers_are_notifications_each_time(viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+    for z in range(3):
+        imageio.imwrite(tmp_path / f"z_{z - 3}.png", tissue(1, 20)[0])
+    for _ in range(2):
+        before = len(notification_manager.records)
+        viewer.open(str(tmp_path), plugin=PLUGIN)
+        shown = [str(record) for record in notification_manager.records[before:]]
+        assert [text for text in shown if "from z_-3.png to z_-1.png" in text], shown
+
+
+@pytest.mark.parametrize("name", ["a.zarr", "a.ome.tif", "a.h5", "a.mrc", "slices"])
+def test_what_never_ends_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    """Asking for a reader looks into a Zarr's metadata, and reading into files of a folder."""
+    path = tmp_path / name
+    if name in ("a.zarr", "slices"):
+        path.mkdir()
+        for inside in (
+            (".zgroup", ".zattrs", "zarr.json") if name == "a.zarr" else ("0.png", "1.png")
+        ):
+            os.mkfifo(path / inside)
+    else:
+        os.mkfifo(path)
+    reader = get_reader(str(path))
+    if reader is not None:
+        with pytest.raises(TsainError):
+            reader(str(path))
