@@ -131,6 +131,13 @@ def test_other_images_are_named(tmp_path: Path, form: str, stray: str) -> None:
     refused(tmp_path, f"{stray}.tif", "move it elsewhere")
 
 
+@pytest.mark.parametrize("endings", [(".tif", ".png"), (".png", ".tif")])
+def test_an_image_of_the_other_kind_is_named(tmp_path: Path, endings: tuple[str, str]) -> None:
+    save(tmp_path, FORMS["plain"], endings[0])
+    save(tmp_path, ["overview"], endings[1])
+    refused(tmp_path, "both TIFF and PNG", f"overview{endings[1]}", "move the others elsewhere")
+
+
 def test_a_thumbnail_beside_each_slice(tmp_path: Path) -> None:
     save(tmp_path, FORMS["plain"])
     for name in FORMS["plain"]:

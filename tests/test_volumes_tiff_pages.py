@@ -316,3 +316,14 @@ def test_case_of_a_count_that_lies(em_data: Path) -> None:
     expected = tifffile.imread(em_data / "cases" / "S.tif")
     with pytest.warns(TsainWarning, match="has 3 slices, but has 5"):
         np.testing.assert_array_equal(read(em_data / "cases" / "count3.tif"), expected)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_channels_between_slices_are_not_taken_for_slices(tmp_path: Path, channels: int) -> None:
+    path, planes = tmp_path / "a.ome.tif", 4
+    xml = ome_xml(planes // channels, kind=f"SizeC='{channels}' SizeT='1'")
+    described(path, xml.replace("XYZCT", "XYCZT"), pages=planes)
+    if channels == 1:
+        np.testing.assert_array_equal(read(path), STACK[:planes])
+    else:
+        refused(path, "choose one channel")

@@ -95,11 +95,12 @@ def _slices(folder: Path) -> list[Path]:
     ]
     for path in found:
         require_regular(path)
-    kinds = {_is_png(path) for path in found}
-    if len(kinds) > 1:
+    kinds = [sorted(p.name for p in found if _is_png(p) == png) for png in (True, False)]
+    if all(kinds):
+        few = min(kinds, key=len)
         raise TsainError(
-            f"{folder.name} holds both TIFF and PNG files; expected one kind: move the others "
-            "elsewhere."
+            f"{folder.name} holds both TIFF and PNG files, {few[0]} among them; expected one kind: "
+            "move the others elsewhere."
         )
     if len(found) < 2:
         raise TsainError(

@@ -40,6 +40,7 @@ _BY_WORDS = (
       "codec not available"),
      "Its compression needs a codec that is not installed: install that, or save it with zlib "
      "(gzip) compression or none"),
+    (("not a tiff file",), "It is no TIFF file, or damaged: check what it is, or copy it again"),
     (("name or service not known", "cannot connect to host", "could not connect to the endpoint"),
      _SERVER),
     (("access denied", "forbidden", "unable to locate credentials"),

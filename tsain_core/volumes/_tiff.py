@@ -61,6 +61,11 @@ def _check_pages(layout: Layout, tif: tifffile.TiffFile, path: Path) -> None:
         if page.parent is tif:  # pages in other files of a set are checked when they are read
             check_stored(page, path, f"slice {z}")
     if layout.block:
+        if not first.is_final and first.imagedepth == 1:
+            raise TsainError(
+                f"{path.name} keeps {layout.shape[0]} slices behind one page in a form that is not "
+                "known: save it as a multi-page TIFF."
+            )
         size, planes = tif.filehandle.size, layout.shape[0] if first.imagedepth == 1 else 1
         if first.dataoffsets[0] + planes * first.nbytes > size and first.is_contiguous:
             raise truncated(path, f"its {layout.shape[0]} slices end beyond the end of the file")

@@ -16,7 +16,9 @@ from ._tiff_metadata import check_named_files
 from ._tiff_pages import check_alike, image_pages
 
 _DEPTH_AXES = ("Z", "Q", "I", "")
-_DESCRIBED = ("imagej", "ome", "shaped")  # series that follow a description of the pages
+
+#: Series that follow a description of the pages: by ImageJ, OME and tifffile, and by microscopes.
+_DESCRIBED = ("imagej", "ome", "shaped", "mmstack", "stk", "lsm", "fluoview", "scanimage")
 
 
 @dataclass(frozen=True)
