@@ -71,8 +71,8 @@ def _all_pages(tif: tifffile.TiffFile, kinds: list[Hashable]) -> Iterator[Any]:
     pages.useframes = True
     for index, kind in enumerate(kinds):
         pages.set_keyframe(first.setdefault(kind, index))
-        page = pages.keyframe if first[kind] == index else pages[index]
-        if page is not None and page.keyframe.shape:  # the others hold no image
+        page: Any = pages.keyframe if first[kind] == index else pages[index]
+        if page.keyframe.shape:  # the others hold no image
             yield page
 
 
