@@ -120,7 +120,7 @@ def stack_order(names: Sequence[str], shape: tuple[int, ...], dtype: Any, title:
     TsainError
         If the array is no grey stack.
     """
-    assumed = ("",) * (len(shape) - 3) + ("z", "y", "x")
+    assumed = (*("",) * len(shape), "z", "y", "x")[-len(shape) :]
     if "" in names and all(n in ("", a) for n, a in zip(names, assumed, strict=True)):
         names = ()  # some axes are named, as they would be without
     informative = bool(_KNOWN & {axis_name(name) for name in names})
