@@ -42,7 +42,7 @@ def interpolate_layer(
     z_axis : int, optional
         Axis of the layer that z is; the third from last by default.
     index : sequence of int
-        Place along the layer's other axes, in order.
+        Place along the layer's other axes, in order; the first of each by default.
     output : path, optional
         OME-Zarr to write; the result is kept in memory without.
     overwrite : bool
@@ -68,13 +68,13 @@ def interpolate_layer(
 
     from ._marks import z_axis_of
     from ._result import expand_axes, placed_like, result_marks
-    from ._stack import stack_of
+    from ._stack import place_of, stack_of
     from .interpolation._jobs import ModelCache, Opened, RunPlan, run
     from .interpolation._model import ModelChoice
 
     axis = z_axis_of(layer) if z_axis is None else z_axis
-    place = tuple(index)
-    volume = stack_of(layer, axis, place)
+    volume = stack_of(layer, axis, index)
+    place = place_of(layer, axis, index)
     settings = settings or InferenceSettings()
     if model == "auto":
         model, _ = run_to_end(choose_model(volume, settings))

@@ -19,8 +19,16 @@ def check_layer(layer: Any) -> None:
     Raises
     ------
     TsainError
-        If it is RGB, or has fewer than three dimensions.
+        If it is no Image layer, is RGB, or has fewer than three dimensions.
     """
+    from napari.layers import Image
+
+    if not isinstance(layer, Image):
+        kind = type(layer).__name__
+        raise TsainError(
+            f"{layer.name!r} is a {kind} layer, which holds no grey values; choose the Image layer "
+            "of the stack."
+        )
     if getattr(layer, "rgb", False):
         raise TsainError(
             f"{layer.name!r} is a colour image; needed are grey values: split it into channels "
@@ -41,6 +49,24 @@ def level_0(layer: Any) -> Any:
 def stack_axes(layer: Any, z_axis: int) -> tuple[int, ...]:
     """Axes of a layer besides z that are no image axes: time, channel."""
     return tuple(axis for axis in range(layer.ndim - 2) if axis != z_axis)
+
+
+def place_of(layer: Any, z_axis: int, index: Sequence[int] = ()) -> tuple[int, ...]:
+    """The place along a layer's other axes than z, y and x: `index`, or its first one.
+
+    Raises
+    ------
+    TsainError
+        If the index has another number of axes, or lies beyond the layer.
+    """
+    sizes = [int(level_0(layer).shape[axis]) for axis in stack_axes(layer, z_axis)]
+    place = tuple(int(i) for i in index) if len(index) else (0,) * len(sizes)
+    if len(place) != len(sizes) or not all(0 <= i < n for i, n in zip(place, sizes, strict=True)):
+        raise TsainError(
+            f"The place {place} was chosen along the other axes of {layer.name!r}, which have "
+            f"{tuple(sizes)} places; give one number for each, counted from 0."
+        )
+    return place
 
 
 def stack_of(layer: Any, z_axis: int | None = None, index: Sequence[int] = ()) -> Volume:
@@ -81,8 +107,8 @@ def stack_of(layer: Any, z_axis: int | None = None, index: Sequence[int] = ()) -
             f"Axis {z} of {layer.name!r} was chosen as z; needed is 0 to {layer.ndim - 3}: the "
             "last two axes are y and x."
         )
-    where = dict(zip(stack_axes(layer, z), index, strict=bool(index)))
     data = level_0(layer)
+    where = dict(zip(stack_axes(layer, z), place_of(layer, z, index), strict=True))
     if not isinstance(data, da.Array):
         # one chunk a slice: a slice is read without its neighbours
         chunks = [1] * (layer.ndim - 2) + [-1, -1]

@@ -148,3 +148,57 @@ def test_a_real_slice_has_no_origin() -> None:
     with pytest.raises(TsainError, match="go to slice 1"):
         slice_origin(result, 2, [layer])
     assert z_axis_of(result) == 0
+
+
+@pytest.mark.parametrize(
+    "shape, z_axis, index",
+    [
+        ((2, 4, 16, 20), None, ()),
+        ((2, 4, 16, 20), None, (1,)),
+        ((4, 2, 16, 20), 0, (1,)),
+        ((2, 3, 4, 16, 20), None, ()),
+        ((2, 3, 4, 16, 20), None, (1, 2)),
+        ((2, 4, 3, 16, 20), 1, (1, 2)),
+    ],
+)
+def test_layers_with_more_axes(
+    shape: tuple[int, ...], z_axis: int | None, index: tuple[int, ...]
+) -> None:
+    """Along the other axes the place that is given, or the first; as the dock places results."""
+    data = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
+    scale = tuple(range(2, 2 + len(shape)))
+    layer = layers.Image(data, scale=scale, name="many", rgb=False)
+    result = interpolate_layer(layer, factor=2, model="mean", z_axis=z_axis, index=index)
+    axis = len(shape) - 3 if z_axis is None else z_axis
+    where = list(index or (0,) * (len(shape) - 3))
+    stack = data[tuple(slice(None) if a == axis else where.pop(0) for a in range(len(shape) - 2))]
+    np.testing.assert_array_equal(np.asarray(result.data).reshape(7, 16, 20)[::2], stack)
+    assert result.ndim == layer.ndim and result.data.shape[axis] == 7
+    place = list(index or (0,) * (len(shape) - 3))
+    first = [0 if a == axis else place.pop(0) for a in range(len(shape) - 2)] + [0, 0]
+    np.testing.assert_allclose(result.data_to_world((0,) * len(shape)), layer.data_to_world(first))
+
+
+@pytest.mark.parametrize(
+    "layer, options, message",
+    [
+        (layers.Labels(np.zeros((4, 16, 16), np.uint8)), {}, "Labels layer"),
+        (layers.Labels(np.zeros((2, 4, 16, 16), np.int32)), {}, "Labels layer"),
+        (layers.Points(np.zeros((4, 3))), {}, "Points layer"),
+        (layers.Shapes(np.zeros((4, 3))), {}, "Shapes layer"),
+        (layers.Image(np.zeros((2, 4, 16, 16), np.uint8)), {"index": (2,)}, "2,.*places"),
+        (layers.Image(np.zeros((2, 4, 16, 16), np.uint8)), {"index": (-1,)}, "one number for"),
+        (layers.Image(np.zeros((2, 4, 16, 16), np.uint8)), {"index": (0, 0)}, "one number for"),
+        (layers.Image(np.zeros((4, 16, 16), np.uint8)), {"index": (0,)}, "one number for"),
+        (layers.Image(np.zeros((4, 16, 16), np.uint8)), {"z_axis": 1}, "Axis 1"),
+        (layers.Image(np.zeros((4, 16, 16), np.uint8)), {"factor": 99}, "factor"),
+    ],
+)
+def test_refused_before_anything_is_computed(
+    layer: layers.Layer, options: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "tsain_core.models.BaselineModel.between", lambda *_: pytest.fail("it computes")
+    )
+    with pytest.raises(TsainError, match=message):
+        interpolate_layer(layer, **{"factor": 2, "model": "mean", **options})

@@ -15,12 +15,16 @@ from typing import Any
 
 import torch
 
-from .errors import TsainError
+from .errors import TsainError, first_line, printable
 from .intensity import PERCENTILES, Scaling
 from .network import TSAIN, NetworkSettings
 
 _KEY = "tsain"
 _VERSION = 1
+_LARGEST = 4096  # channels, blocks, groups
+_GREYEST = 1e9  # of a grey value that becomes 0 or 1
+_LONGEST_NAME = 300  # characters
+_SHOWN = 60  # of a value in a message
 
 
 @dataclass(frozen=True)
@@ -105,20 +109,26 @@ def read_info(path: str | os.PathLike[str]) -> ModelInfo:
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
-    if not path.is_file():
-        raise TsainError(f"No model file at {path}; `tsain models` lists those that are installed.")
+    if not os.path.isfile(path):  # also for names that no file can have
+        raise TsainError(
+            f"No model file at {str(path)[:_SHOWN]}; `tsain models` lists those that are installed."
+        )
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
+            tensors = len(file.keys())
     except (SafetensorError, OSError) as error:
         raise TsainError(
-            f"{path.name} is no safetensors file ({error}); needed is a TSAIN model file. "
-            "Checkpoints of the authors' code go through `tsain convert` first."
+            f"{path.name} is no safetensors file ({first_line(error)}); needed is a TSAIN model "
+            "file. Checkpoints of the authors' code go through `tsain convert` first."
         ) from error
-    return _parse(path, metadata.get(_KEY))
+    try:
+        return _parse(path, metadata.get(_KEY), tensors)
+    except OSError as error:
+        raise TsainError(f"{path} cannot be read: {first_line(error)}.") from error
 
 
-def _parse(path: Path, header: str | None) -> ModelInfo:
+def _parse(path: Path, header: str | None, tensors: int) -> ModelInfo:
     if header is None:
         raise TsainError(
             f"{path.name} holds tensors but no TSAIN settings; needed is a file written by "
@@ -132,26 +142,93 @@ def _parse(path: Path, header: str | None) -> ModelInfo:
                 f"{path.name} is in format {version}, this version reads {_VERSION}; "
                 "update napari-tsain."
             )
-        settings = NetworkSettings(**values.pop("settings"))
-        known = {f.name for f in fields(ModelInfo)}
-        values = {k: v for k, v in values.items() if k in known}
-        low, high = values["intensity_percentiles"]
-        values["intensity_percentiles"] = float(low), float(high)
-        if values.get("intensity_range") is not None:
-            low, high = values["intensity_range"]
-            values["intensity_range"] = float(low), float(high)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        settings = check_settings(NetworkSettings(**values.pop("settings")), tensors)
+        values = _known(values)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
         return ModelInfo(settings=settings, weights_hash=digest, **values)
     except TsainError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise _not_understood(path, error) from error
+
+
+def check_settings(settings: NetworkSettings, tensors: int) -> NetworkSettings:
+    """Refuse settings that no network of so many tensors has, before one is built of them.
+
+    Raises
+    ------
+    ValueError
+        Which says what is wrong.
+    """
+    for name, value in asdict(settings).items():
+        if isinstance(getattr(NetworkSettings, name), bool):
+            good = isinstance(value, bool)
+        else:
+            least = 0 if name.endswith("blocks") or name in ("rsabs", "drbs") else 1
+            good = type(value) is int and least <= value <= _LARGEST
+        if not good:
+            raise ValueError(f"{name} is {str(value)[:_SHOWN]}")
+    blocks = (
+        settings.feature_blocks,
+        settings.reconstruction_blocks,
+        settings.rsabs,
+        settings.drbs,
+    )
+    if sum(blocks) > tensors:  # each has at least one
+        raise ValueError(f"{sum(blocks)} blocks for {tensors} tensors")
+    if settings.channels % settings.groups:
+        raise ValueError(f"{settings.groups} groups of {settings.channels} channels")
+    return settings
+
+
+def _known(values: dict[str, Any]) -> dict[str, Any]:
+    """What `ModelInfo` knows of a header, of the right types, and safe to print."""
+    known = {f.name: values[f.name] for f in fields(ModelInfo) if f.name in values}
+    known = {name: _printable(value) for name, value in known.items()}
+    for name in ("name", "licence"):
+        text = known.get(name, "unknown")
+        if not isinstance(text, str) or not 0 < len(text) <= _LONGEST_NAME:
+            raise ValueError(f"{name} is {str(text)[:_SHOWN]!r}")
+    if not isinstance(known.get("preset"), str | None):
+        raise ValueError("preset is no text")
+    known["intensity_percentiles"] = _percentiles(known["intensity_percentiles"])
+    if known.get("intensity_range") is not None:
+        low, high = (float(value) for value in known["intensity_range"])
+        if not -_GREYEST < low < high < _GREYEST:
+            raise ValueError(f"intensity range {low:g} to {high:g}")
+        known["intensity_range"] = low, high
+    for name in ("training", "scores"):
+        if not isinstance(known.get(name, {}), dict):
+            raise ValueError(f"{name} is no table")
+    for scores in known.get("scores", {}).values():
+        if not all(isinstance(value, int | float) for value in scores.values()):
+            raise ValueError("a score is no number")
+    return known
+
+
+def _percentiles(values: Any) -> tuple[float, float]:
+    low, high = (float(value) for value in values)
+    if not 0 <= low < high <= 100:
+        raise ValueError(f"intensity percentiles {low:g} and {high:g}")
+    return low, high
+
+
+def _printable(value: Any) -> Any:
+    """A JSON value whose texts hold nothing that steers a terminal."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {printable(str(key)): _printable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    return value
 
 
 def _not_understood(path: Path, error: Exception) -> TsainError:
     return TsainError(
-        f"The settings in {path.name} cannot be understood ({error!r}); the file is damaged or "
-        "from a newer version: fetch it again or update napari-tsain."
+        f"The settings in {path.name} cannot be understood ({first_line(error)}); the file is "
+        "damaged or from a newer version: fetch it again or update napari-tsain."
     )
 
 

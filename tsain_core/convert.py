@@ -18,6 +18,7 @@ from torch import Tensor
 from .checkpoint import ModelInfo
 from .errors import TsainError
 from .network import TSAIN, NetworkSettings
+from .volumes._guard import require_regular
 
 # dcnpack holds the deformable convolution itself and the convolution that predicts offsets
 _SAMPLE = {"dcnpack.conv_offset_mask": "sample.offset_conv", "dcnpack": "sample.deform"}
@@ -136,6 +137,7 @@ def convert(path: str | os.PathLike[str], name: str | None = None) -> tuple[TSAI
         If the file cannot be read or holds something else.
     """
     path = Path(path)
+    require_regular(path)
     try:
         file = path.open("rb")
     except OSError as error:

@@ -54,17 +54,17 @@ class Request:
             If the values contradict each other or the volume.
         """
         if self.between:
-            if self.damaged or self.z_size:
+            if self.damaged or self.z_size is not None:
                 raise TsainError(
                     f"{argument('between')} goes with {argument('factor')} only; leave out "
                     f"{argument('replace')} and {argument('z_size')}."
                 )
             first, last = self.between
-            return between(depth, first, last, self.factor or 2, any_position)
+            return between(depth, first, last, self._factor(2), any_position)
         if self.z_size is None:
-            factor = self.factor or (1 if self.damaged else 2)
+            factor = self._factor(1 if self.damaged else 2)
             return by_factor(depth, factor, self.damaged, any_position)
-        if self.factor:
+        if self.factor is not None:
             raise TsainError(
                 f"{argument('factor')} and {argument('z_size')} both say how many slices; give one "
                 "of them."
@@ -76,8 +76,15 @@ class Request:
             )
         if not (isfinite(self.z_size) and self.z_size > 0):
             raise TsainError(f"The z size is {self.z_size:g}; a positive number is required.")
-        step = Fraction(self.z_size / voxel_z).limit_denominator(1000)
+        step = Fraction(min(self.z_size / voxel_z, 1e6)).limit_denominator(1000)
         return by_step(depth, step, self.damaged, any_position)
+
+    def _factor(self, default: int) -> int:
+        if self.factor is None:
+            return default
+        if self.factor == 1 and not self.damaged:
+            raise TsainError("A factor of 1 adds no slices; choose 2 or more, or replace some.")
+        return self.factor
 
 
 def as_command(

@@ -17,6 +17,9 @@ from fractions import Fraction
 
 from .errors import TsainError
 
+#: More slices than any stack has.
+MOST_SLICES = 1_000_000
+_SHOWN = 40  # characters of a text in a message
 #: How often a gap is halved; once more beside a real slice.
 DEPTH = 3
 #: Most slices that one slice can become.
@@ -86,12 +89,17 @@ def parse_slices(text: str) -> tuple[int, ...]:
     """
     numbers: set[int] = set()
     for part in text.split(","):
-        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
+        match = re.fullmatch(r"([0-9]{1,18})(?:-([0-9]{1,18}))?", part.strip())
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if last < first:
             raise TsainError(
-                f"{part.strip()!r} is no slice or range of slices; write them like 12,57-59, "
-                "counted from 0."
+                f"{part.strip()[:_SHOWN]!r} is no slice or range of slices; write them like "
+                "12,57-59, counted from 0."
+            )
+        if last >= MOST_SLICES:  # before the numbers of a range fill the memory
+            raise TsainError(
+                f"Slice {last} is beyond the end of any stack; write slices like 12,57-59, counted "
+                "from 0."
             )
         numbers.update(range(first, last + 1))
     return tuple(sorted(numbers))

@@ -6,8 +6,6 @@ import argparse
 import logging
 from collections.abc import Generator
 
-from tqdm import tqdm
-
 from ..errors import TsainError
 from ..models import BASELINES, default_model
 from ..models.slice_model import T
@@ -21,6 +19,7 @@ from ..stack_check import (
     in_words,
 )
 from ..volumes import Volume
+from . import _progress as screen
 from ._options import inference_settings
 
 logger = logging.getLogger(__name__)
@@ -103,7 +102,7 @@ def check_lines(args: argparse.Namespace, volume: Volume) -> tuple[str, list[tup
 
 def _with_bar(work: Generator[Checked, None, T]) -> T:
     """The result of a check, with a progress bar that goes away."""
-    with tqdm(desc="Checking models on the stack", unit="slice", leave=False) as bar:
+    with screen.bar(desc="Checking models on the stack", unit="slice", leave=False) as bar:
         while True:
             try:
                 event = next(work)

@@ -6,9 +6,11 @@ import argparse
 
 from ..errors import TsainError
 from ..models import ENSEMBLES, InferenceSettings
+from ..models.network_model import LARGEST_SIDE, SMALLEST_TILE
 from ..request import Request
-from ..schedule import Schedule, parse_slices
+from ..schedule import LARGEST_FACTOR, Schedule, parse_slices
 from ..volumes import Volume, open_volume, with_size
+from ._numbers import integer, real
 from .wording import as_option
 
 
@@ -19,7 +21,7 @@ def add_volume_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--voxel-size",
         nargs=3,
-        type=float,
+        type=real(),
         metavar=("Z", "Y", "X"),
         help="voxel size, if the file does not have it or has it wrong",
     )
@@ -35,9 +37,11 @@ def read_volume(args: argparse.Namespace) -> Volume:
 def add_schedule_options(parser: argparse.ArgumentParser) -> None:
     """What to compute."""
     group = parser.add_argument_group("what to compute (twice as many slices by default)")
-    group.add_argument("--factor", type=int, help="slices: 2 to 16 times as many")
     group.add_argument(
-        "--z-size", type=float, help="or the z voxel size wanted, in the volume's unit"
+        "--factor", type=integer(2, LARGEST_FACTOR), help="slices: 2 to 16 times as many"
+    )
+    group.add_argument(
+        "--z-size", type=real(), help="or the z voxel size wanted, in the volume's unit"
     )
     group.add_argument(
         "--replace",
@@ -50,7 +54,7 @@ def add_schedule_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--between",
         nargs=2,
-        type=int,
+        type=integer(0),
         metavar=("A", "B"),
         help="only slices A to B, with --factor minus one computed ones in each gap",
     )
@@ -87,15 +91,19 @@ def add_model_options(
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
-    parser.add_argument("--tile", type=int, help="side of the tiles in pixels; default: by memory")
+    parser.add_argument(
+        "--tile",
+        type=integer(SMALLEST_TILE, LARGEST_SIDE),
+        help="side of the tiles in pixels; default: by memory",
+    )
     parser.add_argument(
         "--halo",
-        type=int,
+        type=integer(0, LARGEST_SIDE),
         help="pixels read around a tile; default: as far as the network looks",
     )
     parser.add_argument(
         "--detail",
-        type=float,
+        type=real(0.0, 1.0, open_at_least=False),
         default=0.0,
         metavar="SHARE",
         help="of the real slices' fine detail that computed ones get, 0 to 1: sharper, not truer",

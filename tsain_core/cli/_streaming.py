@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import argparse
 import logging
-import re
 import sys
 from collections.abc import Generator
 from contextlib import closing
 from typing import Any
 
-from tqdm import tqdm
-
 from ..errors import TsainError
 from ..estimate import format_bytes
 from ..request import Request
 from ..streaming import Begun, BlockDone, BlockFailed, Cluster, Done, Progress, StreamRequest
-from ..streaming.plan import describe
+from ..streaming.executors import MOST_WORKERS
+from ..streaming.plan import MOST_THREADS, describe
 from ..volumes.zarr_layout import ZarrLayout, default_version
+from . import _progress as screen
+from ._numbers import integer, memory
 from ._options import inference_settings
 
 logger = logging.getLogger(__name__)
-
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
 def add_layout_options(parser: argparse.ArgumentParser) -> None:
     """How an OME-Zarr is stored, and how much memory making it may take."""
     group = parser.add_argument_group("for OME-Zarr results, which are made block by block")
     group.add_argument(
-        "--memory", type=parse_bytes, metavar="1.5GiB", help="most memory of each process"
+        "--memory", type=memory, metavar="1.5GiB", help="most memory of each process"
     )
-    sizes: dict[str, Any] = {"nargs": 3, "type": int, "metavar": ("Z", "Y", "X")}
-    group.add_argument("--threads", type=int, help="of each process on CPU; the same for all")
+    sizes: dict[str, Any] = {"nargs": 3, "type": integer(1), "metavar": ("Z", "Y", "X")}
+    group.add_argument(
+        "--threads", type=integer(1, MOST_THREADS), help="of each process on CPU; the same for all"
+    )
     group.add_argument("--chunks", **sizes, default=(1, 512, 512), help="compressed together")
     group.add_argument("--shards", **sizes, help="in one file; multiples of the chunks")
     group.add_argument(
@@ -45,7 +45,10 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Where blocks are computed, and what becomes of earlier runs."""
     group = parser.add_argument_group("running block by block")
     group.add_argument(
-        "--workers", type=int, default=0, help="processes on this machine; default: only this one"
+        "--workers",
+        type=integer(1, MOST_WORKERS),
+        default=0,
+        help="processes on this machine; default: only this one",
     )
     group.add_argument(
         "--dask", metavar="ADDRESS", help="a Dask scheduler: tcp://host:8786, or its scheduler file"
@@ -63,15 +66,6 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="go on with a run although damaged parts of the input were mended",
     )
-
-
-def parse_bytes(text: str) -> int:
-    """Bytes from "1.5GiB", "800M" or a plain number."""
-    match = re.fullmatch(r"([\d.]+)\s*([kmgt]?)(i?b)?", text.strip().lower())
-    try:
-        return int(float(match[1]) * _UNITS[match[2]]) if match else int("")
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no amount of memory like 1.5GiB") from error
 
 
 def stream_request(args: argparse.Namespace, output: str) -> StreamRequest:
@@ -103,8 +97,6 @@ def cluster(args: argparse.Namespace) -> Cluster:
     """Where the options want blocks to be computed."""
     if args.workers and args.dask:
         raise TsainError("--workers and --dask both say where to compute; give one of them.")
-    if args.workers < 0:
-        raise TsainError(f"--workers is {args.workers}; needed is 0 or more.")
     return Cluster(args.workers, args.dask)
 
 
@@ -112,7 +104,7 @@ def follow(events: Generator[Any, None, None], output: str) -> None:
     """Draw progress, and tell what happens."""
     form = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
     quiet = 0.1 if sys.stderr.isatty() else 10
-    with closing(events), tqdm(total=1.0, bar_format=form, mininterval=quiet) as bar:
+    with closing(events), screen.bar(total=1.0, bar_format=form, mininterval=quiet) as bar:
         blocks = 0
         for event in events:
             if isinstance(event, Begun):

@@ -9,6 +9,7 @@ from ..checkpoint import save
 from ..convert import convert
 from ..cost import parameter_count
 from ..errors import TsainError
+from . import _progress as screen
 
 EXAMPLES = """\
   tsain convert checkpoint.pth mine.safetensors
@@ -29,4 +30,4 @@ def run(args: argparse.Namespace) -> None:
         raise TsainError(f"The output is {args.output.name}; needed is a name on .safetensors.")
     network, info = convert(args.checkpoint, args.name or args.output.stem)
     save(args.output, network, info, half=args.half)
-    print(f"{args.output}: {parameter_count(network):,} parameters, {info.settings}")
+    screen.say(f"{args.output}: {parameter_count(network):,} parameters, {info.settings}")

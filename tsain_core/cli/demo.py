@@ -10,6 +10,8 @@ from ..models import open_model
 from ..phantom import em_phantom
 from ..report import Report, write_report
 from ..volumes import open_volume
+from . import _progress as screen
+from ._numbers import integer
 from ._options import add_model_options, inference_settings
 from ._progress import progress_bar
 
@@ -28,7 +30,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         "slice of it is left out and computed")  # fmt: skip
     parser.add_argument("--dataset", help="dataset in an HDF5 or Zarr file")
     parser.add_argument("--output", type=Path, default=Path("demo-report"), help="folder to write")
-    parser.add_argument("--seed", type=int, default=0, help="of the generated stack")
+    parser.add_argument("--seed", type=integer(0), default=0, help="of the generated stack")
     add_model_options(parser)
 
 
@@ -55,5 +57,5 @@ def run(args: argparse.Namespace) -> None:
                 continue
             bar.total = event.total
             bar.update(event.done - bar.n)
-    print(report.table)
-    print(f"Report: {args.output / 'report.md'}")
+    screen.say(report.table)
+    screen.say(f"Report: {args.output / 'report.md'}")

@@ -7,11 +7,12 @@ import csv
 from dataclasses import asdict
 from pathlib import Path
 
-from tqdm import tqdm
-
 from ..evaluate import CROP, LEGEND, TripletScore, evaluate, mean_by_model, score_table
+from ..metrics import WINDOW
 from ..models import BASELINES, open_model
 from ..training.triplet_folder import read_triplets
+from . import _progress as screen
+from ._numbers import integer
 from ._options import (
     add_model_options,
     add_volume_options,
@@ -35,14 +36,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--also", nargs="+", default=[], metavar="MODEL", help="more models to compare"
     )
-    parser.add_argument("--crop", type=int, default=CROP, help="side of the central crop scored")
-    parser.add_argument("--every", type=int, default=1, help="take every n-th triplet")
+    parser.add_argument(
+        "--crop", type=integer(WINDOW), default=CROP, help="side of the central crop scored"
+    )
+    parser.add_argument("--every", type=integer(1), default=1, help="take every n-th triplet")
     parser.add_argument(
         "--triplets",
         action="store_true",
         help="the input is a folder of ready-made triplets, as for training, not a stack",
     )
     parser.add_argument("--csv", type=Path, help="write the scores of each triplet to this file")
+    screen.add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -54,15 +58,19 @@ def run(args: argparse.Namespace) -> None:
     step = 3 * args.every if args.triplets else args.every
     slices = range(1, volume.shape[0] - 1, max(step, 1))
     results: list[TripletScore] = []
-    with tqdm(total=len(slices) * len(models), unit="slice") as bar:
+    with screen.bar(total=len(slices) * len(models), unit="slice") as bar:
         for result in evaluate(volume, models, args.crop, args.every, slices):
             results.append(result)
             bar.update()
     if args.csv:
         _write_csv(args.csv, results)
-    print(f"{args.input}: mean of {len(slices)} triplets")
-    print(score_table(mean_by_model(results)))
-    print(LEGEND)
+    means = mean_by_model(results)
+    if args.json:
+        screen.say_json({name: asdict(scores) for name, scores in means.items()})
+        return
+    screen.say(f"{args.input}: mean of {len(slices)} triplets")
+    screen.say(score_table(means))
+    screen.say(LEGEND)
 
 
 def _write_csv(path: Path, results: list[TripletScore]) -> None:

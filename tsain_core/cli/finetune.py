@@ -10,12 +10,13 @@ from tqdm import tqdm
 
 from .._memory import keep_freed_memory
 from ..checkpoint import load
-from ..errors import TsainError
 from ..evaluate import score_table
-from ..models import choose_device, model_files
+from ..models import BASELINES, choose_device, model_files
 from ..training import Progress
 from ..training.finetune import Begun, FinetuneSettings, Preview, Verdict, finetune
 from ..training.outcome import check_outcome, write_outcome
+from . import _progress as screen
+from ._numbers import integer, real
 from ._options import add_volume_options, read_volume
 
 logger = logging.getLogger(__name__)
@@ -35,12 +36,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base", default="tsain-lite", help="model to start from, name or file")
     parser.add_argument(
         "--minutes",
-        type=float,
+        type=real(),
         default=FinetuneSettings.minutes,
         help="time for learning; it ends earlier when it no longer gains (default %(default)g)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=integer(0), default=0)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing model file")
 
 
@@ -48,8 +49,6 @@ def run(args: argparse.Namespace) -> None:
     """Fine-tune, judge, and write what is better."""
     keep_freed_memory()
     check_outcome(args.output, args.overwrite)
-    if args.minutes <= 0:
-        raise TsainError(f"{args.minutes:g} minutes; needed is a positive number.")
     volume = read_volume(args)
     start, base = load(model_files().get(args.base, Path(args.base)))
     device = choose_device(args.device)
@@ -60,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
         for event in finetune(volume, start, base, settings, device):
             if isinstance(event, Begun):
                 _announce(event)
-                bar = tqdm(total=event.steps, unit="step")
+                bar = screen.bar(total=event.steps, unit="step")
             elif isinstance(event, Verdict):
                 verdict = event
             elif not isinstance(event, Preview) and bar is not None:
@@ -69,11 +68,24 @@ def run(args: argparse.Namespace) -> None:
         if bar is not None:
             bar.close()
     assert verdict is not None
-    print(score_table(verdict.scores))
-    print(verdict.sentence())
-    if verdict.improved:
+    screen.say(score_table(verdict.scores))
+    screen.say(verdict.sentence())
+    if not verdict.improved:
+        screen.say(next_step(verdict, args.base))
+    else:
         for path in write_outcome(args.output, volume, start, base, verdict):
-            print(path)
+            screen.say(path)
+
+
+def next_step(verdict: Verdict, base: str) -> str:
+    """What to do where fine-tuning gained nothing, in one line."""
+    peers = {name: s.psnr for name, s in verdict.scores.items() if name in BASELINES}
+    best = max(peers, key=lambda name: peers[name])
+    if peers[best] > verdict.scores["before"].psnr:
+        use = f"On this stack {best} scores higher than {base}: use --model {best}"
+    else:
+        use = f"Nothing was written: go on with --model {base}"
+    return f"{use}, or fine-tune again with more --minutes, more slices or another --base."
 
 
 def _announce(begun: Begun) -> None:
@@ -84,9 +96,9 @@ def _announce(begun: Begun) -> None:
     )
 
 
-def _show(bar: tqdm, progress: Progress) -> None:  # type: ignore[type-arg]
-    bar.update(progress.step - bar.n)
-    if progress.note:
-        logger.warning(progress.note)
-    if progress.validation is not None:
-        bar.set_postfix(held_out=f"{progress.validation:.2f} dB")
+def _show(bar: tqdm, event: Progress) -> None:  # type: ignore[type-arg]
+    bar.update(event.step - bar.n)
+    if event.note:
+        logger.warning(event.note)
+    if event.validation is not None:
+        bar.set_postfix(held_out=f"{event.validation:.2f} dB")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 
+from ..errors import TsainError
 from ..estimate import SAMPLE, format_bytes, run_cost
 from ..models import SliceModel, open_model
 from ..pipeline import result_geometry
 from ..schedule import Schedule
+from ..streaming.planning import make_plan
 from ..volumes import Volume
 from ..volumes.volume import VoxelSize
+from . import _progress as screen
 from ._check import AUTO, add_check_option, check_lines
 from ._options import (
     add_model_options,
@@ -20,10 +25,14 @@ from ._options import (
     make_schedule,
     read_volume,
 )
+from ._streaming import add_layout_options, stream_request
+from .wording import as_option
 
 EXAMPLES = """\
   tsain info stack.tif
   tsain info cremi.h5 --dataset volumes/raw --factor 4 --model tsain-lite"""
+
+_NOWHERE = "result.zarr"  # is not written
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -31,19 +40,42 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_volume_options(parser)
     add_schedule_options(parser)
     add_model_options(parser, AUTO)
+    parser.add_argument(
+        "--range", nargs=2, type=float, metavar=("LO", "HI"), help=argparse.SUPPRESS
+    )
+    add_layout_options(parser)
     add_check_option(parser)
+    screen.add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Print a description, line by line."""
     volume = read_volume(args)
-    for label, text in describe(volume):
-        print(f"{label:<14}{text}")
+    known = describe(volume)
+    if not args.json:
+        _table(known)
     name, lines = check_lines(args, volume)
-    model = open_model(name, inference_settings(args))
+    args.model = name
+    settings = inference_settings(args)
+    try:
+        plan = make_plan(stream_request(args, _NOWHERE))
+    except TsainError as error:  # the rest can be said all the same
+        memory = f"not enough for a run: {error.worded(as_option)}"
+    else:
+        memory = f"about {format_bytes(plan.need)} for each process"
+        settings = replace(settings, tile=plan.tile, halo=plan.halo)
+    model = open_model(name, settings)
     schedule = make_schedule(args, volume, model.any_position)
-    for label, text in (*describe_run(volume, schedule, model), *lines):
-        print(f"{label:<14}{text}")
+    known = [*describe_run(volume, schedule, model, memory), *lines]
+    if args.json:
+        screen.say_json(dict([*describe(volume), *known]))
+    else:
+        _table(known)
+
+
+def _table(lines: Iterable[tuple[str, str]]) -> None:
+    for label, text in lines:
+        screen.say(f"{label:<14}{text}")
 
 
 def describe(volume: Volume) -> list[tuple[str, str]]:
@@ -55,7 +87,7 @@ def describe(volume: Volume) -> list[tuple[str, str]]:
         ("format", volume.format + (f", dataset {volume.dataset}" if volume.dataset else "")),
         ("shape", f"{depth} x {height} x {width} (z, y, x), {volume.dtype}"),
         ("voxel size", f"{size} (z, y, x)" if volume.voxel_size else size),
-        ("memory", f"{format_bytes(volume.data.nbytes)} uncompressed"),
+        ("size", f"{format_bytes(volume.data.nbytes)} uncompressed"),
     ]
     if any(volume.offset):
         lines.append(("offset", f"{_numbers(volume.offset)} {unit}"))
@@ -66,8 +98,13 @@ def describe(volume: Volume) -> list[tuple[str, str]]:
     return lines
 
 
-def describe_run(volume: Volume, schedule: Schedule, model: SliceModel) -> list[tuple[str, str]]:
-    """(label, text) of what a run would do and take; times a small pair."""
+def describe_run(
+    volume: Volume, schedule: Schedule, model: SliceModel, memory: str
+) -> list[tuple[str, str]]:
+    """(label, text) of what a run would do and take; times a small pair.
+
+    `memory` is what a run to an OME-Zarr takes, as `tsain plan` says it.
+    """
     geometry = result_geometry(volume, schedule)
     cost = run_cost(volume, schedule, model)
     side = geometry.voxel_size[0] if geometry.voxel_size else None
@@ -83,8 +120,7 @@ def describe_run(volume: Volume, schedule: Schedule, model: SliceModel) -> list[
     lines.append(
         ("tiles", f"{one.tiles} of {one.tile} px a slice" if one.tiles > 1 else "whole slices")
     )
-    if one.memory:
-        lines.append(("memory", f"about {format_bytes(one.memory)} for a tile"))
+    lines.append(("memory", memory))
     total = timedelta(seconds=round(cost.seconds))
     lines.append(("time", f"about {total}, from a timed sample of {SAMPLE} px"))
     return lines

@@ -12,6 +12,8 @@ from ..pipeline import interpolate_to_file, result_geometry, synthetic_slices
 from ..schedule import evaluations
 from ..streaming import stream
 from ..volumes import Volume
+from ..volumes.files import check_output
+from . import _progress as screen
 from ._check import AUTO, add_check_option, checked_model
 from ._options import (
     add_model_options,
@@ -52,12 +54,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="grey values taken as black and white; default: percentiles of the stack",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing result")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check everything, say what would be done, and stop"
+    )
     add_layout_options(parser)
     add_run_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Interpolate and write; OME-Zarr block by block."""
+    if args.dry_run:
+        _dry_run(args)
+        return
     if args.output.rstrip("/").lower().endswith(".zarr") or "://" in args.output:
         if not args.dask:  # whose workers may be the only ones that reach the stack
             volume = read_volume(args)
@@ -102,6 +110,20 @@ def run(args: argparse.Namespace) -> None:
     )
     for _ in with_progress(events, evaluations(schedule, model.any_position)):
         pass
+
+
+def _dry_run(args: argparse.Namespace) -> None:
+    """What `run` would do, as far as it can be known without computing."""
+    volume = read_volume(args)
+    if "://" not in args.output:
+        check_output(args.output, volume.source, args.overwrite)
+    name = checked_model(args, volume, _computed(args, volume))
+    model = open_model(name, inference_settings(args))
+    schedule = make_schedule(args, volume, model.any_position)
+    screen.say(
+        f"{args.output}: {len(schedule.slices)} slices, {len(schedule.synthetic)} of them "
+        f"synthetic, by {model.name}. Nothing was written."
+    )
 
 
 def _computed(args: argparse.Namespace, volume: Volume) -> int:

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from .. import __version__
-from ..errors import TsainError, TsainWarning
+from ..errors import TsainError, TsainWarning, first_line, printable
 from .wording import as_option
 
 #: Command -> what it does. The module of the same name is imported when it is called for, so that
@@ -26,7 +26,7 @@ _COMMANDS = {
     "plan": "show what a run block by block would take, here and on a cluster",
     "demo": "interpolate a generated EM stack and report on it",
     "info": "show what a stack is and what a run would take",
-    "fetch-sample": "download real EM slices, with their licence",
+    "fetch-sample": "download real EM slices with their licence, or generate a stack",
     "models": "list the models",
     "convert": "turn a checkpoint of the authors' code into ours",
     "train": "train a network by a recipe",
@@ -35,7 +35,8 @@ _COMMANDS = {
 }
 
 #: Exit codes: 0 done, 1 an error that the message explains, 2 wrong usage, 130 Ctrl-C.
-FAILED, INTERRUPTED = 1, 130
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+_LONGEST = 250  # characters of a usage error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     words = list(sys.argv[1:] if arguments is None else arguments)
     args = _parser(words[0] if words else "").parse_args(words)
-    logging.basicConfig(level=logging.DEBUG if args.verbose else logging.INFO, format="%(message)s")
+    _start_logging(args)
     for noisy in ("numba", "h5py", "matplotlib", "PIL", "asyncio", "zarr"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _terminate)
@@ -62,11 +63,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"tsain: {error.worded(as_option)}", file=sys.stderr)
         return FAILED
+    except (OSError, MemoryError) as error:
+        if isinstance(error, BrokenPipeError):  # the reader of our output, say `head`, has gone
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        if args.verbose:
+            raise
+        print(f"tsain: {printable(_in_words(error))}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         print("tsain: interrupted; nothing half-written is left behind.", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output, say `head`, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
@@ -83,6 +90,29 @@ def command() -> NoReturn:
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _in_words(error: OSError | MemoryError) -> str:
+    if isinstance(error, MemoryError):
+        return f"Memory does not suffice ({first_line(error)}); choose a smaller --tile or --crop."
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or first_line(error)}; -v shows where this happened."
+
+
+def _start_logging(args: argparse.Namespace) -> None:
+    """Log to the terminal, each message one safe line; --quiet leaves warnings and errors."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine())
+    level = logging.DEBUG if args.verbose else logging.WARNING if args.quiet else logging.INFO
+    logging.basicConfig(level=level, handlers=[handler])
+    logging.getLogger().setLevel(level)
+
+
+class _OneLine(logging.Formatter):
+    """Names out of files may hold line breaks and terminal codes."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
+        return printable(record.getMessage())
 
 
 @contextmanager
@@ -108,8 +138,17 @@ def _terminate(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line: what is wrong, and where the options are explained."""
+
+    def error(self, message: str) -> NoReturn:
+        text = message.rstrip(".")
+        text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+        self.exit(USAGE, f"tsain: {printable(text)}; `{self.prog} --help` explains the options.\n")
+
+
 def _parser(chosen: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="tsain",
         description="Slice interpolation for electron microscopy stacks.",
         epilog="`tsain COMMAND --help` explains a command, with examples.",
@@ -125,6 +164,9 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
         )
         command.add_argument(
             "-v", "--verbose", action="store_true", help="say more; show tracebacks"
+        )
+        command.add_argument(
+            "-q", "--quiet", action="store_true", help="no progress; warnings and errors only"
         )
         if name == chosen:
             module = import_module(f".{name.replace('-', '_')}", __package__)

@@ -14,9 +14,11 @@ from ..estimate import format_bytes
 from ..streaming.forecast import Forecast, Sample, compare, measure
 from ..streaming.plan import RunPlan
 from ..streaming.planning import make_plan
+from . import _progress as screen
 from ._check import AUTO
+from ._numbers import integer, memory, real
 from ._options import add_model_options, add_schedule_options, add_volume_options
-from ._streaming import add_layout_options, parse_bytes, stream_request
+from ._streaming import add_layout_options, stream_request
 
 EXAMPLES = """\
   tsain plan big.zarr --factor 4                              here, and on 1 to 1000 workers
@@ -25,6 +27,7 @@ EXAMPLES = """\
                                                               a larger volume, faster workers"""
 
 _WORKERS = (1, 2, 10, 100, 1000)
+_MOST_WORKERS = 100_000
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -38,30 +41,30 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add_layout_options(parser)
     group = parser.add_argument_group("what if")
-    group.add_argument("--workers", type=int, nargs="+", default=_WORKERS, help="to compare")
     group.add_argument(
-        "--on-paper", type=int, nargs=3, metavar=("Z", "Y", "X"), help="a source of this shape"
+        "--workers", type=integer(1, _MOST_WORKERS), nargs="+", default=_WORKERS, help="to compare"
     )
     group.add_argument(
-        "--faster", type=float, default=1.0, help="workers compute this many times as fast as here"
+        "--on-paper",
+        type=integer(1),
+        nargs=3,
+        metavar=("Z", "Y", "X"),
+        help="a source of this shape",
     )
     group.add_argument(
-        "--bandwidth", type=parse_bytes, metavar="5GiB", help="a second, of the whole storage"
+        "--faster", type=real(), default=1.0, help="workers compute this many times as fast as here"
     )
     group.add_argument(
-        "--cores", type=int, help="of one machine that all workers share; default: one each"
+        "--bandwidth", type=memory, metavar="5GiB", help="a second, of the whole storage"
     )
-    group.add_argument("--price", type=float, help="of an hour of a worker")
+    group.add_argument(
+        "--cores", type=integer(1), help="of one machine that all workers share; default: one each"
+    )
+    group.add_argument("--price", type=real(open_at_least=False), help="of an hour of a worker")
 
 
 def run(args: argparse.Namespace) -> None:
     """Measure a sample, and print the forecast."""
-    if (
-        args.faster <= 0
-        or min(args.workers, default=1) < 1
-        or (args.cores is not None and args.cores < 1)
-    ):
-        raise TsainError("--faster, --cores and --workers must be positive.")
     output = args.output or str(Path(args.input.rstrip("/")).with_suffix("")) + "-planned.zarr"
     plan = make_plan(stream_request(args, output))
     folder = (
@@ -78,7 +81,7 @@ def run(args: argparse.Namespace) -> None:
         )
         shape = (depth, y, x)
     for label, text in describe(plan, sample, shape or plan.shape):
-        print(f"{label:<14}{text}")
+        screen.say(f"{label:<14}{text}")
     forecasts = compare(
         plan,
         sample,
@@ -88,8 +91,8 @@ def run(args: argparse.Namespace) -> None:
         bandwidth=args.bandwidth,
         cores=args.cores,
     )
-    print()
-    print(table(forecasts, args.price))
+    screen.say()
+    screen.say(table(forecasts, args.price))
 
 
 def describe(plan: RunPlan, sample: Sample, shape: tuple[int, int, int]) -> list[tuple[str, str]]:

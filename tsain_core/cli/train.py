@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from .._memory import keep_freed_memory
 from ..checkpoint import ModelInfo, load, save
@@ -20,6 +19,8 @@ from ..training import Trainer, TripletSampler
 from ..training.logs import open_logs
 from ..training.ranks import Ranks, join
 from ..training.recipe import Recipe, read_recipe
+from . import _progress as screen
+from ._numbers import integer
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
     parser.add_argument("--start", type=Path, help="model file whose weights to start from")
-    parser.add_argument("--steps", type=int, help="instead of the recipe's")
+    parser.add_argument("--steps", type=integer(1), help="instead of the recipe's")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
 
 
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
         trainer.averaged.load_state_dict(trainer.best.weights)
     path = args.output / f"{recipe.name}.safetensors"
     save(path, trainer.averaged, _info(recipe, trainer))
-    print(f"{path}: {trainer.step} steps in {trainer.seconds / 60:.0f} minutes")
+    screen.say(f"{path}: {trainer.step} steps in {trainer.seconds / 60:.0f} minutes")
 
 
 def _trainer(
@@ -107,7 +108,7 @@ def _loop(trainer: Trainer, folder: Path) -> None:
     steps, every = trainer.settings.steps, trainer.settings.save_every
     with (
         open_logs(folder, every) as logs,
-        tqdm(total=steps, initial=trainer.step, unit="step") as bar,
+        screen.bar(total=steps, initial=trainer.step, unit="step") as bar,
     ):
         for progress in trainer.run():
             logs.add(progress)

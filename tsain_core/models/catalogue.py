@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 from .._places import own_models_folder
 from .._resources import weights_folder
 from ..checkpoint import ModelInfo, load, read_info
-from ..errors import TsainError
+from ..errors import TsainError, printable
 from .baseline_models import BASELINES, BaselineModel
 from .device import choose_device
 from .network_model import InferenceSettings, NetworkModel
 from .slice_model import SliceModel
 
 logger = logging.getLogger(__name__)
+
+_SHOWN = 60  # characters of a name in a message
 
 
 def shipped_models() -> dict[str, Path]:
@@ -34,10 +37,10 @@ def model_files() -> dict[str, Path]:
 
 def describe_models() -> dict[str, ModelInfo | None]:
     """Name -> what the model file says, shipped ones first; None for the baselines."""
-    found: dict[str, ModelInfo | None] = {n: read_info(p) for n, p in shipped_models().items()}
-    for name, path in own_models().items():
+    found: dict[str, ModelInfo | None] = {}
+    for name, path in (*shipped_models().items(), *own_models().items()):
         try:
-            found.setdefault(name, read_info(path))
+            found.setdefault(printable(name), read_info(path))
         except TsainError as error:  # one damaged file must not hide the others
             logger.warning("%s", error)
     return found | dict.fromkeys(BASELINES)
@@ -61,7 +64,7 @@ def model_card(name: str) -> str | None:
     """The card of a model, as Markdown; None where there is none."""
     path = model_files().get(name)
     card = path.with_suffix(".md") if path else None
-    return card.read_text(encoding="utf-8") if card and card.is_file() else None
+    return card.read_text(encoding="utf-8", errors="replace") if card and card.is_file() else None
 
 
 def default_model(device: str = "auto") -> str:
@@ -100,10 +103,11 @@ def open_model(name: str | Path, settings: InferenceSettings = InferenceSettings
         text = default_model(settings.device)
     files = model_files()
     path = files.get(text, Path(text))
-    if not path.exists():
+    if not os.path.exists(path):  # also for names that no file can have
         known = ", ".join([*files, *BASELINES])
         raise TsainError(
-            f"There is no model {text!r}; needed is one of {known}, or the path of a model file."
+            f"There is no model {text[:_SHOWN]!r}; choose one of {known}, or give the "
+            "path of a model file."
         )
     network, info = load(path)
     return NetworkModel(network, info, choose_device(settings.device), settings)

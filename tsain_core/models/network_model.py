@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 _SMALLEST_TILE = 64
 _LARGEST_TILE = 4096
+#: Sides of tiles, and halos, that are accepted: pixels.
+SMALLEST_TILE, LARGEST_SIDE = 16, 1 << 20
 _MEMORY_SHARE = 0.4  # of the free memory that a forward pass may take
 _LEVELS = 1.35  # features of all levels of the network's pyramid over those of the finest
 _FEATURE_SHARE = 0.2  # of the free memory for features kept for the next pair
@@ -78,6 +80,11 @@ class InferenceSettings:
     ensemble: int = 1
 
     def __post_init__(self) -> None:
+        for name, value, least in (("tile", self.tile, SMALLEST_TILE), ("halo", self.halo, 0)):
+            if value is not None and not least <= value <= LARGEST_SIDE:
+                raise TsainError(
+                    f"The {name} is {value} pixels; it must be from {least} to {LARGEST_SIDE}."
+                )
         if not 0 <= self.detail <= 1:
             raise TsainError(f"The share of detail is {self.detail}; needed is one from 0 to 1.")
         if self.ensemble not in ENSEMBLES:

@@ -16,6 +16,8 @@ from .work import Outcome, Task, do_task, work_on
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+#: Processes on one machine.
+MOST_WORKERS = 256
 _AHEAD = 2  # tasks for each thread of a cluster that are handed out beforehand
 _PATIENCE = 5.0  # seconds between two looks at a cluster
 _CONNECT = 10.0  # seconds in which a scheduler must answer

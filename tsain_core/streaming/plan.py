@@ -22,6 +22,8 @@ from ..volumes.zarr_layout import ZarrLayout, default_version
 from .blocks import BlockGrid, pyramid_block
 
 _VERSION = 2
+#: Of a process.
+MOST_THREADS = 1024
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,15 @@ class StreamRequest:
     layout: ZarrLayout = ZarrLayout(default_version())
     memory: int | None = None
     threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.memory is not None and self.memory < 1:
+            raise TsainError(f"The memory bound is {self.memory} bytes; it must be positive.")
+        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
+            raise TsainError(
+                f"{self.threads} threads cannot be used; choose 1 to {MOST_THREADS} "
+                f"({argument('threads')})."
+            )
 
     def open_volume(self) -> Volume:
         """The source, with what was given by hand."""

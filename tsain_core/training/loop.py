@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import TsainError, first_line
+from ..errors import TsainError
 from ..network import TSAIN, AdaptiveSampling, Sampling
+from ..volumes._guard import require_regular
 from .checkpointing import checkpoint_activations
 from .data import Triplet, TripletSampler
 from .guards import OffsetStatistics, offset_statistics, reach_penalty, worst
@@ -324,13 +325,14 @@ class Trainer:
         TsainError
             If the file cannot be read, or the state belongs to another network, seed or version.
         """
+        require_regular(path)
         try:
             with path.open("rb") as file:
                 state = torch.load(file, map_location=self.device, weights_only=True)
         except Exception as error:  # whatever the bytes of a damaged file lead the unpickler to
             raise TsainError(
-                f"{path} cannot be read as the state of a run ({first_line(error)}); resume from "
-                "another one, or start again."
+                f"{path} cannot be read as the state of a run: it is damaged, or holds more than "
+                "tensors and numbers; resume from another one, or start again."
             ) from error
         if not isinstance(state, dict):
             state = {}

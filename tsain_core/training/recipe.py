@@ -15,6 +15,7 @@ from ..errors import TsainError
 from ..intensity import Scaling, estimate_range
 from ..network import PRESETS
 from ..volumes import open_volume
+from ..volumes._guard import require_regular
 from .augment import Augmentation
 from .data import TripletSource
 from .losses import LOSSES, LossSettings
@@ -149,6 +150,7 @@ def read_recipe(path: Path) -> Recipe:
     TsainError
         If the file is missing, no TOML, or has an unknown or missing entry.
     """
+    require_regular(path)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

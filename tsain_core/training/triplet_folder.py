@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TsainError, first_line
+from ..volumes._guard import require_regular
 
 _SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 
@@ -88,6 +89,7 @@ def _check_threes(folder: Path, paths: list[Path]) -> None:
 
 
 def _read(path: Path) -> NDArray[Any]:
+    require_regular(path)
     try:
         image = np.asarray(iio.imread(path))
     except Exception as error:  # the plugins raise errors of many kinds

@@ -26,7 +26,7 @@ from ._units import checked_size, normal_unit
 from ._zarr import is_zarr, pyramid_levels, read_zarr, zarr_datasets
 from ._zarr_sink import ZarrSink
 from .volume import DTYPES, Triple, Volume, VoxelSize
-from .writer import Sink, Target, VolumeWriter, check_free, refuse_source
+from .writer import Sink, Target, VolumeWriter, check_free, refuse_existing, refuse_source
 from .zarr_layout import OmeVersion, default_version
 
 _TIFF = (".tif", ".tiff", ".btf", ".tf8")
@@ -212,6 +212,20 @@ def create_volume(
 
 def _title(path: str | os.PathLike[str]) -> str:
     return os.path.basename(os.fspath(path).rstrip("/")) or os.fspath(path)
+
+
+def check_output(path: str | os.PathLike[str], source: str | None, overwrite: bool) -> None:
+    """See whether a result could be written, as far as that is known without writing anything.
+
+    Raises
+    ------
+    TsainError
+        If the ending is unknown, the result exists, or it would touch the source.
+    """
+    path = Path(path)
+    _sink_for(path, None)
+    refuse_source(path, source)
+    refuse_existing(path, overwrite, writes_folder=path.suffix.lower() == ".zarr")
 
 
 def _in_zarr(path: Location) -> bool:

@@ -181,6 +181,16 @@ def check_free(path: Path, overwrite: bool, writes_folder: bool) -> None:
     TsainError
     """
     clear_away(path)
+    refuse_existing(path, overwrite, writes_folder)
+
+
+def refuse_existing(path: Path, overwrite: bool, writes_folder: bool) -> None:
+    """As `check_free`, but changes nothing, and so needs no lock.
+
+    Raises
+    ------
+    TsainError
+    """
     if path.exists() and not overwrite:
         raise TsainError(
             f"{path} exists; choose another name, or replace it with {argument('overwrite')}."
