@@ -107,18 +107,22 @@ def _line(viewer: napari.Viewer, layer: Any) -> str:
     z = slice_on_screen(viewer, layer, axis)
     if z is None:
         return ""
-    if marks.computed is not None and z >= marks.computed:
-        return f"Slice {z} is not computed yet"
     return f"Slice {z} is SYNTHETIC, computed{by}" if z in marks.synthetic else ""
 
 
 def _preview_line(layer: Any, between: list[int]) -> str:
     before, after = between
-    shown = layer.metadata.get("shown", "Interpolated")
-    if shown == "Interpolated":
-        return (
-            f"PREVIEW: SYNTHETIC between slices {before} and {after}, by {layer.metadata['model']}"
-        )
-    if shown == "Mean":
-        return f"PREVIEW: SYNTHETIC, mean of slices {before} and {after}"
-    return f"PREVIEW: slice {before if shown == 'Before' else after}, real"
+    values = layer.metadata
+    shown = values.get("shown", "Interpolated")
+    place = values.get("place", "1/2")
+    at = "" if place == "1/2" else f" at {place}"
+    line = {
+        "Interpolated": f"PREVIEW: SYNTHETIC between slices {before} and {after}{at}, by "
+        f"{values.get('model', '')}",
+        "Mean": f"PREVIEW: SYNTHETIC, mean of slices {before} and {after}{at}",
+        "Before": f"PREVIEW: slice {before}, real",
+        "After": f"PREVIEW: slice {after}, real",
+    }[shown]
+    if awaited := values.get("awaited"):
+        line += f"; the one between {awaited[0]} and {awaited[1]} is being computed"
+    return line

@@ -98,10 +98,10 @@ def test_between_two_slices(qtbot: Any, viewer: Any) -> None:  # noqa: F811
     qtbot.keyClick(dock.wish.last.findChild(QSlider), Qt.Key.Key_Right)
     assert viewer.dims.point[0] == source.data_to_world((4, 0, 0))[0]  # the viewer follows
     layer = run_and_wait(qtbot, viewer, dock)
-    np.testing.assert_array_equal(layer.data[[0, 2]], data[[2, 4]])
-    for i, z in ((0, 2), (1, 3), (2, 4)):
+    np.testing.assert_array_equal(layer.data[::2], data[2:5])
+    for i, z in ((0, 2), (2, 3), (4, 4)):
         np.testing.assert_allclose(layer.data_to_world((i, 5, 6)), source.data_to_world((z, 5, 6)))
-    assert layer_marks(layer).synthetic == (1,)
+    assert layer_marks(layer).synthetic == (1, 3)
 
 
 def test_replace_slices_marked_with_the_key(qtbot: Any, viewer: Any) -> None:  # noqa: F811

@@ -78,3 +78,82 @@ def test_preview_of_a_removed_layer_ends(qtbot: Any, viewer: Any) -> None:  # no
     assert not dock.preview_bar.button.isChecked()
     viewer.layers.clear()
     assert not dock.preview_bar.button.isEnabled()
+
+
+def go(viewer: Any, layer: Any, z: int) -> None:  # noqa: F811
+    viewer.dims.set_point(0, layer.data_to_world((z, 0, 0))[0])
+
+
+def shown(qtbot: Any, viewer: Any, z: int) -> None:  # noqa: F811
+    words = f"between slices {z} and {z + 1}"
+    qtbot.waitUntil(
+        lambda: words in overlay_text(viewer) and "being computed" not in overlay_text(viewer),
+        timeout=TIMEOUT,
+    )
+
+
+def test_going_back_is_at_once(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    source = viewer.add_image(tissue(6, 256), name="stack", **PLACED)
+    dock = open_dock(viewer)
+    go(viewer, source, 1)
+    click(qtbot, dock.preview_bar.button)
+    qtbot.waitUntil(lambda: "Preview" in viewer.layers, timeout=TIMEOUT)
+    layer = viewer.layers["Preview"]
+    first = layer.data.copy()
+    go(viewer, source, 2)
+    assert layer.visible  # the old picture stays, and says what it is
+    qtbot.waitUntil(lambda: "being computed" in overlay_text(viewer), timeout=TIMEOUT)
+    assert "between slices 1 and 2" in overlay_text(viewer)
+    shown(qtbot, viewer, 2)
+    assert not np.array_equal(layer.data, first)
+    go(viewer, source, 1)  # no wait
+    assert "between slices 1 and 2" in overlay_text(viewer) and not dock._queue.busy
+    np.testing.assert_array_equal(layer.data, first)
+
+
+def test_looks_as_its_source_does(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    source = viewer.add_image(tissue(3, 64), name="stack", **PLACED)
+    dock = open_dock(viewer)
+    click(qtbot, dock.preview_bar.button)
+    qtbot.waitUntil(lambda: "Preview" in viewer.layers, timeout=TIMEOUT)
+    layer = viewer.layers["Preview"]
+    source.contrast_limits, source.colormap, source.gamma = (30, 90), "viridis", 0.5
+    assert tuple(layer.contrast_limits) == (30, 90) and layer.gamma == 0.5
+    assert layer.colormap.name == "viridis"
+
+
+def test_a_view_of_other_axes_says_how_to_turn_it(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    viewer.add_image(tissue(4, 64), name="stack", **PLACED)
+    dock = open_dock(viewer)
+    viewer.dims.order = (1, 0, 2)
+    click(qtbot, dock.preview_bar.button)
+    qtbot.waitUntil(lambda: "z and x" in dock.bar.status.text(), timeout=TIMEOUT)
+    assert "Roll" in dock.bar.status.text() and "2D" not in dock.bar.status.text()
+    viewer.dims.ndisplay = 3
+    qtbot.waitUntil(lambda: "2D view" in dock.bar.status.text(), timeout=TIMEOUT)
+
+
+def test_shows_a_slice_that_the_result_has(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    source = viewer.add_image(tissue(4, 64), name="stack", **PLACED)
+    dock = open_dock(viewer)
+    dock.model.model_box.value = "mean"
+    dock.wish.factor.setCurrentText("5 x")
+    go(viewer, source, 1)
+    click(qtbot, dock.preview_bar.button)
+    qtbot.waitUntil(lambda: "Preview" in viewer.layers, timeout=TIMEOUT)
+    assert "at 2/5" in overlay_text(viewer) and "2/5" in dock.bar.status.text()
+    preview = viewer.layers["Preview"].data.copy()
+    click(qtbot, dock.preview_bar.button)
+    result = run_and_wait(qtbot, viewer, dock)
+    np.testing.assert_array_equal(result.data[7], preview)
+
+
+def test_a_source_that_changes_is_computed_again(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    source = viewer.add_image(tissue(4, 64), name="stack", **PLACED)
+    dock = open_dock(viewer)
+    click(qtbot, dock.preview_bar.button)
+    qtbot.waitUntil(lambda: "Preview" in viewer.layers, timeout=TIMEOUT)
+    layer = viewer.layers["Preview"]
+    before = layer.data.copy()
+    source.data = 255 - source.data
+    qtbot.waitUntil(lambda: not np.array_equal(layer.data, before), timeout=TIMEOUT)

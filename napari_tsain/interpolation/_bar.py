@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
+    QGridLayout,
     QHBoxLayout,
     QLabel,
     QProgressBar,
@@ -20,7 +21,7 @@ from ._texts import duration
 
 COMPARED = {
     "Interpolated": "The computed slice",
-    "Mean": "The mean of the two slices, what costs nothing",
+    "Mean": "The mean of the two slices, which costs nothing",
     "Before": "The real slice before",
     "After": "The real slice after",
 }
@@ -37,9 +38,21 @@ class PreviewBar(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 1000)
+        self.progress.setTextVisible(False)
+        self.progress.setMaximumHeight(6)
         layout.addWidget(self.button)
+        layout.addWidget(self.progress)
         layout.addWidget(self.compare)
+        self.show_progress(None)
         self.allow("")
+
+    def show_progress(self, share: float | None) -> None:
+        """Show which share of a preview is computed; None when nothing is."""
+        # it keeps its place, so that nothing jumps
+        self.progress.setValue(round(1000 * (share or 0)))
+        self.progress.setEnabled(share is not None)
 
     def allow(self, why_not: str) -> None:
         """Enable the preview, or disable it and say why."""
@@ -65,6 +78,7 @@ class RunBar(QWidget):
         self.cancel = QPushButton("Cancel")
         self.command = QPushButton("Copy as command")
         self.command.setToolTip("Copy the tsain command line that does the same")
+        self.save = QPushButton("Save result ...")
         self.real_only = QCheckBox("Real slices only")
         self.real_only.setToolTip("Step over computed slices while moving through z")
         self.progress = QProgressBar()
@@ -89,11 +103,30 @@ class RunBar(QWidget):
         layout.addLayout(row)
         layout.addWidget(self.progress)
         layout.addWidget(self.status)
-        row = QHBoxLayout()
-        row.addWidget(self.real_only, 1)
-        row.addWidget(self.command)
-        layout.addLayout(row)
+        grid = QGridLayout()
+        grid.addWidget(self.save, 0, 0)
+        grid.addWidget(self.command, 0, 1)
+        grid.addWidget(self.real_only, 1, 0, 1, 2)
+        layout.addLayout(grid)
         self.set_running(False, "")
+        self.allow_save("There is no result yet: press Run")
+
+    def allow_save(self, why_not: str) -> None:
+        """Enable *Save result*, or disable it and say why."""
+        self.save.setEnabled(not why_not)
+        self.save.setToolTip(
+            why_not
+            or "Write the result as OME-Zarr, HDF5 or OME-TIFF, with scale and the marks of "
+            "computed slices"
+        )
+
+    def show_saving(self, share: float | None) -> None:
+        """Show which share of a file is written; None when none is being written."""
+        self.progress.setVisible(share is not None)
+        self.progress.setValue(round(1000 * (share or 0)))
+        self.cancel.setEnabled(share is not None)
+        if share is not None:
+            self.cancel.setToolTip("Stop saving; nothing half-written is kept")
 
     def set_running(self, running: bool, why_not: str) -> None:
         """Enable what can be pressed; `why_not` says why a run cannot begin."""

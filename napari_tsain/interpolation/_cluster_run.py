@@ -66,8 +66,8 @@ class ClusterRun(QObject):
         self._cancelled = True
         self._run.cancel()
 
-    def abandon(self) -> None:
-        """The dock or the viewer is gone: the run goes on."""
+    def abandon(self, viewer_stays: bool) -> None:
+        """The dock is gone, or the viewer too: the run goes on."""
         self._timer.stop()
         self._bar.close()
 

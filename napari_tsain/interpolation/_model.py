@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from magicgui.widgets import ComboBox, Container, FileEdit, FloatSlider, SpinBox
@@ -30,6 +31,7 @@ from tsain_core.models import (
     default_model,
     describe_models,
     model_card,
+    shipped_models,
 )
 
 from .._closing import Closing
@@ -68,6 +70,9 @@ class ModelForm(QWidget):
         super().__init__(parent)
         self._known = describe_models()
         self._best: str | None = None
+        # for any stack; models that were tuned stay with the stack that they were chosen for
+        self._general = {AUTO, *shipped_models(), *BASELINES}
+        self._stack = ""
         self.model_box = ComboBox(
             label="model",
             choices=[AUTO, *self._known, _FROM_FILE],
@@ -174,6 +179,31 @@ class ModelForm(QWidget):
         """Whether the choice is a network, not a baseline."""
         return self._name not in BASELINES
 
+    def for_stack(self, stack: str) -> str:
+        """Take the model that was used for a stack last; returns a word where that changes it.
+
+        A fine-tuned model, and one from a file, stay with the stack that they were chosen for.
+
+        Parameters
+        ----------
+        stack : str
+            Path or name of the stack.
+        """
+        if stack == self._stack:
+            return ""
+        self._stack = stack
+        before, kept = str(self.model_box.value), remembered(_key_of(stack))
+        wanted = kept if kept in (AUTO, *self._known) else before
+        if not kept and before not in self._general:
+            general = remembered("model")
+            wanted = general if general in self._general else default_model()
+        if wanted == before:
+            return ""
+        self.model_box.value = wanted
+        if kept:
+            return f"{wanted} again, as last for this stack."
+        return f"{before} was chosen for another stack; this one begins with {wanted}."
+
     def refresh(self) -> None:
         """Look again which models there are."""
         self._known = describe_models()
@@ -215,8 +245,8 @@ class ModelForm(QWidget):
         return fold
 
     def _recall(self) -> None:
-        model = remembered("model") or default_model()
-        self.model_box.value = model if model in (AUTO, *self._known) else default_model()
+        model = remembered("model")
+        self.model_box.value = model if model in self._general else default_model()
         if (device := remembered("device")) in self.device_box.choices:
             self.device_box.value = device
         if (tile := remembered("tile")).isdigit():
@@ -227,7 +257,11 @@ class ModelForm(QWidget):
             self.detail_box.value = min(max(0.0, float(remembered("detail"))), 1.0)
 
     def _chosen(self) -> None:
-        remember("model", str(self.model_box.value))
+        name = str(self.model_box.value)
+        if name in self._general:
+            remember("model", name)
+        if self._stack:
+            remember(_key_of(self._stack), "" if name == _FROM_FILE else name)
         remember("device", str(self.device_box.value))
         remember("tile", str(self.tile_box.value))
         remember("ensemble", str(self.ensemble_box.value))
@@ -266,6 +300,11 @@ class ModelForm(QWidget):
         QVBoxLayout(dialog).addWidget(text)
         dialog.resize(760, 640)
         dialog.show()
+
+
+def _key_of(stack: str) -> str:
+    """Key of the setting that says which model a stack was computed with."""
+    return f"model-of/{sha256(stack.encode()).hexdigest()[:16]}"
 
 
 def _devices() -> list[str]:

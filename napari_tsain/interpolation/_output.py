@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from magicgui.widgets import CheckBox, Container, FileEdit, LineEdit
@@ -24,7 +25,7 @@ class OutputForm(QWidget):
         super().__init__(parent)
         self.where = Segments(
             {
-                _MEMORY: "Quickest; the result is saved with File > Save Selected Layers",
+                _MEMORY: "Quickest; Save result writes it to a file",
                 _DISK: "For large stacks: written as it is computed, opened lazily with a pyramid",
             }
         )
@@ -48,6 +49,8 @@ class OutputForm(QWidget):
         layout.addWidget(self.where)
         layout.addWidget(self._form.native)
         self._form.native.hide()
+        #: The file of the last run that ended well.
+        self.written: Path | None = None
         self.where.changed.connect(self._chosen)
         self._form.changed.connect(lambda: self.changed.emit())
 
@@ -67,6 +70,15 @@ class OutputForm(QWidget):
         return self.where.value == _DISK
 
     @property
+    def chosen(self) -> Path | None:
+        """The file that is named, whether it can be written or not."""
+        text = str(self.path_box.line_edit.value).strip()
+        path = Path(text).expanduser()
+        if not self.on_disk or not path.name:
+            return None
+        return path if path.suffix == ".zarr" else path.with_name(f"{path.name}.zarr")
+
+    @property
     def path(self) -> Path | None:
         """The file to write; None keeps the result in memory.
 
@@ -77,15 +89,14 @@ class OutputForm(QWidget):
         """
         if not self.on_disk:
             return None
-        text = str(self.path_box.line_edit.value).strip()
-        path = Path(text).expanduser()
-        if not path.name:
-            raise TsainError("No output file is named; needed is a name ending in .zarr.")
-        if path.suffix != ".zarr":
-            path = path.with_name(f"{path.name}.zarr")
+        path = self.chosen
+        if path is None:
+            raise TsainError("No output file is named: choose a name ending in .zarr.")
+        check_place(path)
         if path.exists() and not self.overwrite:
+            why = "has the last result" if path == self.written else "exists"
             raise TsainError(
-                f"{path} exists; needed is a name that is free: choose another, or tick "
+                f"{path} {why}: choose another name for a further run, or tick "
                 f"{self.replace_box.text!r}."
             )
         return path
@@ -93,3 +104,23 @@ class OutputForm(QWidget):
     def _chosen(self, _: str) -> None:
         self._form.native.setVisible(self.on_disk)
         self.changed.emit()
+
+
+def check_place(path: Path) -> None:
+    """Refuse a file that cannot be made where it is to lie.
+
+    Raises
+    ------
+    TsainError
+        If its folder is not there, no folder, or may not be written to.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        what = "is no folder" if folder.exists() else "does not exist"
+        raise TsainError(
+            f"{folder} {what}; a result needs a folder that is there: make it, or choose another."
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise TsainError(
+            f"{folder} may not be written to; a result needs a folder of yours: choose another."
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,11 @@ from qtpy.QtCore import QObject, QTimer
 
 from tsain_core.errors import TsainError
 from tsain_core.intensity import IntensityRange
+from tsain_core.interpolate import Step
 from tsain_core.schedule import OutputSlice
 from tsain_core.volumes import Volume
 
+from .._layer_listener import LayerListener
 from .._marks import HELPER_KEY
 from .._synthetic_notice import watch
 from .._view import Rectangle, central, shows_plane, visible_rectangle
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 #: Largest side of what is computed, in pixels.
 LARGEST = 1024
 _STILL = 200  # milliseconds that the viewer has to stand still
+_KEPT = 12  # previews that are there at once when the viewer goes back
+_LOOKS = ("contrast_limits", "colormap", "gamma", "interpolation2d")
 
 
 @dataclass(frozen=True)
@@ -41,10 +46,22 @@ class PreviewWish:
     choice: ModelChoice
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """A preview and what it is of."""
+
+    preview: Preview
+    slice: OutputSlice
+    rectangle: Rectangle
+    cut: bool
+    label: str
+
+
 class PreviewLayer(QObject):
     """A 2D layer over the stack that shows the computed slice, or what it is compared with.
 
-    Being 2D, it is seen wherever the sliders stand.
+    Being 2D, it is seen wherever the sliders stand. It looks as its source does, also when that is
+    changed.
 
     Parameters
     ----------
@@ -55,6 +72,8 @@ class PreviewLayer(QObject):
         What should be seen now; raises TsainError with the reason where nothing can be.
     status : callable (str)
         Told in a line what is seen.
+    progress : callable (float or None)
+        Told which share of a preview is computed; None when nothing is.
     failed : callable (Exception)
         Told what went wrong in the computation.
     """
@@ -66,18 +85,21 @@ class PreviewLayer(QObject):
         models: ModelCache,
         wish: Callable[[], PreviewWish],
         status: Callable[[str], None],
+        progress: Callable[[float | None], None],
         failed: Callable[[Exception], None],
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._viewer, self._queue, self._models = viewer, queue, models
-        self._wish, self._status, self._failed = wish, status, failed
+        self._wish, self._status, self._progress, self._failed = wish, status, progress, failed
         self.layer: Image | None = None
         self.on = False
-        self._shown = "Interpolated"
-        self._preview: Preview | None = None
+        self._what = "Interpolated"
+        self._shown: _Shown | None = None
         self._key: tuple[Any, ...] | None = None
         self._ranges: dict[str, IntensityRange] = {}
+        self._cache: OrderedDict[tuple[Any, ...], _Shown] = OrderedDict()
+        self._looks = LayerListener(_LOOKS, self._follow)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_STILL)
@@ -92,25 +114,44 @@ class PreviewLayer(QObject):
         if on:
             self._compute()
             return
-        self._timer.stop()
-        self._preview = None
+        self.stop()
         layer, self.layer = self.layer, None
         if layer is not None and layer in self._viewer.layers:
             self._viewer.layers.remove(layer)
 
+    def stop(self) -> None:
+        """Compute nothing more, and hear of nothing."""
+        self._timer.stop()
+        self._shown = None
+        self._progress(None)
+        self.release()
+
+    def release(self) -> None:
+        """Hear of the source no more; nothing of Qt need be there."""
+        self._looks.stop()
+
     def moved(self) -> None:
-        """The viewer or the wish may be another: look again when it stands still."""
-        if self.on:
-            self._timer.start()
+        """The viewer or the wish may be another: look again, at once if it is there already."""
+        if not self.on:
+            return
+        self._timer.start()
+        try:
+            wish = self._wish()
+        except TsainError:
+            return
+        if shows_plane(self._viewer) and self._key_of(wish)[0] in self._cache:
+            self._timer.stop()
+            self._compute()
 
     def compare(self, what: str) -> None:
         """Show "Interpolated", "Mean", "Before" or "After"."""
-        self._shown = what
+        self._what = what
         self._show()
 
-    def forget_ranges(self) -> None:
-        """The stack is another one."""
-        self._ranges = {}
+    def forget(self) -> None:
+        """The stack is another one, or lies elsewhere."""
+        self._ranges, self._key = {}, None
+        self._cache.clear()
 
     def layer_removed(self, layer: Any) -> bool:
         """Whether the layer that was removed was this one's."""
@@ -119,82 +160,138 @@ class PreviewLayer(QObject):
         self.layer = None
         return True
 
+    def _key_of(self, wish: PreviewWish) -> tuple[tuple[Any, ...], Rectangle, bool]:
+        seen = visible_rectangle(wish.layer)
+        rectangle = central(seen, LARGEST)
+        s = wish.slice
+        key = (wish.layer.unique_id, s.before, s.after, s.fraction, rectangle, wish.choice)
+        return key, rectangle, rectangle != seen
+
     def _compute(self) -> None:
         if not self.on:
             return
         try:
             wish = self._wish()
             if not shows_plane(self._viewer):
-                raise TsainError("The preview needs y and x on screen: switch to the 2D view.")
+                raise TsainError(_no_plane(self._viewer))
         except TsainError as error:
             self._hide(in_dock_words(error))
             return
-        seen = visible_rectangle(wish.layer)
-        rectangle = central(seen, LARGEST)
-        s = wish.slice
-        key = (id(wish.layer), s.before, s.after, s.fraction, rectangle, wish.choice)
+        key, rectangle, cut = self._key_of(wish)
         if key == self._key:
             return
         self._key = key
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            self._queue.cancel()
+            self._progress(None)
+            self._present(self._cache[key], wish)
+            return
+        s = wish.slice
         self._status(f"Computing the preview between slices {s.before} and {s.after} ...")
-        if self.layer is not None and self._preview is not None:
-            self.layer.visible = False  # an old slice must not pass for this one
+        self._progress(0.0)
+        self._await(s)
         self._queue.start(
             lambda: preview(wish.volume, s, rectangle, wish.choice, self._models, self._ranges),
-            on_done=lambda done: self._arrived(done, wish, rectangle, rectangle != seen),
+            on_event=self._step,
+            on_done=lambda done: self._arrived(
+                key, _Shown(done, s, rectangle, cut, wish.choice.label), wish
+            ),
             on_error=self._broke,
+            on_cancel=lambda: self._progress(None),
         )
+
+    def _step(self, event: Any) -> None:
+        if isinstance(event, Step):
+            self._progress(event.done / max(event.total, 1))
 
     def _hide(self, why: str) -> None:
         self._key = None
+        self._progress(None)
         if self.layer is not None:
             self.layer.visible = False
         self._status(why)
 
     def _broke(self, error: Exception) -> None:
         self._key = None
+        self._progress(None)
         self._failed(error)
 
-    def _arrived(self, done: Preview, wish: PreviewWish, rectangle: Rectangle, cut: bool) -> None:
+    def _arrived(self, key: tuple[Any, ...], shown: _Shown, wish: PreviewWish) -> None:
+        self._progress(None)
         if not self.on or wish.layer not in self._viewer.layers:
             return
-        self._preview = done
-        placed = _placed_2d(wish.layer, rectangle)
-        s = wish.slice
+        self._cache[key] = shown
+        while len(self._cache) > _KEPT:
+            self._cache.popitem(last=False)
+        self._present(shown, wish)
+
+    def _present(self, shown: _Shown, wish: PreviewWish) -> None:
+        self._shown = shown
+        image = shown.preview.images[self._what]
+        placed = _placed_2d(wish.layer, shown.rectangle)
         if self.layer is None:
             self.layer = self._viewer.add_image(
-                done.images[self._shown],
+                image,
                 name="Preview",
                 metadata={HELPER_KEY: "preview"},
                 contrast_limits=list(wish.layer.contrast_limits),
-                colormap=wish.layer.colormap,
-                gamma=wish.layer.gamma,
                 **placed,
             )
             self._viewer.layers.selection.active = wish.layer
         else:
-            self.layer.data = done.images[self._shown]
+            self.layer.data = image
             for name, value in placed.items():
                 setattr(self.layer, name, value)
+        self._looks.listen(wish.layer)
+        self._follow()
+        self.layer.visible = True
+        self._show()
+        s = shown.slice
+        part = f"; the middle {LARGEST} px, zoom in for the rest" if shown.cut else ""
+        at = f", at {s.fraction} of the way" if s.fraction * 2 != 1 else ""
+        self._status(
+            f"Preview between slices {s.before} and {s.after}{at}, in "
+            f"{shown.preview.seconds:.1f} s ({shown.preview.device}){part}."
+        )
+
+    def _follow(self, _: Any = None) -> None:
+        """Look as the source does."""
+        if self.layer is None or self._looks.layer is None:
+            return
+        for name in _LOOKS:
+            setattr(self.layer, name, getattr(self._looks.layer, name))
+
+    def _await(self, s: OutputSlice) -> None:
+        """Say on the canvas that the picture is not the one that is wanted now."""
+        if self.layer is not None and self._shown is not None:
+            self.layer.metadata = {**self.layer.metadata, "awaited": [s.before, s.after]}
+            watch(self._viewer).update()  # napari tells nobody of metadata
+
+    def _show(self) -> None:
+        if self.layer is None or self._shown is None:
+            return
+        s = self._shown.slice
+        self.layer.data = self._shown.preview.images[self._what]
         self.layer.metadata = {
             HELPER_KEY: "preview",
             "between": [s.before, s.after],
-            "model": wish.choice.label,
+            "place": str(s.fraction),
+            "model": self._shown.label,
+            "shown": self._what,
         }
-        self.layer.visible = True
-        self._show()
-        part = f"; the middle {LARGEST} px, zoom in for the rest" if cut else ""
-        self._status(
-            f"Preview between slices {s.before} and {s.after} in {done.seconds:.1f} s "
-            f"({done.device}){part}."
-        )
-
-    def _show(self) -> None:
-        if self.layer is None or self._preview is None:
-            return
-        self.layer.data = self._preview.images[self._shown]
-        self.layer.metadata = {**self.layer.metadata, "shown": self._shown}
         watch(self._viewer).update()  # napari tells nobody of metadata
+
+
+def _no_plane(viewer: Any) -> str:
+    """Why a view that does not show y and x has no preview."""
+    if viewer.dims.ndisplay == 3:
+        return "The preview needs y and x on screen: switch to the 2D view (Ctrl-Y)."
+    labels = [viewer.dims.axis_labels[axis] for axis in viewer.dims.displayed]
+    return (
+        f"The preview needs y and x on screen, and the view shows {' and '.join(labels)}: turn it "
+        "back with the button Roll dimensions (Ctrl-E)."
+    )
 
 
 def _placed_2d(layer: Image, rectangle: Rectangle) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import dask.array as da
 import numpy as np
 from napari.utils import progress
 
@@ -16,11 +17,10 @@ from tsain_core.interpolate import Finished, Step
 from tsain_core.models import free_memory
 from tsain_core.pipeline import Begun
 from tsain_core.schedule import evaluations
-from tsain_core.volumes import growing_levels
+from tsain_core.volumes import growing_levels, slice_digest
 
 from .._marks import METADATA_KEY, LayerMarks
 from .._result import expand_axes, placed_like, result_marks
-from .._view import shows_slices, slice_on_screen
 from .._worker import JobQueue
 from ._jobs import ModelCache, Opened, RunPlan, run
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Image
 
-_REFRESH = 1.0  # seconds between drawings of a view that shows many slices at once
+_REFRESH = 0.3  # seconds between two looks at a growing result
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,8 @@ class LayerRun:
         self._on_progress, self._on_end = on_progress, on_end
         self.layer: Image | None = None
         self._stack: Any = None
+        self._levels: list[Any] = []
+        self._digests: dict[int, str] = {}
         self._marks = LayerMarks()
         # taken now: the source layer may be gone when the first slice comes
         self._attributes = result_attributes(place, plan)
@@ -92,10 +94,13 @@ class LayerRun:
         """Stop within a tile; the viewer is left as it was."""
         self._queue.cancel()
 
-    def abandon(self) -> None:
-        """Stop; the dock or the viewer is gone."""
+    def abandon(self, viewer_stays: bool) -> None:
+        """Stop, and take the unfinished layer away; the dock is gone, or the viewer too."""
         self._queue.abandon()
+        self._viewer.layers.events.removed.disconnect(self._layer_removed)
         self._bar.close()
+        if viewer_stays:
+            self._take_back()
 
     def _event(self, event: Any) -> None:
         if isinstance(event, Opened):
@@ -114,17 +119,17 @@ class LayerRun:
         )
         self._began = time.perf_counter()
         if plan.output is None:
-            shape = (len(plan.schedule.slices), *plan.volume.shape[1:])
-            self._stack = np.zeros(shape, plan.volume.dtype)
-            self._add(expand_axes(self._stack, place.layer.ndim, place.z_axis))
+            self._stack = np.empty(
+                (len(plan.schedule.slices), *plan.volume.shape[1:]), plan.volume.dtype
+            )
+            self._levels = [self._stack]
 
     def _begun(self, event: Begun) -> None:
         # arrays with more axes cannot be looked into while they grow
-        if self._place.layer.ndim == 3 and (levels := growing_levels(event.partial)):
-            self._add(levels, multiscale=True)
+        if self._place.layer.ndim == 3:
+            self._levels = growing_levels(event.partial)
 
-    def _add(self, data: Any, **more: Any) -> None:
-        marks = replace(self._marks, computed=0)
+    def _add(self, data: Any, marks: LayerMarks, **more: Any) -> None:
         self.layer = self._viewer.add_image(
             data, metadata=marks.to_metadata(), **self._attributes, **more
         )
@@ -142,34 +147,46 @@ class LayerRun:
     def _finished(self, event: Finished) -> None:
         if self._stack is not None:
             self._stack[event.index] = event.image
-        if self.layer is None:
-            return
-        self._mark(replace(self._marks, computed=event.index + 1))
-        if self._is_seen(event.index):
-            self.layer.refresh()
+        if event.index in self._marks.synthetic:
+            self._digests[event.index] = slice_digest(event.image)
+        now = time.perf_counter()
+        if self._levels and (self.layer is None or now - self._drawn > _REFRESH):
+            self._grow(event.index + 1)
             self._drawn = time.perf_counter()
 
-    def _is_seen(self, index: int) -> bool:
-        """Whether drawing is worth its time: the slice is on screen, or part of a cut or volume."""
-        layer, axis = self.layer, self._place.z_axis
-        if shows_slices(self._viewer, layer, axis):
-            return slice_on_screen(self._viewer, layer, axis) == index
-        return time.perf_counter() - self._drawn > _REFRESH
+    def _grow(self, depth: int) -> None:
+        """Show the slices that are there, and no others: they may be saved by any writer."""
+        axis, ndim = self._place.z_axis, self._place.layer.ndim
+        levels = [expand_axes(level[:depth], ndim, axis) for level in map(_lazy, self._levels)]
+        marks = replace(
+            self._marks,
+            synthetic=tuple(z for z in self._marks.synthetic if z < depth),
+            parents={z: p for z, p in self._marks.parents.items() if z < depth},
+            depth=depth,
+            computed=depth,
+        )
+        pyramid = self._stack is None
+        if self.layer is None:
+            self._add(levels if pyramid else levels[0], marks, multiscale=pyramid)
+        else:
+            self._mark(marks)
+            self.layer.data = levels if pyramid else levels[0]
 
     def _mark(self, marks: LayerMarks) -> None:
         assert self.layer is not None
         self.layer.metadata = {**self.layer.metadata, **marks.to_metadata()}
 
     def _done(self, _: None) -> None:
-        if self._plan.output is not None:
+        self._marks = replace(self._marks, digests=self._digests)
+        if self._plan.output is None:
+            self._show([expand_axes(self._stack, self._place.layer.ndim, self._place.z_axis)])
+        else:
             try:
                 self._open_result()
             except TsainError as error:
                 self._failed(error)
                 return
         assert self.layer is not None
-        self._mark(self._marks)
-        self.layer.refresh()
         self._end(self.layer, None)
 
     def _open_result(self) -> None:
@@ -177,10 +194,16 @@ class LayerRun:
         levels, marks = result_levels(self._place, self._plan)
         form = str(marks.get("format", ""))
         self._marks = replace(self._marks, source=str(self._plan.output), format=form)
+        self._show(levels)
+
+    def _show(self, levels: list[Any]) -> None:
+        """Show all of the result."""
         if self.layer is None:
-            self._add(levels if len(levels) > 1 else levels[0], multiscale=len(levels) > 1)
+            pyramid = len(levels) > 1
+            self._add(levels if pyramid else levels[0], self._marks, multiscale=pyramid)
         else:
-            self.layer.data = levels
+            self._mark(self._marks)
+            self.layer.data = levels if self.layer.multiscale else levels[0]
 
     def _failed(self, error: Exception) -> None:
         self._take_back()
@@ -191,8 +214,6 @@ class LayerRun:
         self._end(None, None)
 
     def _take_back(self) -> None:
-        # Before the layer goes: the status bar changes its height with it, and a canvas that is
-        # resized right after a layer went has crashed in Mesa's software OpenGL.
         self._bar.close()
         layer, self.layer = self.layer, None
         if layer is not None and layer in self._viewer.layers:
@@ -226,6 +247,13 @@ def result_levels(place: Place, plan: RunPlan) -> tuple[list[Any], dict[str, Any
     levels = data if attributes.get("multiscale") else [data]
     levels = [expand_axes(level, place.layer.ndim, place.z_axis) for level in levels]
     return levels, dict(attributes.get("metadata", {}).get(METADATA_KEY, {}))
+
+
+def _lazy(level: Any) -> Any:
+    """A level of a growing result, of which a part can be taken without reading it."""
+    if isinstance(level, np.ndarray):
+        return level
+    return da.from_array(level, chunks=level.chunks, name=False)
 
 
 def show_result(viewer: napari.Viewer, place: Place, plan: RunPlan) -> Image:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox, Container, Label
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from tsain_core.errors import TsainError
 
-from .._marks import HELPER_KEY, z_axis_of
+from .._closing import Closing
+from .._layer_listener import LayerListener
+from .._marks import HELPER_KEY, stated_marks, z_axis_of
 from .._stack import check_layer, stack_axes, stack_of
-from .._view import current_index
+from .._view import current_index, go_to_slice
 
 if TYPE_CHECKING:
     import napari
@@ -20,9 +22,12 @@ if TYPE_CHECKING:
 
     from tsain_core.volumes import Volume
 
+#: Events after which a layer is another stack, or lies elsewhere.
+_CHANGES = ("data", "name", "scale", "translate", "rotate", "shear", "affine", "units")
+
 
 class SourceForm(QWidget):
-    """Image layer to interpolate.
+    """Image layer to interpolate: the selected one, until the user chooses another here.
 
     Attributes
     ----------
@@ -35,8 +40,12 @@ class SourceForm(QWidget):
     def __init__(self, viewer: napari.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
+        self._chosen_here: Any = None
         self.layer_box = ComboBox(
-            label="image", choices=self._layers, tooltip="The stack: an Image layer (z, y, x)"
+            label="image",
+            choices=self._layers,
+            tooltip="The stack: an Image layer (z, y, x). Follows the selected layer until you "
+            "choose one here",
         )
         self.axis_box = ComboBox(
             label="z axis", choices=self._axes, tooltip="Which axis counts the slices"
@@ -47,7 +56,19 @@ class SourceForm(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._form.native)
-        self.layer_box.changed.connect(self._layer_chosen)
+        # several events in one go are one change
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(0)
+        self._soon.timeout.connect(self._layer_chosen)
+        self._listener = LayerListener((*_CHANGES, "axis_labels"), self._layer_changed)
+        stack = Closing(self).stack
+        stack.callback(self._listener.stop)
+        selected = viewer.layers.selection.events.active
+        selected.connect(self._layer_selected)
+        stack.callback(selected.disconnect, self._layer_selected)
+        self._take(viewer.layers.selection.active)
+        self.layer_box.changed.connect(self._chosen_in_box)
         self.axis_box.changed.connect(self._show_place)
         self.axis_box.changed.connect(lambda: self.changed.emit())
         self._layer_chosen()
@@ -74,6 +95,18 @@ class SourceForm(QWidget):
         here = current_index(self._viewer, self.layer)
         return tuple(here[axis] for axis in stack_axes(self.layer, self.z_axis))
 
+    @property
+    def here(self) -> int:
+        """The slice of the stack on screen."""
+        if self.layer is None or self.layer.ndim < 3:
+            return 0
+        return current_index(self._viewer, self.layer)[self.z_axis]
+
+    def go_to(self, z: int) -> None:
+        """Show a slice of the stack."""
+        if self.layer is not None and self.layer.ndim > 2:
+            go_to_slice(self._viewer, self.layer, self.z_axis, z)
+
     def stack(self) -> Volume:
         """The chosen stack.
 
@@ -89,12 +122,47 @@ class SourceForm(QWidget):
         return stack_of(self.layer, self.z_axis, self.index)
 
     def refresh(self) -> None:
-        """Layers came, went, or were renamed."""
-        self.layer_box.reset_choices()
+        """Layers came, went, or were renamed: the chosen one stays chosen if it is there."""
+        before = self.layer
+        with self.layer_box.changed.blocked():
+            self.layer_box.reset_choices()
+            if before is not None and before in self.layer_box.choices:
+                self.layer_box.value = before
+            elif self._chosen_here is None or self._chosen_here not in self.layer_box.choices:
+                self._chosen_here = None
+                self._take(self._viewer.layers.selection.active)
+        if self.layer != before:  # not "is": napari gives docks proxies
+            self._layer_chosen()
 
     def refresh_place(self) -> None:
         """The viewer moved."""
         self._show_place()
+
+    def _take(self, layer: Any) -> None:
+        """Choose a layer of the viewer, if it is an image that was not computed here."""
+        if layer is None or layer not in self.layer_box.choices:
+            return
+        marks = stated_marks(layer)
+        if not marks.synthetic and not marks.source_layer:
+            self.layer_box.value = layer
+
+    def _layer_selected(self, event: Any) -> None:
+        if self._chosen_here is None and event.value is not None:
+            with self.layer_box.changed.blocked():
+                before = self.layer
+                self.layer_box.reset_choices()
+                self._take(event.value)
+            if self.layer != before:
+                self._layer_chosen()
+
+    def _chosen_in_box(self, layer: Any) -> None:
+        self._chosen_here = layer
+        self._layer_chosen()
+
+    def _layer_changed(self, event: Any) -> None:
+        if event.type == "name":
+            self.refresh()
+        self._soon.start()
 
     def _layers(self, *_: Any) -> list[tuple[str, Image]]:
         from napari.layers import Image
@@ -112,11 +180,17 @@ class SourceForm(QWidget):
 
     def _layer_chosen(self) -> None:
         layer = self.layer
+        another = layer != self._listener.layer
+        self._listener.listen(layer)
         many = layer is not None and layer.ndim > 3
-        self.axis_box.reset_choices()
-        if many:
-            assert layer is not None
-            self.axis_box.value = self._axes()[_likely_z(layer)]
+        before = self.axis_box.value
+        with self.axis_box.changed.blocked():
+            self.axis_box.reset_choices()
+            if many and (another or before not in self._axes()):
+                assert layer is not None
+                self.axis_box.value = self._axes()[_likely_z(layer)]
+            elif many:
+                self.axis_box.value = before
         self.axis_box.visible = self.place.visible = many
         self._show_place()
         self.changed.emit()

@@ -7,7 +7,7 @@ from tsain_core.estimate import SliceCost, format_bytes
 from tsain_core.models import BASELINES
 from tsain_core.request import Request, as_command
 from tsain_core.schedule import evaluations
-from tsain_core.volumes import Volume, unit_symbol
+from tsain_core.volumes import LOST, Volume, unit_symbol
 
 from ._jobs import RunPlan
 from ._model import ModelChoice
@@ -18,13 +18,19 @@ def effect_of(plan: RunPlan) -> str:
     made, depth = plan.schedule, plan.volume.shape[0]
     whole = made.slices[0].before == 0 and made.slices[-1].after == depth - 1
     text = f"{depth} slices → " if whole else ""
+    if not whole:
+        first, last = made.slices[0].before, made.slices[-1].after
+        text = f"Slices {first} to {last}: {last - first + 1} → "
     text += f"{len(made.slices)} slices, {len(made.synthetic)} of them computed"
     if (z := plan.volume.voxel_z) and made.step != 1:
         unit = unit_symbol(plan.volume.unit)
         text += f"; z {z:g} → {z * float(made.step):g} {unit}".rstrip()
     if made.largest_shift and plan.choice.name not in BASELINES:
         text += f"; up to {made.largest_shift:.3f} slices from their exact place"
-    return text + "."
+    text += "."
+    if doubt := plan.volume.provenance.get(LOST):
+        text += f" Slices computed before are not known: the marks do not fit, {doubt}."
+    return text
 
 
 def cost_of(plan: RunPlan, one: SliceCost) -> str:

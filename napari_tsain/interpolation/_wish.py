@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from math import floor, log10
-from typing import Literal
+from typing import Any, Literal
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
@@ -30,8 +31,8 @@ Mode = Literal["Whole stack", "Between two", "Replace"]
 #: Marks the slice on screen as damaged.
 MARK_KEY = "Shift-D"
 
-_BY_SIZE = "z size"
-_FACTORS = {"2 x": 2, "4 x": 4, "8 x": 8}
+_BY_SIZE, _ISOTROPIC = "z size", "isotropic"
+_FACTORS = {f"{n} x": n for n in (2, 3, 4, 5, 6, 8, 10, 12, 16)}
 
 
 class WishForm(QWidget):
@@ -53,11 +54,12 @@ class WishForm(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._depth, self._voxel_z, self._voxel_yx = 0, 1.0, 0.0
         self.mode_box = Segments(
             {
                 "Whole stack": "More slices everywhere: a factor, or a z voxel size",
-                "Between two": "Only the slices between two of them",
-                "Replace": "Compute damaged slices anew from their neighbours",
+                "Between two": "Only the slices from one to another; all real ones there stay",
+                "Replace": "Compute damaged slices from their neighbours",
             }
         )
         pages = (self._whole_page(), self._between_page(), self._replace_page())
@@ -91,6 +93,8 @@ class WishForm(QWidget):
             return Request(damaged=self.damaged_slices())
         if self.factor.currentText() == _BY_SIZE:
             return Request(z_size=self.z_size.value())
+        if self.factor.currentText() == _ISOTROPIC:
+            return Request(z_size=self._voxel_yx)
         return Request(_FACTORS[self.factor.currentText()])
 
     def damaged_slices(self) -> tuple[int, ...]:
@@ -107,37 +111,98 @@ class WishForm(QWidget):
                 f"No slice is marked; needed is at least one: press {MARK_KEY} on a damaged slice, "
                 "or write numbers such as 12,57-59."
             )
+        self._check_numbers(text)
         return parse_slices(text)
+
+    def damaged_or_none(self) -> tuple[int, ...]:
+        """The slices to replace; none where the text is not understood."""
+        try:
+            return self.damaged_slices()
+        except TsainError:
+            return ()
+
+    def _check_numbers(self, text: str) -> None:
+        """Refuse numbers beyond the stack before they become a list of billions."""
+        depth = self._depth
+        for number in re.findall(r"\d+", text):
+            if depth and (len(number) > 12 or int(number) >= depth):
+                raise TsainError(
+                    f"Slice {number[:12]} is to be replaced, but the stack has slices 0 to "
+                    f"{depth - 1}; slices are counted from 0."
+                )
 
     def toggle_damaged(self, z: int) -> None:
         """Mark a slice, or take the mark back."""
-        try:
-            marked = set(self.damaged_slices())
-        except TsainError:
-            marked = set()
+        marked = set(self.damaged_or_none())
         self.damaged.setText(format_slices(sorted(marked ^ {z})))
         self.changed.emit()
 
-    def set_stack(self, depth: int, voxel_z: float, unit: str | None, here: int) -> None:
-        """Fit the controls to a stack of so many slices; `here` is the one on screen."""
+    def set_stack(self, depth: int, voxel_size: Any, unit: str | None, here: int) -> None:
+        """Fit the controls to a stack.
+
+        Parameters
+        ----------
+        depth : int
+            Number of its slices.
+        voxel_size : (z, y, x) or None
+            None, or None for an axis, where it is not stated.
+        unit : str or None
+        here : int
+            The slice on screen.
+        """
+        z, y, x = voxel_size or (None, None, None)
+        self._depth, self._voxel_z = depth, z or 1.0
+        self._voxel_yx = min(y, x) if y and x else 0.0
         for slider in (self.first, self.last):
             slider.blockSignals(True)
             slider.setRange(0, max(depth - 1, 1))
             slider.blockSignals(False)
         if not self._between_is_set(depth):
             self._set_pair(min(here, max(depth - 2, 0)))
+        self.z_size.blockSignals(True)
         self.z_size.setSuffix(f" {unit_symbol(unit)}" if unit else "")
-        self.z_size.setDecimals(max(3, 3 - floor(log10(voxel_z))))  # micrometres are small
-        self.z_size.setRange(voxel_z / 8, voxel_z * 0.999)
-        self.z_size.setSingleStep(voxel_z / 16)
-        if self.factor.currentText() != _BY_SIZE:
-            self.z_size.setValue(voxel_z / _FACTORS[self.factor.currentText()])
+        self.z_size.setDecimals(max(3, 3 - floor(log10(self._voxel_z))))  # micrometres are small
+        # what is too fine or too coarse is told below, not turned into another number
+        self.z_size.setRange(self._voxel_z / 1000, self._voxel_z * 1000)
+        self.z_size.setSingleStep(self._voxel_z / 16)
+        self.z_size.blockSignals(False)
+        self._allow(_ISOTROPIC, self._no_isotropic(z))
+        self._show_size()
+
+    def _no_isotropic(self, voxel_z: float | None) -> str:
+        """Why the stack cannot be made isotropic; empty if it can."""
+        if voxel_z is None or not self._voxel_yx:
+            return "The stack states no voxel size"
+        if voxel_z <= self._voxel_yx:
+            return "Its slices are no further apart than its pixels"
+        return ""
+
+    def _allow(self, choice: str, why_not: str) -> None:
+        at = self.factor.findText(choice)
+        item = self.factor.model().item(at)
+        item.setEnabled(not why_not)
+        item.setToolTip(why_not or "As far apart as the pixels of a slice are")
+        if why_not and self.factor.currentText() == choice:
+            self.factor.setCurrentIndex(0)
+
+    def _show_size(self) -> None:
+        """What z size the choice comes to, unless it is typed."""
+        choice = self.factor.currentText()
+        if choice == _BY_SIZE:
+            return
+        self.z_size.blockSignals(True)
+        isotropic = choice == _ISOTROPIC
+        self.z_size.setValue(self._voxel_yx if isotropic else self._voxel_z / _FACTORS[choice])
+        self.z_size.blockSignals(False)
 
     def _whole_page(self) -> QWidget:
         self.factor = QComboBox()
-        self.factor.addItems([*_FACTORS, _BY_SIZE])
-        self.factor.setToolTip("How many times as many slices, or a z voxel size of your own")
+        self.factor.addItems([*_FACTORS, _ISOTROPIC, _BY_SIZE])
+        self.factor.setToolTip(
+            "How many times as many slices; as far apart as pixels are; or a z voxel size of yours"
+        )
         self.z_size = QDoubleSpinBox()
+        self.z_size.setMinimumWidth(70)
         self.factor.currentTextChanged.connect(self._factor_chosen)
         self.z_size.valueChanged.connect(self.changed)
         row = QHBoxLayout()
@@ -152,13 +217,15 @@ class WishForm(QWidget):
 
     def _between_page(self) -> QWidget:
         self.first, self.last = (QLabeledSlider(Qt.Orientation.Horizontal) for _ in range(2))
-        self.first.setToolTip("The slice before; the viewer follows")
-        self.last.setToolTip("The slice after; the viewer follows")
+        self.first.setToolTip("The first real slice of the result; the viewer follows")
+        self.last.setToolTip("The last real slice of the result; the viewer follows")
         self.first.valueChanged.connect(self._first_moved)
         self.last.valueChanged.connect(self._last_moved)
         self.between_factor = QComboBox()
         self.between_factor.addItems(list(_FACTORS))
-        self.between_factor.setToolTip("2 x: one slice between; 4 x: three; 8 x: seven")
+        self.between_factor.setToolTip(
+            "2 x: one computed slice in each gap between real slices; 4 x: three; 8 x: seven"
+        )
         self.between_factor.currentTextChanged.connect(self.changed)
         self.take_current = QPushButton("Current and next")
         self.take_current.setToolTip("Take the slice on screen and the one after it")
@@ -200,10 +267,11 @@ class WishForm(QWidget):
         by_size = self.factor.currentText() == _BY_SIZE
         self.z_size.setEnabled(by_size)
         self.z_size.setToolTip(
-            "The z voxel size wanted: an eighth of the stack's, to less than it"
+            "The z voxel size of the result: a sixteenth of the stack's, to less than it"
             if by_size
             else f"Follows from the factor; choose {_BY_SIZE!r} to set it"
         )
+        self._show_size()
         self.changed.emit()
 
     def _between_is_set(self, depth: int) -> bool:

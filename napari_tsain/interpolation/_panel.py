@@ -1,7 +1,8 @@
-"""The dock "Interpolate slices"."""
+"""The controls of the dock "Interpolate slices"."""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
@@ -9,7 +10,7 @@ from qtpy.QtWidgets import QApplication, QFrame, QLabel, QWidget
 
 from tsain_core.errors import TsainError
 from tsain_core.estimate import SliceCost
-from tsain_core.schedule import Schedule, between, by_factor
+from tsain_core.schedule import Schedule, by_factor
 from tsain_core.volumes import Volume
 
 from .._animation import animate
@@ -18,7 +19,7 @@ from .._marks import layer_marks
 from .._notify import notify_error
 from .._scrolling import scrolled_layout
 from .._synthetic_notice import watch
-from .._view import camera_of, current_index, go_to_slice
+from .._view import camera_of
 from .._wording import in_dock_words
 from .._worker import JobQueue
 from ._bar import PreviewBar, RunBar
@@ -29,6 +30,7 @@ from ._model import ModelForm
 from ._output import OutputForm
 from ._preview import PreviewLayer, PreviewWish
 from ._run import LayerRun, Place, Progress, check_memory
+from ._saving import ResultSaver
 from ._skip import RealSlicesOnly
 from ._source import SourceForm
 from ._texts import command_of, cost_of, effect_of
@@ -40,21 +42,21 @@ if TYPE_CHECKING:
 
 _SETTLED = 400  # milliseconds without a change before the cost is looked at
 _CALM = 10  # percent of the speed of napari's animation, while a run goes on
-_DRAWN = 50  # milliseconds in which the canvas is redrawn
 
 
-class InterpolateSlices(QWidget):
-    """Interpolate slices of an Image layer: preview, run, compare.
+class InterpolationPanel(QWidget):
+    """Interpolate slices of an Image layer: preview, run, compare, save.
 
     Parameters
     ----------
-    napari_viewer : napari.Viewer
-        napari gives it to a parameter of this name.
+    viewer : napari.Viewer
+    parent : QWidget
+        The dock.
     """
 
-    def __init__(self, napari_viewer: napari.Viewer, parent: QWidget | None = None) -> None:
+    def __init__(self, viewer: napari.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._viewer = viewer = napari_viewer
+        self._viewer = viewer
         self._queue, self._models = JobQueue(), ModelCache()
         self._run: AnyRun | None = None
         self._costs: dict[Any, SliceCost] = {}
@@ -64,16 +66,21 @@ class InterpolateSlices(QWidget):
         self.effect = QLabel()
         self.effect.setWordWrap(True)
         self._preview = PreviewLayer(
-            viewer, self._queue, self._models, self._preview_wish, self._say, self._show_error, self
+            viewer,
+            self._queue,
+            self._models,
+            self._preview_wish,
+            self._say,
+            self.preview_bar.show_progress,
+            self._show_error,
+            self,
         )
+        self.saver = ResultSaver(viewer, self._say, self._saving, self._show_error)
         self._skip = RealSlicesOnly(viewer)
-        self._waiting: tuple[Place, RunPlan] | None = None
-        self._settling, self._starting = (QTimer(self) for _ in range(2))
+        self._settling = QTimer(self)
         self._settling.timeout.connect(self._estimate)
-        self._starting.timeout.connect(self._begin)
-        for timer, interval in ((self._settling, _SETTLED), (self._starting, _DRAWN)):
-            timer.setSingleShot(True)
-            timer.setInterval(interval)
+        self._settling.setSingleShot(True)
+        self._settling.setInterval(_SETTLED)
         self._lay_out()
         self._connect()
         self._stack_changed()
@@ -101,9 +108,9 @@ class InterpolateSlices(QWidget):
         viewer, camera = self._viewer, camera_of(self._viewer)
         self.source.changed.connect(self._stack_changed)
         self.wish.changed.connect(self._changed)
-        self.wish.slice_chosen.connect(self._go_to)
+        self.wish.slice_chosen.connect(self.source.go_to)
         self.wish.mark_asked.connect(self._mark_current)
-        self.wish.take_current.clicked.connect(lambda: self.wish.set_pair(self._here()))
+        self.wish.take_current.clicked.connect(lambda: self.wish.set_pair(self.source.here))
         self.model.changed.connect(self._changed)
         self.check.stopped.connect(self._settling.start)
         self.output.changed.connect(self._changed)
@@ -112,10 +119,14 @@ class InterpolateSlices(QWidget):
         self.bar.run.clicked.connect(self._start)
         self.bar.cancel.clicked.connect(self._cancel)
         self.bar.command.clicked.connect(self._copy_command)
+        self.bar.save.clicked.connect(lambda: self.saver.ask(self))
         self.bar.real_only.toggled.connect(self._skip.switch)
         watch(viewer)
-        stack = Closing(self, delete=True).stack
+        closing = Closing(self.parentWidget() or self, delete=True)
+        stack = closing.stack
+        selected = viewer.layers.selection.events.active
         events = (
+            (selected, self._offer_saving),
             (viewer.layers.events.inserted, self._layers_changed),
             (viewer.layers.events.removed, self._layers_changed),
             (viewer.dims.events.point, self._moved),
@@ -130,7 +141,12 @@ class InterpolateSlices(QWidget):
         viewer.bind_key(MARK_KEY, lambda _: self._mark_current(), overwrite=True)
         stack.callback(viewer.bind_key, MARK_KEY, None)
         stack.callback(self._queue.abandon)
-        stack.callback(self._leave)
+        stack.callback(self.saver.abandon)
+        stack.callback(self._preview.release)
+        stack.callback(self._leave, False)
+        # first, where the window stays: what is ours and unfinished is taken out of it
+        closing.in_window.callback(self._leave, True)
+        closing.in_window.callback(self._preview.switch, False)
 
     # What is wanted now
 
@@ -152,30 +168,16 @@ class InterpolateSlices(QWidget):
         volume, choice = self.source.stack(), self.model.choice
         layer = self.source.layer
         assert layer is not None
-        depth, here = volume.shape[0], self._here()
+        depth, here = volume.shape[0], self.source.here
         if self.wish.mode == "Replace":
-            damaged = {*self._damaged_or_none(), here}
+            damaged = {*self.wish.damaged_or_none(), here}
             chosen = by_factor(depth, 1, damaged, choice.any_position).slices[here]
         else:
-            if self.wish.mode == "Between two":
-                pair = self.wish.first.value(), self.wish.last.value()
-            else:
-                pair = min(here, depth - 2), min(here, depth - 2) + 1
-            chosen = between(depth, *pair, 2, choice.any_position).slices[1]
+            # a slice that the result will have: the one nearest to the middle of the gap ahead
+            middle = min(here, depth - 2) + Fraction(1, 2)
+            made = self._schedule(volume, choice.any_position).slices
+            chosen = min((s for s in made if s.synthetic), key=lambda s: abs(s.position - middle))
         return PreviewWish(layer, volume, chosen, choice)
-
-    def _damaged_or_none(self) -> tuple[int, ...]:
-        try:
-            return self.wish.damaged_slices()
-        except TsainError:
-            return ()
-
-    def _here(self) -> int:
-        """The slice of the source on screen."""
-        layer = self.source.layer
-        if layer is None or layer.ndim < 3:
-            return 0
-        return current_index(self._viewer, layer)[self.source.z_axis]
 
     # What changed
 
@@ -186,14 +188,17 @@ class InterpolateSlices(QWidget):
         self._changed()
 
     def _stack_changed(self) -> None:
-        self._preview.forget_ranges()
+        self._preview.forget()
         self.check.forget()
         try:
             volume = self.source.stack()
         except TsainError:
             self._changed()
             return
-        self.wish.set_stack(volume.shape[0], volume.voxel_z or 1.0, volume.unit, self._here())
+        assert self.source.layer is not None
+        if word := self.model.for_stack(volume.source or self.source.layer.name):
+            self._say(word)
+        self.wish.set_stack(volume.shape[0], volume.voxel_size, volume.unit, self.source.here)
         self._changed()
 
     def _changed(self) -> None:
@@ -204,8 +209,12 @@ class InterpolateSlices(QWidget):
         except TsainError as error:
             why_not = in_dock_words(error)
             self.effect.setText(why_not)
-        running = self._run is not None or self._waiting is not None
-        self.bar.set_running(running, why_not)
+        running = self._run is not None
+        saving = self.saver.share is not None
+        self.bar.set_running(running, "A result is being saved" if saving else why_not)
+        if saving:
+            self.bar.show_saving(self.saver.share)
+        self._offer_saving()
         source = self._source_fault()
         self.preview_bar.allow("A run is going on" if running else source)
         if source:
@@ -226,22 +235,17 @@ class InterpolateSlices(QWidget):
         self.source.refresh_place()
         self._preview.moved()
 
-    def _go_to(self, z: int) -> None:
-        layer = self.source.layer
-        if layer is not None and layer.ndim > 2:
-            go_to_slice(self._viewer, layer, self.source.z_axis, z)
-
     def _mark_current(self) -> None:
         if self.source.layer is None:
             return
         self.wish.mode_box.choose("Replace")
-        self.wish.toggle_damaged(self._here())
+        self.wish.toggle_damaged(self.source.here)
 
     # What it would take
 
     def _estimate(self) -> None:
         self.check.stop_outdated()
-        if self._queue.busy or self._waiting or self._run is not None or self._preview.on:
+        if self._queue.busy or self._run is not None or self._preview.on:
             return
         try:
             plan = self._plan()
@@ -250,7 +254,7 @@ class InterpolateSlices(QWidget):
             return
         key = (plan.volume.shape[1:], plan.volume.dtype, plan.choice)
         if key in self._costs:
-            self._show_cost(plan, self._costs[key])
+            self.bar.estimate.setText(cost_of(plan, self._costs[key]))
             self.check.begin()
             return
 
@@ -266,9 +270,6 @@ class InterpolateSlices(QWidget):
                 f"No estimate: {in_dock_words(error)}"
             ),
         )
-
-    def _show_cost(self, plan: RunPlan, one: SliceCost) -> None:
-        self.bar.estimate.setText(cost_of(plan, one))
 
     # Preview and run
 
@@ -294,13 +295,6 @@ class InterpolateSlices(QWidget):
         self.bar.progress.setValue(0)
         self._say("Starting ...")
         self.preview_bar.button.setChecked(False)
-        # when the canvas is drawn without the preview: see LayerRun._take_back
-        self._waiting = place, plan
-        self._starting.start()
-
-    def _begin(self) -> None:
-        assert self._waiting is not None
-        (place, plan), self._waiting = self._waiting, None
         try:
             self._run = self._new_run(place, plan)
         except TsainError as error:
@@ -323,13 +317,11 @@ class InterpolateSlices(QWidget):
         watch(self._viewer).update()
 
     def _cancel(self) -> None:
-        if self._waiting is not None:
-            self._starting.stop()
-            self._waiting = None
-            self._ended(None, None)
-        elif self._run is not None:
+        if self._run is not None:
             self._say("Stopping ...")
             self._run.cancel()
+        else:
+            self.saver.cancel()
 
     def _ended(self, layer: Image | None, error: Exception | None) -> None:
         self._run = None
@@ -344,14 +336,31 @@ class InterpolateSlices(QWidget):
                 else "Cancelled; nothing was kept."
             )
         else:
+            self.saver.last = layer
+            self.output.written = self.output.chosen
             count = len(layer_marks(layer).synthetic)
             self._say(f"Done: {layer.name}, {count} synthetic slices.")
         self._changed()
         watch(self._viewer).update()
 
-    def _leave(self) -> None:
+    def _leave(self, viewer_stays: bool) -> None:
+        run, self._run = self._run, None
+        if run is not None:
+            run.abandon(viewer_stays)
+
+    def _saving(self, share: float | None) -> None:
+        self.bar.show_saving(share)
+        if share in (0.0, None):
+            self._changed()
+
+    def _offer_saving(self, _: Any = None) -> None:
         if self._run is not None:
-            self._run.abandon()
+            why_not = "A run is going on"
+        elif self.saver.share is not None:
+            why_not = "A result is being saved"
+        else:
+            why_not = "" if self.saver.layer else "There is no result yet: press Run"
+        self.bar.allow_save(why_not)
 
     def _copy_command(self) -> None:
         try:

@@ -1,0 +1,108 @@
+"""The window as a whole: it does not crash, does not stand still, and fits small screens."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gui import add_dock, click, own_settings, plugin_known, tissue, viewer  # noqa: F401
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtWidgets import QApplication
+from window_sequences import SEQUENCES
+
+TESTS = Path(__file__).parent
+
+_OPENING = """
+import sys, time
+import napari
+from gui import tissue
+from qtpy.QtWidgets import QApplication
+viewer = napari.Viewer(show_welcome_screen=False)
+viewer.add_image(tissue(4, 64))
+for _ in range(50):
+    QApplication.processEvents()
+assert "torch" not in sys.modules
+from napari_tsain.interpolation import InterpolateSlices
+assert "torch" not in sys.modules
+dock = InterpolateSlices(viewer)
+viewer.window.add_dock_widget(dock)
+assert not dock.loaded
+began = last = time.perf_counter()
+longest, turns = 0.0, 0
+while not dock.loaded:
+    QApplication.processEvents()
+    longest, last, turns = max(longest, time.perf_counter() - last), time.perf_counter(), turns + 1
+    time.sleep(0.002)
+assert "4 slices" in dock.effect.text()
+print(f"longest {longest:.2f} s of {last - began:.2f} s, {turns} turns")
+assert turns > 20
+viewer.close()
+"""
+
+
+def run(*words: str, timeout: float = 600) -> str:
+    """Run Python in the folder of the tests."""
+    command = [sys.executable, *words]
+    done = subprocess.run(command, cwd=TESTS, capture_output=True, text=True, timeout=timeout)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.mark.usefixtures("qapp")  # which needs a screen as these processes do
+@pytest.mark.parametrize("name", ["switch_off"])
+def test_window_survives(name: str) -> None:
+    assert f"survived {name}" in run("window_sequences.py", name, "2")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("qapp")
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_window_survives_twenty_times(name: str) -> None:
+    assert f"survived {name}" in run("window_sequences.py", name, "20")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("qapp")
+def test_window_works_while_the_first_dock_loads() -> None:
+    print(run("-c", _OPENING))
+
+
+def test_fits_a_small_screen(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    viewer.add_image(tissue(4, 64), name="a stack with a rather long name, as files have")
+    viewer.window.resize(1280, 720)
+    dock = add_dock(viewer, "Interpolate slices")
+    click(qtbot, dock.output.where.buttons["OME-Zarr on disk"])
+    dock.model.advanced.expand(animate=False)
+    for mode in dock.wish.mode_box.buttons.values():
+        mode.click()
+        QApplication.processEvents()
+        window = viewer.window._qt_window
+        assert window.height() <= 720 and window.width() <= 1280
+        assert dock.minimumSizeHint().width() <= 275 and dock.minimumSizeHint().height() < 200
+
+
+def test_the_wheel_scrolls_and_changes_nothing(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    viewer.add_image(tissue(4, 64), name="stack")
+    viewer.window.resize(1280, 560)
+    dock = add_dock(viewer, "Interpolate slices")
+    dock.model.advanced.expand(animate=False)
+    QApplication.processEvents()
+    box, before = dock.wish.factor, dock.wish.factor.currentText()
+    viewer.window._qt_window.setFocus()
+    for _ in range(3):
+        event = QWheelEvent(
+            QPointF(5, 5),
+            QPointF(box.mapToGlobal(QPoint(5, 5))),
+            QPoint(),
+            QPoint(0, -120),
+            Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier,
+            Qt.ScrollPhase.NoScrollPhase,
+            False,
+        )
+        QApplication.sendEvent(box, event)
+    assert box.currentText() == before
