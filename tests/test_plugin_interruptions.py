@@ -72,7 +72,7 @@ def test_result_layer_deleted_in_mid_run(qtbot: Any, viewer: Any) -> None:  # no
 def test_source_layer_deleted_in_mid_run(qtbot: Any, viewer: Any) -> None:  # noqa: F811
     dock = begin_long_run(qtbot, viewer)
     viewer.layers.remove("stack")
-    qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Done"), timeout=TIMEOUT)
+    qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Done"), timeout=3 * TIMEOUT)
     (layer,) = viewer.layers
     assert len(layer_marks(layer).synthetic) == 11 and layer.data[-2].std() > 1
 
