@@ -75,6 +75,7 @@ def test_fits_a_small_screen(qtbot: Any, viewer: Any) -> None:  # noqa: F811
     viewer.add_image(tissue(4, 64), name="a stack with a rather long name, as files have")
     viewer.window.resize(1280, 720)
     dock = add_dock(viewer, "Interpolate slices")
+    QApplication.processEvents()
     click(qtbot, dock.output.where.buttons["OME-Zarr on disk"])
     dock.model.advanced.expand(animate=False)
     for mode in dock.wish.mode_box.buttons.values():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox, Container, Label
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from tsain_core.errors import TsainError
 
@@ -47,6 +47,11 @@ class SourceForm(QWidget):
             tooltip="The stack: an Image layer (z, y, x). Follows the selected layer until you "
             "choose one here",
         )
+        # a long name must not widen the dock
+        self.layer_box.native.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.layer_box.native.setMinimumContentsLength(10)
         self.axis_box = ComboBox(
             label="z axis", choices=self._axes, tooltip="Which axis counts the slices"
         )
