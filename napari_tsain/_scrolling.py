@@ -6,6 +6,7 @@ from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtWidgets import (
     QAbstractSlider,
     QAbstractSpinBox,
+    QApplication,
     QComboBox,
     QFrame,
     QScrollArea,
@@ -66,7 +67,8 @@ class ScrollingBody(QScrollArea):
             self.updateGeometry()
             self._spare_from_wheel()
         elif event.type() == QEvent.Type.Wheel and _is_value(watched) and not watched.hasFocus():
-            event.ignore()
+            if (bar := self.verticalScrollBar()) is not None:
+                QApplication.sendEvent(bar, event)
             return True
         return bool(super().eventFilter(watched, event))
 
