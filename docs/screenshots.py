@@ -77,6 +77,7 @@ def interpolation(viewer: Any, source: Any, folder: Path) -> Any:
     from napari_tsain.interpolation import InterpolateSlices
 
     dock = InterpolateSlices(viewer)
+    dock.finish_loading()
     viewer.window.add_dock_widget(dock, name="Interpolate slices", area="right")
     wait(lambda: bool(dock.bar.estimate.text()))
     go(viewer, source, 2)
