@@ -40,7 +40,10 @@ def main(name: str, times: int) -> None:
         dock = SEQUENCES[name](viewer, dock) or dock
         resize(viewer, turn)
     print("survived", name, flush=True)
+    queue = dock._queue
     viewer.close()
+    wait(lambda: not queue.busy)  # as napari does when it quits
+    pause(0.3)
 
 
 def run(viewer: Any, dock: Any) -> None:
