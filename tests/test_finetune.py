@@ -272,7 +272,8 @@ def test_one_triplet_is_learnt_to_over_35_db() -> None:
         seed, sources = 0, ()
 
         def batch_at(self, step: int) -> tuple[torch.Tensor, ...]:
-            return tuple(torch.from_numpy(image)[None, None] for image in triplet)
+            images = (torch.from_numpy(image)[None, None] for image in triplet)
+            return (*images, torch.tensor([0.5]))
 
     settings = NetworkSettings(
         channels=32, image_channels=1, feature_blocks=1, reconstruction_blocks=2,
