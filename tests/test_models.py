@@ -244,7 +244,7 @@ def test_models_from_files(stirred_network: TSAIN, tmp_path: Path) -> None:
 
 
 def test_unknown_models_and_devices() -> None:
-    with pytest.raises(TsainError, match="no model 'nonsense'; expected one of"):
+    with pytest.raises(TsainError, match="no model 'nonsense'; choose one of"):
         open_model("nonsense")
     with pytest.raises(TsainError, match="choose auto, cpu, cuda or mps"):
         choose_device("nonsense")
