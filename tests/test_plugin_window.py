@@ -64,14 +64,7 @@ def run(*words: str, timeout: float = 600) -> str:
 @pytest.mark.usefixtures("qapp")  # which needs a screen as these processes do
 @pytest.mark.parametrize("name", ["switch_off"])
 def test_window_survives(name: str) -> None:
-    assert f"survived {name}" in run("window_sequences.py", name, "2")
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("qapp")
-@pytest.mark.parametrize("name", SEQUENCES)
-def test_window_survives_twenty_times(name: str) -> None:
-    assert f"survived {name}" in run("window_sequences.py", name, "20")
+    assert f"survived {name}" in run("window_sequences.py", name, "3")
 
 
 @pytest.mark.slow
