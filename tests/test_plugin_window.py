@@ -62,9 +62,9 @@ def run(*words: str, timeout: float = 600) -> str:
 
 
 @pytest.mark.usefixtures("qapp")  # which needs a screen as these processes do
-@pytest.mark.parametrize("name", ["switch_off"])
+@pytest.mark.parametrize("name", SEQUENCES)
 def test_window_survives(name: str) -> None:
-    assert f"survived {name}" in run("window_sequences.py", name, "3")
+    assert f"survived {name}" in run("window_sequences.py", name, "2")
 
 
 @pytest.mark.slow
