@@ -123,5 +123,5 @@ def test_wrong_recipes(tmp_path: Path, old: str, new: str, message: str) -> None
     with pytest.raises(TsainError, match=message) as caught:
         read_recipe(tmp_path / "r.toml")
     assert "\n" not in str(caught.value)
-    with pytest.raises(TsainError, match="No training recipe"):
+    with pytest.raises(TsainError, match="cannot be read"):
         read_recipe(tmp_path / "none.toml")
