@@ -118,8 +118,10 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert "49999 x 65536 x 65536 voxels" in text
     assert "worker hours" in text and "cost" in text and "limited by" in text
-    assert main([*words, "--faster", "0"]) == 1
-    assert main([*words, "--cores", "0"]) == 1
+    for wrong in ("--faster", "--cores"):
+        with pytest.raises(SystemExit) as stopped:
+            main([*words, wrong, "0"])
+        assert stopped.value.code == 2
     assert main([*words, "--output", str(tmp_path / "nowhere" / "x.zarr")]) == 1
 
 
