@@ -8,6 +8,7 @@ from threading import Event
 from typing import Any
 
 from napari.qt.threading import create_worker
+from qtpy.QtCore import Qt
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,10 @@ class Job:
         self._worker = create_worker(_run, work, self._stop, _start_thread=False)
         self._worker.yielded.connect(self._event)
         self._worker.returned.connect(self._end)
-        # napari itself asks workers to quit when its window closes
-        self._worker.aborted.connect(lambda: self._end(_Outcome(cancelled=True)))
+        # napari itself asks workers to quit when its window closes: they stop at a yield, or end
+        # in that moment, and then `finished` is all that they say
+        self._worker.aborted.connect(work.close, Qt.ConnectionType.DirectConnection)
+        self._worker.finished.connect(lambda: self._end(_Outcome(cancelled=True)))
         self._worker.start()
 
     def cancel(self) -> None:
@@ -70,6 +73,8 @@ class Job:
             self._on_event(event)
 
     def _end(self, outcome: _Outcome) -> None:
+        if not self.running:
+            return
         self.running = False
         if outcome.error is not None:
             self._on_error(outcome.error)

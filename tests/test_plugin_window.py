@@ -64,7 +64,7 @@ def run(*words: str, timeout: float = 600) -> str:
 
 
 @pytest.mark.usefixtures("qapp")  # which needs a screen as these processes do
-@pytest.mark.parametrize("name", sorted(set(SEQUENCES) - {"close_in_run"}))  # does not end
+@pytest.mark.parametrize("name", sorted(SEQUENCES))
 def test_window_survives(name: str) -> None:
     assert f"survived {name}" in run("window_sequences.py", name, "2")
 

@@ -20,6 +20,7 @@ OFF = Regimes(
     gaps=(2, 2),
     middle=1.0,
     noisy=0.0,
+    grained=0.0,
     blurred=0.0,
     gamma=(1.0, 1.0),
     inverted=0.0,
@@ -31,6 +32,9 @@ OFF = Regimes(
     same=0.0,
     finer=0.0,
 )
+
+#: Pairs of a triplet whose truth is near the first slice: ever further apart.
+PAIRS = ((0, 1), (1, 2), (0, 2))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +59,7 @@ def test_all_off_is_a_crop_of_three_slices(stack: NDArray[np.uint8]) -> None:
     assert position == 0.5
     assert (windows == corners).all((3, 4, 5)).any()
     rng = np.random.default_rng(0)
-    unchanged = change_grey_values(triplet / 255, OFF, rng)
+    unchanged = change_grey_values(triplet / 255, 0.5, OFF, rng)
     np.testing.assert_allclose(unchanged, triplet / 255, rtol=1e-6)
 
 
@@ -99,7 +103,7 @@ def test_the_same_slice_three_times_stays_without_noise(stack: NDArray[np.uint8]
     rng = np.random.default_rng(0)
     for triplet, position in draws(stack, regimes, 10):
         assert position == 0.5
-        changed = change_grey_values(triplet / 255, regimes, rng)
+        changed = change_grey_values(triplet / 255, 0.5, regimes, rng)
         np.testing.assert_array_equal(changed[0], changed[1])
         np.testing.assert_array_equal(changed[2], changed[1])
 
@@ -124,10 +128,27 @@ def test_noise_is_added_to_the_outer_slices_alone() -> None:
     triplet = np.full((3, 64, 64), 0.5, np.float32)
     triplet[0], triplet[2] = 0.49, 0.51
     for seed in range(8):
-        out = change_grey_values(triplet.copy(), regimes, np.random.default_rng(seed))
+        out = change_grey_values(triplet.copy(), 0.5, regimes, np.random.default_rng(seed))
         assert (out[1] == 0.5).all()
         for i in (0, 2):
             assert out[i].std() == pytest.approx(0.1, rel=0.2)
+
+
+def test_grain_goes_on_from_slice_to_slice() -> None:
+    """Neighbours share more of it than slices further apart, and all have the same strength."""
+    regimes = replace(OFF, grained=1.0, grain=(0.1, 0.1))
+    triplet = np.full((3, 96, 96), 0.5, np.float32)
+    triplet[2] += 1e-3  # not three times the same slice
+    alike = []
+    for seed in range(20):
+        out = change_grey_values(triplet, 0.25, regimes, np.random.default_rng(seed)) - 0.5
+        spreads = out.std((1, 2))
+        assert spreads == pytest.approx([0.1] * 3, rel=0.15)
+        near, far, widest = (np.corrcoef(out[i].ravel(), out[j].ravel())[0, 1] for i, j in PAIRS)
+        assert near > far - 0.03 and far > widest - 0.03
+        alike.append(near)
+    assert min(alike) < 0.9 < max(alike)
+    assert (triplet[:2] == 0.5).all()
 
 
 def test_small_volumes_and_shallow_ones() -> None:

@@ -128,7 +128,8 @@ class TripletSource:
                 break
         how = self.augmentation
         if self.regimes is not None:
-            triplet, how = change_grey_values(triplet, self.regimes, rng), _SYMMETRIES
+            triplet = change_grey_values(triplet, position, self.regimes, rng)
+            how = _SYMMETRIES
         triplet, reverse = augment(triplet, how, rng)
         return triplet, 1 - position if reverse else position
 

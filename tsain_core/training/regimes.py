@@ -28,7 +28,7 @@ class Regimes:
     ----------
     binning : (int, int)
         Pixels averaged along y and x; of isotropic volumes up to as many along z. Drawn with
-        weights that fall with the binning.
+        weights that fall with the square root of the binning.
     resampled : float
         Share of the triplets that are zoomed, turned freely and deformed. The others keep their
         pixels, and so the grain of the recording.
@@ -48,6 +48,10 @@ class Regimes:
     noise : (float, float), noisy : float
         Standard deviation of added noise, and the share of triplets that have any: on the outer
         slices alone. It is partly Poisson-like (grows with the grey value) and partly correlated.
+    grain : (float, float), grained : float
+        Standard deviation of grain that all three slices have, more alike the nearer they are, and
+        the share of triplets that have it: as in volumes that were smoothed or resampled along z,
+        whose finest detail goes on from slice to slice.
     blur : (float, float), blurred : float
         Standard deviation of a Gaussian on one or all of the slices, and the share of triplets.
     gamma : (float, float)
@@ -74,6 +78,8 @@ class Regimes:
     finer: float = 0.06
     noise: Range = (0.01, 0.2)
     noisy: float = 0.3
+    grain: Range = (0.02, 0.16)
+    grained: float = 0.12
     blur: Range = (0.4, 1.5)
     blurred: float = 0.15
     gamma: Range = (0.7, 1.4)
@@ -133,10 +139,14 @@ def draw_regime(
     return _shifted(cuts, crop, margin, drifts), position
 
 
-def change_grey_values(triplet: Triplet, regimes: Regimes, rng: np.random.Generator) -> Triplet:
-    """Contrast, brightness, gamma, blur and noise, grey values in [0, 1]."""
+def change_grey_values(
+    triplet: Triplet, position: float, regimes: Regimes, rng: np.random.Generator
+) -> Triplet:
+    """Contrast, brightness, gamma, blur, grain and noise, grey values in [0, 1]."""
     r = regimes
     identical = bool(np.array_equal(triplet[0], triplet[2]))
+    if not identical and rng.random() < r.grained:
+        triplet = triplet + _grain(triplet.shape[1:], position, r.grain, rng)
     if rng.random() < r.inverted:
         triplet = 1 - triplet
     gamma = float(np.exp(rng.uniform(*np.log(r.gamma))))
@@ -164,7 +174,7 @@ def change_grey_values(triplet: Triplet, regimes: Regimes, rng: np.random.Genera
 def _binning(regimes: Regimes, rng: np.random.Generator, most: int) -> int:
     low, high = regimes.binning
     steps = np.arange(low, max(low, min(high, most)) + 1)
-    weights = 1.0 / steps
+    weights = steps**-0.5
     return int(rng.choice(steps, p=weights / weights.sum()))
 
 
@@ -264,6 +274,28 @@ def _resampled(
     out = np.empty((3, crop, crop), np.float32)
     for i, (dy, dx) in enumerate(drifts.astype(np.float32)):
         out[i] = cv2.remap(cuts[i], x + dx, y + dy, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    return out
+
+
+def _grain(
+    shape: tuple[int, ...], position: float, strength: Range, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Grain of three slices, whose correlation falls with their distance along z.
+
+    Like a Gaussian, as after smoothing along z, or exponentially.
+    """
+    places = np.array([0.0, 2 * position, 2.0])
+    distances = np.abs(places[:, None] - places[None])
+    neighbours = rng.uniform(0.25, 0.97)  # correlation at half the distance of the outer slices
+    correlations = neighbours ** (distances**2 if rng.random() < 0.7 else distances)
+    factor = np.linalg.cholesky(correlations + 1e-6 * np.eye(3)).astype(np.float32)
+    grain = rng.standard_normal((3, *shape), dtype=np.float32)
+    if rng.random() < 0.5:
+        sigma = rng.uniform(0.3, 1.0)
+        grain = np.stack([cv2.GaussianBlur(g, (0, 0), sigma) for g in grain])
+        grain /= max(float(grain.std()), 1e-6)
+    sd = np.float32(np.exp(rng.uniform(*np.log(strength))))
+    out: NDArray[np.float32] = sd * np.einsum("ij,jyx->iyx", factor, grain)
     return out
 
 
