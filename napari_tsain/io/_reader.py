@@ -61,10 +61,13 @@ def _read_by_others(path: str) -> bool:
     """Whether another plugin reads Zarr folders: one for OME-Zarr knows more of them than we."""
     from npe2 import PluginManager
 
-    readers = PluginManager.instance().iter_compatible_readers(path)
-    # not reader.plugin_name, which ends at the first hyphen
+    manager = PluginManager.instance()
+    readers = manager.iter_compatible_readers(path)
+    # not reader.plugin_name, which ends at the first hyphen; for the same reason npe2 keeps the
+    # readers of plugins that are gone
     others = {reader.command.partition(".")[0] for reader in readers} - {_PLUGIN}
-    return any("zarr" in name for name in others)
+    there = (name for name in others if name in manager and not manager.is_disabled(name))
+    return any("zarr" in name for name in there)
 
 
 def _read(path: str | Sequence[str]) -> list[Any]:
