@@ -176,9 +176,10 @@ def test_every_format_gives_the_same_voxels(tmp_path: Path, model: str) -> None:
 @pytest.mark.em_data
 def test_every_format_gives_the_same_voxels_of_a_real_stack(tmp_path: Path, em_data: Path) -> None:
     data = tifffile.imread(em_data / "validate" / "isbi2012_train.tif")
-    result = check_same_voxels(tmp_path, data[:, 128:256, 128:256], "tsain-lite")
-    assert result.shape == (59, 128, 128)
-    np.testing.assert_array_equal(result[::2], data[:, 128:256, 128:256])
+    part = data[:5, 128:256, 128:256]
+    result = check_same_voxels(tmp_path, part, "tsain-lite")
+    assert result.shape == (9, 128, 128)
+    np.testing.assert_array_equal(result[::2], part)
 
 
 def test_usage_errors_are_one_line(

@@ -177,7 +177,9 @@ def test_training_learns_positions(stirred_network: TSAIN) -> None:
     stack = np.stack([np.full((32, 32), z / 8, np.float32) for z in range(9)])
     stack += 0.2 * noise(3, (32, 32))
     network = TSAIN(replace(stirred_network.settings, positions=True))
-    still = Regimes(resampled=0, binning=(1, 1), gaps=(4, 8), middle=0.2, same=0, noisy=0, grained=0, drift=0)
+    still = Regimes(
+        resampled=0, binning=(1, 1), gaps=(4, 8), middle=0.2, same=0, noisy=0, grained=0, drift=0
+    )
     source = TripletSource(stack, IntensityRange(0, 1), regimes=still)
     settings = TrainingSettings(steps=25, lr=5e-3, warmup=1, ema=0.5)
     trainer = Trainer(network, TripletSampler([source], 16, 8), settings)

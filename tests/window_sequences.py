@@ -1,6 +1,6 @@
 """Sequences of a user's actions in a napari window, as a process of its own.
 
-    python tests/window_sequences.py NAME TIMES
+    python tests/window_sequences.py NAME TIMES     # or "all", in one window after another
 
 With software OpenGL (Mesa, as on VNC and virtual machines), windows have crashed in them.
 """
@@ -21,11 +21,17 @@ from qtpy.QtWidgets import QApplication
 SIZE = (1100, 700)
 
 
-def main(name: str, times: int) -> None:
-    """Open a window, and go through a sequence so many times."""
+def main(names: list[str], times: int) -> None:
+    """Go through each sequence so many times."""
     faulthandler.enable()
     folder = tempfile.mkdtemp()
     QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, folder)
+    for name in names:
+        go_through(name, times)
+
+
+def go_through(name: str, times: int) -> None:
+    """Open a window, go through a sequence, and close it."""
     import napari
 
     viewer = napari.Viewer(show_welcome_screen=False)
@@ -139,4 +145,5 @@ def wait(until: Callable[[], bool], seconds: float = 300) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    chosen = sorted(SEQUENCES) if sys.argv[1] == "all" else [sys.argv[1]]
+    main(chosen, int(sys.argv[2]))

@@ -78,8 +78,8 @@ class Regimes:
     finer: float = 0.06
     noise: Range = (0.01, 0.2)
     noisy: float = 0.3
-    grain: Range = (0.02, 0.16)
-    grained: float = 0.12
+    grain: Range = (0.02, 0.3)
+    grained: float = 0.2
     blur: Range = (0.4, 1.5)
     blurred: float = 0.15
     gamma: Range = (0.7, 1.4)
