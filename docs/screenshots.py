@@ -1,6 +1,6 @@
-"""Makes the pictures of the plugin's docks.
+"""Makes all pictures of the documents: the docks, and what `tsain demo` writes.
 
-    python docs/screenshots.py                          the README's, from the generated stack
+    python docs/screenshots.py                          the documents', from the generated stack
     python docs/screenshots.py --input STACK --output FOLDER [--at Y X] [--voxel-size Z Y X]
 
 The second form makes the same pictures of a stack of yours. Needs a screen; without one:
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -39,6 +40,7 @@ def main() -> None:
     if args.input and args.output == Path(__file__).parent:
         parser.error("Pictures of a stack of yours go to another folder: add --output FOLDER.")
     args.output.mkdir(parents=True, exist_ok=True)
+    report(args.input, args.output)
     import napari
 
     viewer = napari.Viewer(show_welcome_screen=False)
@@ -51,10 +53,24 @@ def main() -> None:
     sampling(viewer, result, tuple(args.at) if args.at else _AT, args.output)
     cut_along_z(viewer, source, result, args.output)
     viewer.layers.remove(result)
-    with tempfile.TemporaryDirectory() as home:
+    # the job may still write while it is cancelled
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         os.environ["TSAIN_HOME"] = home  # the job of the picture is not the user's
         fine_tuning(viewer, args.output)
     viewer.close()
+
+
+def report(path: Path | None, folder: Path) -> None:
+    """The pictures of `tsain demo`: slices that were left out, and a cut along z."""
+    from tsain_core.cli.main import main as tsain
+
+    with tempfile.TemporaryDirectory() as place:
+        chosen = ["--input", str(path)] if path else []
+        if tsain(["demo", *chosen, "--output", place]):
+            raise SystemExit("The report could not be made.")
+        for name in ("slices", "xz"):
+            shutil.copy(Path(place, f"{name}.png"), folder / f"phantom-{name}.png")
+            print(folder / f"phantom-{name}.png")
 
 
 def stack(path: Path | None) -> tuple[Any, dict[str, Any]]:
@@ -151,7 +167,7 @@ def fine_tuning(viewer: Any, folder: Path) -> None:
     dock.setup.minutes_box.value = 3
     dock.start.click()
     dock.show_held_out.setChecked(True)
-    wait(lambda: len(dock.curves.validations) >= 6)
+    wait(lambda: len(dock.curves.validations) >= 6, seconds=900)
     pause(1)
     save(viewer, folder / "gui-finetune.png")
     for job in list_jobs():

@@ -1,4 +1,4 @@
-"""The command list of the README, run as it is printed, from top to bottom in an empty folder."""
+"""The list in docs/command-line.md, run as it is printed, from top to bottom in an empty folder."""
 
 from __future__ import annotations
 
@@ -9,18 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from documents import REPOSITORY, commands
 
-README = Path(__file__).resolve().parents[1] / "README.md"
-
-
-def commands() -> list[str]:
-    text = README.read_text(encoding="utf-8")
-    (block,) = (b for b in re.findall(r"```sh\n(.*?)```", text, re.S) if "tsain info" in b)
-    return [line.partition("#")[0].strip() for line in block.splitlines() if line.strip()]
+LIST = REPOSITORY / "docs" / "command-line.md"
 
 
 def test_the_list_names_every_output_once() -> None:
-    lines = commands()
+    lines = commands(LIST, "tsain info")
     made = [words[3] for line in lines if (words := line.split())[1] == "interpolate"]
     made += re.findall(r"--output (\S+)", "\n".join(lines))
     assert len(made) == len(set(made)) >= 10
@@ -35,10 +30,10 @@ def test_every_command_runs(tmp_path: Path) -> None:
     program.write_text(f"#!/bin/sh\nexec {starter}\n")
     program.chmod(0o755)
     environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"}
-    environment |= {"TSAIN_HOME": str(tmp_path / "home"), "PYTHONPATH": str(README.parent)}
+    environment |= {"TSAIN_HOME": str(tmp_path / "home"), "PYTHONPATH": str(REPOSITORY)}
     folder = tmp_path / "empty"
     folder.mkdir()
-    for line in commands():
+    for line in commands(LIST, "tsain info"):
         if "fetch-sample" in line and "phantom" not in line:
             continue
         done = subprocess.run(
