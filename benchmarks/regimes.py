@@ -47,6 +47,11 @@ def main() -> None:
     """Score, print the tables and verdicts, write the JSON file."""
     args = _arguments()
     models = _open_models(args.models)
+    sharp = list(args.sharp)
+    if args.detail:
+        sharp = [f"{name}, detail {args.detail:g}" for name in args.sharp]
+        settings = InferenceSettings(precision="fp32", detail=args.detail)
+        models |= {s: open_model(n, settings) for s, n in zip(sharp, args.sharp, strict=True)}
     peers = open_peers(args.peers)
     kept = PeerScores(args.cache)
     table: Table = {}
@@ -59,7 +64,7 @@ def main() -> None:
         table[row.name], counts[row.name] = scores, len(row.slices)
     names = [peer.name for peer in peers]
     verdicts = {name: _report(table, counts, name, names) for name in models}
-    for name in args.sharp:
+    for name in sharp:
         verdicts[f"{name} as a sharp model"] = _report_sharp(table, name, names)
     if args.all:
         _print_all(table)
@@ -73,6 +78,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=Path(data), help="folder of the stacks")
     parser.add_argument("--models", nargs="*", default=["tsain-lite"], help="names or files")
     parser.add_argument("--sharp", nargs="*", default=[], help="of these, judge as sharp models")
+    parser.add_argument("--detail", type=float, default=0, help="detail that these are given")
     parser.add_argument("--peers", nargs="*", default=[], choices=EXTRA, help="further peers")
     parser.add_argument("--also", nargs="*", type=Path, default=[], help="further stacks, uint8")
     parser.add_argument("--triplets", type=int, help="most triplets a row, evenly spread")

@@ -94,7 +94,7 @@ def test_scores_on_stacks_never_seen(em_data: Path, name: str, stack: str) -> No
 def test_sharp_slices_are_truer_than_those_of_sharp_baselines(em_data: Path, stack: str) -> None:
     """With the detail that the README recommends."""
     volume = open_volume(em_data / "validate" / f"{stack}.tif")
-    models = [open_model("tsain-lite", InferenceSettings(detail=0.7)), *map(open_model, BASELINES)]
+    models = [open_model("tsain-lite", InferenceSettings(detail=0.9)), *map(open_model, BASELINES)]
     results = mean_by_model(evaluate(volume, models, every=3))
     ours = results.pop("tsain-lite")
     assert ours.sharpness > 0.5
