@@ -21,13 +21,13 @@ from typing import Any
 import torch
 from common import hardware, print_head, print_row
 
-from tsain_core.checkpoint import ModelInfo
-from tsain_core.evaluate import evaluate, mean_by_model
-from tsain_core.intensity import estimate_range
-from tsain_core.metrics import Scores, mean_scores
-from tsain_core.models import NetworkModel
+from tsain_core.evaluation.leave_one_out import evaluate, mean_by_model
+from tsain_core.evaluation.metrics import Scores, mean_scores
+from tsain_core.inference.intensity import estimate_range
+from tsain_core.inference.models import NetworkModel
+from tsain_core.model_files.checkpoint import ModelInfo
 from tsain_core.network import TSAIN, NetworkSettings
-from tsain_core.phantom import em_phantom
+from tsain_core.sample_data.phantom import em_phantom
 from tsain_core.training import LossSettings, Trainer, TrainingSettings, TripletSampler
 from tsain_core.training.data import TripletSource
 from tsain_core.training.recipe import read_recipe

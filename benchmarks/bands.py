@@ -24,10 +24,10 @@ import numpy as np  # noqa: E402
 from common import print_head, print_row  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
-from tsain_core.figures import middle  # noqa: E402
-from tsain_core.intensity import estimate_range  # noqa: E402
-from tsain_core.models import InferenceSettings, open_model, run_to_end  # noqa: E402
-from tsain_core.phantom import em_phantom  # noqa: E402
+from tsain_core.evaluation.figures import middle  # noqa: E402
+from tsain_core.inference.intensity import estimate_range  # noqa: E402
+from tsain_core.inference.models import InferenceSettings, open_model, run_to_end  # noqa: E402
+from tsain_core.sample_data.phantom import em_phantom  # noqa: E402
 from tsain_core.volumes import open_volume  # noqa: E402
 
 _WAVELENGTHS = (250, 125, 62, 33, 20, 12.5, 8, 5, 2)  # pixels, borders of the bands

@@ -23,11 +23,11 @@ import numpy as np  # noqa: E402
 from common import print_head, print_row  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
-from tsain_core.evaluate import spread_slices  # noqa: E402
-from tsain_core.figures import middle  # noqa: E402
-from tsain_core.intensity import estimate_range  # noqa: E402
-from tsain_core.metrics import score  # noqa: E402
-from tsain_core.models import open_model, run_to_end  # noqa: E402
+from tsain_core.evaluation.figures import middle  # noqa: E402
+from tsain_core.evaluation.leave_one_out import spread_slices  # noqa: E402
+from tsain_core.evaluation.metrics import score  # noqa: E402
+from tsain_core.inference.intensity import estimate_range  # noqa: E402
+from tsain_core.inference.models import open_model, run_to_end  # noqa: E402
 from tsain_core.volumes import open_volume  # noqa: E402
 
 _PRIOR = 2.0  # triplets that say "slices do not jump", beside those of the stack

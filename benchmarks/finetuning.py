@@ -21,11 +21,11 @@ import tifffile
 import torch
 from common import hardware
 
-from tsain_core.checkpoint import load
-from tsain_core.evaluate import evaluate, mean_by_model, score_table
-from tsain_core.models import BaselineModel, NetworkModel, model_files
+from tsain_core.evaluation.leave_one_out import evaluate, mean_by_model, score_table
+from tsain_core.finetuning.finetune import Begun, FinetuneSettings, Verdict, finetune
+from tsain_core.inference.models import BaselineModel, NetworkModel, model_files
+from tsain_core.model_files.checkpoint import load
 from tsain_core.training import Progress
-from tsain_core.training.finetune import Begun, FinetuneSettings, Verdict, finetune
 from tsain_core.volumes import open_volume
 
 

@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
 
-    from tsain_core.phantom import em_phantom
+    from tsain_core.sample_data.phantom import em_phantom
 
     stack = em_phantom((args.slices, args.side, args.side))
     viewer, dock = open_viewer(stack)

@@ -24,11 +24,11 @@ from common import hardware, median_ms, peak_mib, print_head, print_row
 from rife import Rife
 from torch import nn
 
-from tsain_core._memory import keep_freed_memory
-from tsain_core.cost import multiply_adds
-from tsain_core.models._execution import Execution
+from tsain_core.inference.cost import multiply_adds
+from tsain_core.inference.models._execution import Execution
 from tsain_core.network import PRESETS, TSAIN, AdaptiveSampling, NetworkSettings
 from tsain_core.ops import DeformConv2d
+from tsain_core.system.memory import keep_freed_memory
 
 WAYS = {
     "torchvision fp32": "torchvision's operator, eager, fp32",

@@ -16,9 +16,9 @@ from regime_rows import Row
 from rife import RifeModel
 from scipy.ndimage import gaussian_filter
 
-from tsain_core.evaluate import evaluate
-from tsain_core.metrics import Scores, mean_scores
-from tsain_core.models import BASELINES, BaselineModel, SliceModel
+from tsain_core.evaluation.leave_one_out import evaluate
+from tsain_core.evaluation.metrics import Scores, mean_scores
+from tsain_core.inference.models import BASELINES, BaselineModel, SliceModel
 
 #: Names by which `--peers` adds further ones.
 EXTRA = ("rife",)

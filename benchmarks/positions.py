@@ -22,11 +22,11 @@ import numpy as np  # noqa: E402
 from common import print_head, print_row  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
-from tsain_core.figures import middle  # noqa: E402
-from tsain_core.intensity import estimate_range  # noqa: E402
-from tsain_core.metrics import Scores, mean_scores, score  # noqa: E402
-from tsain_core.models import SliceModel, open_model, run_to_end  # noqa: E402
-from tsain_core.schedule import halvings, reachable_fraction  # noqa: E402
+from tsain_core.evaluation.figures import middle  # noqa: E402
+from tsain_core.evaluation.metrics import Scores, mean_scores, score  # noqa: E402
+from tsain_core.inference.intensity import estimate_range  # noqa: E402
+from tsain_core.inference.models import SliceModel, open_model, run_to_end  # noqa: E402
+from tsain_core.interpolation.schedule import halvings, reachable_fraction  # noqa: E402
 from tsain_core.volumes import open_volume  # noqa: E402
 
 Image = NDArray[np.float32]

@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("--apart", type=float, default=0.3, help="seconds between two starts, most")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    _CONTEXT.set_forkserver_preload(["tsain_core.cli.interpolate", "tsain_core.streaming"])
+    _CONTEXT.set_forkserver_preload(["tsain_core.cli.interpolate", "tsain_core.blockwise"])
     rng = random.Random(args.seed)
     bad = 0
     with tempfile.TemporaryDirectory(prefix="tsain-race-") as name:

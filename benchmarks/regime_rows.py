@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tsain_core.evaluate import CROP, spread_slices
+from tsain_core.evaluation.leave_one_out import CROP, spread_slices
 from tsain_core.volumes import open_volume
 
 _BINNINGS = (1, 2, 4)

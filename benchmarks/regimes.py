@@ -26,9 +26,9 @@ from common import print_head, print_row  # noqa: E402
 from peers import EXTRA, PeerScores, open_peers  # noqa: E402
 from regime_rows import Row, rows  # noqa: E402
 
-from tsain_core.evaluate import CROP, evaluate  # noqa: E402
-from tsain_core.metrics import Scores, mean_scores  # noqa: E402
-from tsain_core.models import InferenceSettings, SliceModel, open_model  # noqa: E402
+from tsain_core.evaluation.leave_one_out import CROP, evaluate  # noqa: E402
+from tsain_core.evaluation.metrics import Scores, mean_scores  # noqa: E402
+from tsain_core.inference.models import InferenceSettings, SliceModel, open_model  # noqa: E402
 
 #: Column -> its decimals, how much a peer may be better, and what the mean margin must be.
 _COLUMNS = {

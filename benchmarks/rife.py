@@ -22,9 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tsain_core.errors import TsainError
-from tsain_core.evaluate import CROP, evaluate, mean_by_model, score_table
-from tsain_core.intensity import Scaling
-from tsain_core.models import (
+from tsain_core.evaluation.leave_one_out import CROP, evaluate, mean_by_model, score_table
+from tsain_core.inference.intensity import Scaling
+from tsain_core.inference.models import (
     BASELINES,
     Image,
     Keys,

@@ -18,11 +18,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line sets 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from tsain_core.intensity import estimate_range  # noqa: E402
-from tsain_core.models import NetworkModel, open_model  # noqa: E402
+from tsain_core.inference.intensity import estimate_range  # noqa: E402
+from tsain_core.inference.models import NetworkModel, open_model  # noqa: E402
 from tsain_core.network import Sampling  # noqa: E402
-from tsain_core.phantom import em_phantom  # noqa: E402
-from tsain_core.sampling import SamplingProbe  # noqa: E402
+from tsain_core.offsets import SamplingProbe  # noqa: E402
+from tsain_core.sample_data.phantom import em_phantom  # noqa: E402
 from tsain_core.volumes import open_volume  # noqa: E402
 
 

@@ -25,11 +25,11 @@ import numpy as np
 import torch
 from common import hardware, peak_mib, print_head, print_row
 
-from tsain_core.interpolate import Finished
-from tsain_core.models import InferenceSettings, open_model, run_to_end
-from tsain_core.models.slice_model import TileDone
-from tsain_core.pipeline import interpolate_to_file
-from tsain_core.schedule import by_factor
+from tsain_core.inference.models import InferenceSettings, open_model, run_to_end
+from tsain_core.inference.slice_model import TileDone
+from tsain_core.interpolation.interpolate import Finished
+from tsain_core.interpolation.schedule import by_factor
+from tsain_core.interpolation.to_file import interpolate_to_file
 from tsain_core.volumes import create_volume, open_volume
 
 

@@ -27,10 +27,10 @@ from peers import PeerScores, open_peers  # noqa: E402
 from regime_rows import Row, rows  # noqa: E402
 from torch import device  # noqa: E402
 
-from tsain_core._places import HOME_VARIABLE  # noqa: E402
-from tsain_core.evaluate import evaluate, mean_by_model  # noqa: E402
-from tsain_core.models import BASELINES, open_model, run_to_end  # noqa: E402
+from tsain_core.evaluation.leave_one_out import evaluate, mean_by_model  # noqa: E402
+from tsain_core.inference.models import BASELINES, open_model, run_to_end  # noqa: E402
 from tsain_core.stack_check import CROP, TRIPLETS, auto_candidates, check_stack  # noqa: E402
+from tsain_core.system.folders import HOME_VARIABLE  # noqa: E402
 
 _ALLOWED = 0.1  # dB that a choice may lie below the best
 

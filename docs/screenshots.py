@@ -75,8 +75,8 @@ def report(path: Path | None, folder: Path) -> None:
 
 def stack(path: Path | None) -> tuple[Any, dict[str, Any]]:
     """Data and attributes of a layer: a few slices, small enough for a picture."""
-    from napari_tsain._sample_data import em_phantom_layer
     from napari_tsain.io import layer_data
+    from napari_tsain.sample_data import em_phantom_layer
 
     if path is None:
         ((data, attributes, _),) = em_phantom_layer()
@@ -115,8 +115,8 @@ def interpolation(viewer: Any, source: Any, folder: Path) -> Any:
 
 def sampling(viewer: Any, result: Any, at: tuple[int, int], folder: Path) -> None:
     """Three steps round a query, closely; and the map of offset lengths."""
-    from napari_tsain._view import camera_of
-    from napari_tsain.sampling import SamplingOffsets
+    from napari_tsain.layers.view import camera_of
+    from napari_tsain.offsets import SamplingOffsets
 
     dock = SamplingOffsets(viewer)
     viewer.window.add_dock_widget(dock, name="Sampling offsets", area="right")
@@ -155,7 +155,7 @@ def cut_along_z(viewer: Any, source: Any, result: Any, folder: Path) -> None:
 def fine_tuning(viewer: Any, folder: Path) -> None:
     """The dock in mid-job, with the slices that it is judged by."""
     from napari_tsain.finetuning import FineTune
-    from tsain_core.jobs import list_jobs
+    from tsain_core.finetuning.jobs import list_jobs
 
     for name in list(viewer.window.dock_widgets):
         viewer.window.remove_dock_widget(viewer.window.dock_widgets[name])
@@ -176,7 +176,7 @@ def fine_tuning(viewer: Any, folder: Path) -> None:
 
 def deep_stack(viewer: Any) -> tuple[Any, dict[str, Any]]:
     """The layer's stack, or for the generated one a deeper one to learn from."""
-    from tsain_core.phantom import em_phantom
+    from tsain_core.sample_data.phantom import em_phantom
 
     layer = viewer.layers[0]
     names = ("name", "scale", "units", "axis_labels")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from napari.layers import Image
 
-    from tsain_core.models import InferenceSettings
+    from tsain_core.inference.models import InferenceSettings
 
 
 def interpolate_layer(
@@ -33,11 +33,11 @@ def interpolate_layer(
     layer : napari.layers.Image
         A grey stack; of a multiscale layer level 0 is taken.
     factor, z_size, damaged, between
-        What is wanted, as in `tsain_core.request.Request`.
+        What is wanted, as in `tsain_core.interpolation.request.Request`.
     model : str or Path
         Name from `tsain models`, or a model file; "auto" takes the best on some slices of the
         stack, of the models that come with napari-tsain and the baselines.
-    settings : tsain_core.models.InferenceSettings, optional
+    settings : tsain_core.inference.models.InferenceSettings, optional
         Device, precision, tiles.
     z_axis : int, optional
         Axis of the layer that z is; the third from last by default.
@@ -61,16 +61,16 @@ def interpolate_layer(
     import numpy as np
     from napari.layers import Image
 
-    from tsain_core.interpolate import Finished
-    from tsain_core.models import InferenceSettings, run_to_end
-    from tsain_core.request import Request
+    from tsain_core.inference.models import InferenceSettings, run_to_end
+    from tsain_core.interpolation.interpolate import Finished
+    from tsain_core.interpolation.request import Request
     from tsain_core.stack_check import choose_model
 
-    from ._marks import z_axis_of
-    from ._result import expand_axes, placed_like, result_marks
-    from ._stack import place_of, stack_of
-    from .interpolation._jobs import ModelCache, Opened, RunPlan, run
     from .interpolation._model import ModelChoice
+    from .interpolation._worker_tasks import ModelCache, Opened, RunPlan, run
+    from .layers.provenance import z_axis_of
+    from .layers.result import expand_axes, placed_like, result_marks
+    from .layers.stack import place_of, stack_of
 
     axis = z_axis_of(layer) if z_axis is None else z_axis
     volume = stack_of(layer, axis, index)

@@ -37,11 +37,14 @@ class Import:
         package from elsewhere.
     immediate : bool
         Whether it happens when the importer is imported: neither in a function nor for types only.
+    for_types : bool
+        Whether only a type checker sees it.
     """
 
     importer: str
     imported: str
     immediate: bool
+    for_types: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,19 +78,19 @@ def imports(known: dict[str, Module]) -> list[Import]:
 
 
 def _imports(module: Module, known: dict[str, Module]) -> Iterator[Import]:
-    for node, immediate in _walk(module.tree, True):
+    for node, late, for_types in _walk(module.tree, False, False):
         for target in _targets(node, module, known):
             if target != module.name:
-                yield Import(module.name, target, immediate)
+                yield Import(module.name, target, not late and not for_types, for_types)
 
 
-def _walk(node: ast.AST, immediate: bool) -> Iterator[tuple[ast.AST, bool]]:
+def _walk(node: ast.AST, late: bool, for_types: bool) -> Iterator[tuple[ast.AST, bool, bool]]:
+    """Each node, whether it is in a function, and whether it is for a type checker."""
     for child in ast.iter_child_nodes(node):
-        later = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
-            later = True
-        yield child, immediate
-        yield from _walk(child, immediate and not later)
+        yield child, late, for_types
+        function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        types = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test)
+        yield from _walk(child, late or function, for_types or types)
 
 
 def _targets(node: ast.AST, module: Module, known: dict[str, Module]) -> Iterator[str]:
@@ -162,11 +165,11 @@ def module_cycles(known: dict[str, Module]) -> list[set[str]]:
 
 
 def arrows(known: dict[str, Module]) -> set[tuple[str, str]]:
-    """(package, package that it imports from)."""
+    """(package, package that it imports from); what is for a type checker only does not count."""
     pairs = {
         (known[found.importer].package, known[found.imported].package)
         for found in imports(known)
-        if found.imported in known
+        if found.imported in known and not found.for_types
     }
     return {(a, b) for a, b in pairs if a != b}
 
@@ -189,11 +192,11 @@ def upward_imports(known: dict[str, Module]) -> list[str]:
 
 
 def concrete_models(known: dict[str, Module]) -> set[str]:
-    """Names of the classes in `tsain_core.models` that compute slices."""
+    """Names of the classes in `tsain_core.inference.models` that compute slices."""
     return {
         node.name
         for module in known.values()
-        if module.name.startswith("tsain_core.models.")
+        if module.name.startswith("tsain_core.inference.models.")
         for node in ast.walk(module.tree)
         if isinstance(node, ast.ClassDef) and node.name.endswith("Model")
         if not any(isinstance(base, ast.Name) and base.id == "Protocol" for base in node.bases)
@@ -206,7 +209,7 @@ def model_checks(known: dict[str, Module]) -> list[str]:
     return [
         f"{module.name}:{node.lineno}"
         for module in known.values()
-        if not module.name.startswith("tsain_core.models")
+        if not module.name.startswith("tsain_core.inference.models")
         for node in ast.walk(module.tree)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)

@@ -8,8 +8,8 @@ from collections.abc import Generator
 import numpy as np
 import torch
 
-from tsain_core.checkpoint import ModelInfo
-from tsain_core.models import Image, InferenceSettings, NetworkModel, TileDone
+from tsain_core.inference.models import Image, InferenceSettings, NetworkModel, TileDone
+from tsain_core.model_files.checkpoint import ModelInfo
 from tsain_core.network import TSAIN
 
 RNG = np.random.default_rng(0)

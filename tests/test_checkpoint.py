@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tsain_core.checkpoint import ModelInfo, load, read_info, save
 from tsain_core.errors import TsainError
+from tsain_core.model_files.checkpoint import ModelInfo, load, read_info, save
 from tsain_core.network import TSAIN, NetworkSettings
 
 SMALL = NetworkSettings(channels=8, feature_blocks=1, reconstruction_blocks=1, groups=2)
@@ -159,7 +159,7 @@ def test_nothing_half_written(model: Path, monkeypatch: pytest.MonkeyPatch) -> N
     def fail(source: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tsain_core.checkpoint.os.replace", fail)
+    monkeypatch.setattr("tsain_core.model_files.checkpoint.os.replace", fail)
     with pytest.raises(OSError, match="No space"):
         save(model, TSAIN(SMALL), INFO)
     assert model.read_bytes() == before
@@ -298,7 +298,7 @@ def test_files_in_the_users_folder_that_are_no_models(
 
 @pytest.mark.parametrize("name", ["x" * 5000, "a\x00b", "no\nsuch"])
 def test_names_that_no_model_has(name: str) -> None:
-    from tsain_core.models import open_model
+    from tsain_core.inference.models import open_model
 
     with pytest.raises(TsainError, match="There is no model"):
         open_model(name)

@@ -18,8 +18,8 @@ import tifffile
 import torch
 import zarr
 
-from tsain_core.checkpoint import ModelInfo, save
 from tsain_core.cli import main
+from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN, NetworkSettings
 from tsain_core.volumes import create_volume, open_volume
 
@@ -240,7 +240,7 @@ def test_info(stack: Path, model: str, capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.parametrize("suffix", [".tif", ".h5"])  # .zarr goes on: see test_streaming
+@pytest.mark.parametrize("suffix", [".tif", ".h5"])  # .zarr goes on: see test_blockwise
 def test_stopped_runs_leave_nothing(tmp_path: Path, model: str, stop: int, suffix: str) -> None:
     """Ctrl-C and SIGTERM clean up; after kill -9 nothing is under the final name."""
     data = np.random.default_rng(0).integers(0, 255, (40, 512, 512), np.uint8)

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import tifffile
 
+from tsain_core.blockwise import StreamRequest
 from tsain_core.cli import main
 from tsain_core.errors import TsainError
-from tsain_core.models import InferenceSettings
-from tsain_core.request import Request
-from tsain_core.schedule import parse_slices
-from tsain_core.streaming import StreamRequest
+from tsain_core.inference.models import InferenceSettings
+from tsain_core.interpolation.request import Request
+from tsain_core.interpolation.schedule import parse_slices
 from tsain_core.volumes import open_volume
 
 LONG = "9" * 5000

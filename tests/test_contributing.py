@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from tsain_core.checkpoint import ModelInfo, save
 from tsain_core.cli import main
+from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -67,7 +67,7 @@ def test_a_slice_passes_the_stations_in_order(tmp_path: Path, stirred_network: T
         assert main([*words, "--device", "cpu"]) == 0
     finally:
         sys.setprofile(None)
-    writer = "tsain_core.streaming.work._Writer.add"  # takes the first real slice at once
+    writer = "tsain_core.blockwise.block_worker._Writer.add"  # takes the first real slice at once
     assert writer in passed
     in_order = [name for name in stations.values() if name != writer]
     assert [name for name in passed if name != writer] == in_order

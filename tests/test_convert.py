@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from tsain_core.checkpoint import load, save
-from tsain_core.convert import convert, rename
-from tsain_core.cost import parameter_count
 from tsain_core.errors import TsainError
+from tsain_core.inference.cost import parameter_count
+from tsain_core.model_files.checkpoint import load, save
+from tsain_core.model_files.convert import convert, rename
 from tsain_core.network import PRESETS
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from tsain_core.cost import multiply_adds, offset_reach, peak_bytes, receptive_radius
+from tsain_core.inference.cost import multiply_adds, offset_reach, peak_bytes, receptive_radius
 from tsain_core.network import (
     PRESETS,
     TSAIN,

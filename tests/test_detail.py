@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, laplace
 
-from tsain_core.detail import REACH, add_detail
 from tsain_core.errors import TsainError
-from tsain_core.interpolate import Finished, interpolate
-from tsain_core.models import InferenceSettings, NetworkModel, open_model
-from tsain_core.phantom import em_phantom
-from tsain_core.schedule import by_factor
+from tsain_core.inference.detail import REACH, add_detail
+from tsain_core.inference.models import InferenceSettings, NetworkModel, open_model
+from tsain_core.interpolation.interpolate import Finished, interpolate
+from tsain_core.interpolation.schedule import by_factor
+from tsain_core.sample_data.phantom import em_phantom
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.normal(0.5, 0.1, (2, 64, 64)).astype(np.float32)

@@ -9,11 +9,11 @@ import pytest
 from slice_models import pair, run, wrap
 
 from tsain_core.errors import TsainError
-from tsain_core.evaluate import evaluate, mean_by_model
-from tsain_core.models import InferenceSettings, TileDone, open_model
-from tsain_core.models._views import Turn, turns, views
+from tsain_core.evaluation.leave_one_out import evaluate, mean_by_model
+from tsain_core.inference.ensemble import Turn, turns, views
+from tsain_core.inference.models import InferenceSettings, TileDone, open_model
+from tsain_core.interpolation.request import Request, as_command
 from tsain_core.network import TSAIN
-from tsain_core.request import Request, as_command
 from tsain_core.volumes import open_volume
 
 

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 import tsain_core as tsain
-from napari_tsain._wording import CONTROLS, in_dock_words
+from napari_tsain.widgets.wording import CONTROLS, in_dock_words
 from tsain_core.cli import main
 from tsain_core.cli.wording import as_option, options_as_arguments
 from tsain_core.errors import TsainError, argument
@@ -78,7 +78,8 @@ def _messages(package: str) -> list[tuple[str, str]]:
 
 
 def test_the_core_speaks_of_no_options() -> None:
-    command_line = ("tsain_core/cli/", "tsain_core/request.py")  # which makes the command
+    # the request makes the command
+    command_line = ("tsain_core/cli/", "tsain_core/interpolation/request.py")
     for path, text in _messages("tsain_core"):
         if not path.startswith(command_line):
             assert not re.search("--[a-z]", text), (path, text)

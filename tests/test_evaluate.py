@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tsain_core.evaluate import evaluate, mean_by_model, spread_slices
-from tsain_core.models import BaselineModel
-from tsain_core.phantom import em_phantom
+from tsain_core.evaluation.leave_one_out import evaluate, mean_by_model, spread_slices
+from tsain_core.inference.models import BaselineModel
+from tsain_core.sample_data.phantom import em_phantom
 
 
 def test_chosen_slices_score_as_in_the_whole_stack() -> None:

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from tsain_core import _memory
-from tsain_core.models._execution import Execution, half_copy
+from tsain_core.inference.models._execution import Execution, half_copy
 from tsain_core.network import TSAIN, AdaptiveSampling, Sampling
 from tsain_core.ops import _cpu, _fused, sample_fused
+from tsain_core.system import memory as _memory
 
 CPU = torch.device("cpu")
 
@@ -130,7 +130,7 @@ def test_freed_memory_is_kept_and_given_back() -> None:
 import resource
 import numpy as np
 from pathlib import Path
-from tsain_core._memory import keep_freed_memory, return_freed_memory
+from tsain_core.system.memory import keep_freed_memory, return_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -155,8 +155,8 @@ assert resident() < kept - 2**13  # of 2**14 pages
 _SETTINGS = """
 import numpy as np, torch
 import tsain_core as tsain
-from tsain_core import _memory
-from tsain_core.phantom import em_phantom
+from tsain_core.system import memory as _memory
+from tsain_core.sample_data.phantom import em_phantom
 
 calls = []
 
@@ -183,8 +183,8 @@ usual = {_memory._M_MMAP_MAX: 65536, _memory._M_TRIM_THRESHOLD: 131072}
 assert dict(calls) == usual, calls
 
 import tifffile
-from tsain_core.request import Request
-from tsain_core.streaming import StreamRequest, stream
+from tsain_core.interpolation.request import Request
+from tsain_core.blockwise import StreamRequest, stream
 tifffile.imwrite("stack.tif", stack, photometric="minisblack")
 for threads in (1, None):
     asked = StreamRequest("stack.tif", f"out{threads}.zarr", model="tsain-lite", threads=threads)

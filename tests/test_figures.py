@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tsain_core.figures import interpolation_figure, middle, xz_figure
+from tsain_core.evaluation.figures import interpolation_figure, middle, xz_figure
 
 
 def _grey(path: Path) -> NDArray[np.uint8]:

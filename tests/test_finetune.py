@@ -15,17 +15,18 @@ import tifffile
 import torch
 from scipy.stats import ttest_rel
 
-from tsain_core.checkpoint import ModelInfo, load, save
 from tsain_core.cli import main
 from tsain_core.errors import TsainError
-from tsain_core.intensity import estimate_range
-from tsain_core.metrics import Scores
+from tsain_core.evaluation.metrics import Scores
+from tsain_core.finetuning import finetune
+from tsain_core.finetuning.finetune import Begun, FinetuneSettings, Verdict, split_blocks
+from tsain_core.finetuning.model_card import check_outcome, check_writable
+from tsain_core.finetuning.verdict import Gain
+from tsain_core.inference.intensity import estimate_range
+from tsain_core.model_files.checkpoint import ModelInfo, load, save
 from tsain_core.network import TSAIN
-from tsain_core.phantom import em_phantom
-from tsain_core.training import Progress, finetune
-from tsain_core.training.finetune import Begun, FinetuneSettings, Verdict, split_blocks
-from tsain_core.training.outcome import check_outcome, check_writable
-from tsain_core.training.verdict import Gain
+from tsain_core.sample_data.phantom import em_phantom
+from tsain_core.training import Progress
 from tsain_core.volumes import Volume, open_volume
 
 QUICK = FinetuneSettings(minutes=0.1, batch=2, crop=64, lr=5e-4)

@@ -16,16 +16,12 @@ import tifffile
 from numpy.typing import NDArray
 
 import tsain_core as tsain
-from tsain_core.checkpoint import ModelInfo, save
 from tsain_core.errors import TsainError
+from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN
-from tsain_core.phantom import em_phantom
+from tsain_core.sample_data.phantom import em_phantom
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-
-# Modules whose names are those of public functions are imported, as everywhere in the package.
-import tsain_core.evaluate  # noqa: E402
-import tsain_core.interpolate  # noqa: E402, F401
 
 
 @pytest.fixture(scope="module")

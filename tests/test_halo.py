@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from tsain_core.cost import receptive_radius
-from tsain_core.models._halo import HaloTrial
+from tsain_core.inference.cost import receptive_radius
+from tsain_core.inference.models._halo import HaloTrial
+from tsain_core.inference.tiles import Region
 from tsain_core.network import NetworkSettings, Sampling, SamplingPoints
-from tsain_core.tiles import Region
 
 SETTINGS = NetworkSettings(
     channels=8, image_channels=1, feature_blocks=1, reconstruction_blocks=1,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tsain_core.errors import TsainError
-from tsain_core.intensity import IntensityRange, Scaling, estimate_range
+from tsain_core.inference.intensity import IntensityRange, Scaling, estimate_range
 
 RNG = np.random.default_rng(0)
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from tsain_core.checkpoint import ModelInfo
-from tsain_core.intensity import Scaling
-from tsain_core.interpolate import Finished, Step, interpolate
-from tsain_core.models import BaselineModel, NetworkModel, TileDone
+from tsain_core.inference.intensity import Scaling
+from tsain_core.inference.models import BaselineModel, NetworkModel, TileDone
+from tsain_core.interpolation.interpolate import Finished, Step, interpolate
+from tsain_core.interpolation.schedule import by_factor, by_step, evaluations
+from tsain_core.model_files.checkpoint import ModelInfo
 from tsain_core.network import TSAIN
-from tsain_core.schedule import by_factor, by_step, evaluations
 
 STACK = np.random.default_rng(0).integers(0, 255, (6, 20, 24), np.uint8)
 MEAN = BaselineModel("mean")

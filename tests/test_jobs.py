@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from streaming import wait_for
+from blockwise import wait_for
 
-from tsain_core.checkpoint import ModelInfo, save
 from tsain_core.errors import TsainError
-from tsain_core.jobs import (
+from tsain_core.finetuning.jobs import (
     Job,
     JobRequest,
     JobState,
@@ -28,10 +27,11 @@ from tsain_core.jobs import (
     start_job,
     watch,
 )
-from tsain_core.jobs.events import append_event, read_events
-from tsain_core.models import describe_models, model_card, open_model
+from tsain_core.finetuning.jobs.events import append_event, read_events
+from tsain_core.inference.models import describe_models, model_card, open_model
+from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN
-from tsain_core.phantom import em_phantom
+from tsain_core.sample_data.phantom import em_phantom
 
 
 @pytest.fixture

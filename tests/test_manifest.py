@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from npe2 import PluginManifest
 
-from napari_tsain._sample_data import em_phantom_layer
+from napari_tsain.sample_data import em_phantom_layer
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

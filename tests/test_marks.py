@@ -16,9 +16,9 @@ import tifffile
 import zarr
 from napari.layers import Image
 
-from napari_tsain._marks import LayerMarks, layer_marks
-from napari_tsain._stack import stack_of
 from napari_tsain.io import layer_data
+from napari_tsain.layers.provenance import LayerMarks, layer_marks
+from napari_tsain.layers.stack import stack_of
 from tsain_core.errors import TsainWarning
 from tsain_core.volumes import LOST, create_volume, open_volume, slice_digest
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tsain_core.baselines import blurred
-from tsain_core.metrics import Scores, mean_scores, score
+from tsain_core.evaluation.metrics import Scores, mean_scores, score
+from tsain_core.inference.models.baselines import blurred
 
 
 @pytest.fixture(scope="module")

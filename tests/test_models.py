@@ -12,9 +12,8 @@ import pytest
 import torch
 from slice_models import RNG, pair, run, wrap
 
-from tsain_core.checkpoint import ModelInfo, save
 from tsain_core.errors import TsainError
-from tsain_core.models import (
+from tsain_core.inference.models import (
     BASELINES,
     InferenceSettings,
     NetworkModel,
@@ -24,7 +23,8 @@ from tsain_core.models import (
     open_model,
     open_network,
 )
-from tsain_core.models.network_model import pad_to_multiple
+from tsain_core.inference.models.network_model import pad_to_multiple
+from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN
 
 HALF = Fraction(1, 2)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from tsain_core.cost import parameter_count
+from tsain_core.inference.cost import parameter_count
 from tsain_core.network import (
     PRESETS,
     TSAIN,

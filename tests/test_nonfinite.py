@@ -13,24 +13,24 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from blockwise import cut_small, finish
 from numpy.typing import NDArray
 from slice_models import wrap
-from streaming import cut_small, finish
 
-from tsain_core.checkpoint import ModelInfo, save
+from tsain_core.blockwise import StreamRequest
 from tsain_core.cli import main
 from tsain_core.errors import TsainError
-from tsain_core.estimate import run_cost
-from tsain_core.evaluate import evaluate, mean_by_model
-from tsain_core.intensity import IntensityRange, Scaling, estimate_range
-from tsain_core.interpolate import Finished, interpolate
-from tsain_core.models import BASELINES, BaselineModel, SliceModel, TileDone
+from tsain_core.evaluation.leave_one_out import evaluate, mean_by_model
+from tsain_core.inference.intensity import IntensityRange, Scaling, estimate_range
+from tsain_core.inference.models import BASELINES, BaselineModel, SliceModel, TileDone
+from tsain_core.inference.nonfinite import fill_pair
+from tsain_core.interpolation.estimate import run_cost
+from tsain_core.interpolation.interpolate import Finished, interpolate
+from tsain_core.interpolation.request import Request
+from tsain_core.interpolation.schedule import by_factor
+from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN
-from tsain_core.nonfinite import fill_pair
-from tsain_core.phantom import em_phantom
-from tsain_core.request import Request
-from tsain_core.schedule import by_factor
-from tsain_core.streaming import StreamRequest
+from tsain_core.sample_data.phantom import em_phantom
 from tsain_core.training.data import TripletSource
 from tsain_core.volumes import open_volume
 from tsain_core.volumes.zarr_layout import halve

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
 
-from tsain_core.cost import multiply_adds
 from tsain_core.errors import TsainError
+from tsain_core.inference.cost import multiply_adds
 from tsain_core.network import NetworkSettings
 from tsain_core.ops import Backend, DeformConv2d, _cpu_kernels, choose_backend, deform_conv2d
 

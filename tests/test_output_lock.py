@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from streaming import finish, stop_after
+from blockwise import finish, stop_after
 
+from tsain_core.blockwise import StreamRequest, stream
+from tsain_core.blockwise.run_store import staging
 from tsain_core.errors import TsainError
-from tsain_core.streaming import StreamRequest, stream
-from tsain_core.streaming.record import staging
 from tsain_core.volumes import create_volume, open_volume
 from tsain_core.volumes._lock import OutputLock, Owner, _host
 from tsain_core.volumes._publish import to_disk

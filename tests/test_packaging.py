@@ -23,7 +23,7 @@ _WHERE = """
 import importlib.metadata, json
 import napari_tsain, tsain_core
 from npe2 import PluginManifest
-from tsain_core._resources import weights_folder
+from tsain_core.system.resources import weights_folder
 print(json.dumps({
     "tsain_core": tsain_core.__file__,
     "napari_tsain": napari_tsain.__file__,

@@ -15,7 +15,7 @@ from test_training_loop import SETTINGS, trainer, weights
 
 from tsain_core.cli import main
 from tsain_core.errors import TsainError
-from tsain_core.intensity import IntensityRange
+from tsain_core.inference.intensity import IntensityRange
 from tsain_core.training import Augmentation, LossSettings, TripletSampler, TripletSource
 from tsain_core.training.losses import LOSSES
 from tsain_core.training.recipe import read_recipe

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from tsain_core.errors import TsainError
-from tsain_core.phantom import em_phantom
+from tsain_core.sample_data.phantom import em_phantom
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from gui import (  # noqa: F401
 )
 from qtpy.QtWidgets import QApplication
 
-from napari_tsain._marks import layer_marks
+from napari_tsain.layers.provenance import layer_marks
 
 
 @pytest.fixture(autouse=True)

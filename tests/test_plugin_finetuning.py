@@ -21,11 +21,11 @@ from gui import (  # noqa: F401
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication
 
-from napari_tsain._model_news import NEWS
-from tsain_core.checkpoint import ModelInfo, save
-from tsain_core.jobs import JobState, list_jobs
+from napari_tsain.widgets.model_added import NEWS
+from tsain_core.finetuning.jobs import JobState, list_jobs
+from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN
-from tsain_core.phantom import em_phantom
+from tsain_core.sample_data.phantom import em_phantom
 
 TIMEOUT = 300_000  # on machines that others use, too
 NAME = "Fine-tune interpolation"

@@ -25,9 +25,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QSlider
 from scipy.ndimage import gaussian_filter, laplace
 
-from napari_tsain._marks import layer_marks
+from napari_tsain.layers.provenance import layer_marks
 from tsain_core.cli import main
-from tsain_core.models import InferenceSettings
+from tsain_core.inference.models import InferenceSettings
 from tsain_core.volumes import create_volume, open_volume
 
 TIMEOUT = 60_000

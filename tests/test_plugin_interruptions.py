@@ -19,7 +19,7 @@ from gui import (  # noqa: F401
 )
 from test_plugin_interpolation import PLACED, TIMEOUT, open_dock
 
-from napari_tsain._marks import layer_marks
+from napari_tsain.layers.provenance import layer_marks
 
 
 def begin_long_run(qtbot: Any, viewer: Any) -> Any:  # noqa: F811

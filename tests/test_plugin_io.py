@@ -19,9 +19,9 @@ from npe2 import DynamicPlugin
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication
 
-from napari_tsain._marks import layer_marks
 from napari_tsain.io import get_reader, layer_data
 from napari_tsain.io._dataset_dialog import DatasetDialog
+from napari_tsain.layers.provenance import layer_marks
 from tsain_core.errors import TsainError
 from tsain_core.volumes import create_volume, open_volume
 

@@ -14,11 +14,11 @@ layers = pytest.importorskip("napari.layers", reason="napari is not installed")
 from gui import tissue  # noqa: E402
 
 from napari_tsain import interpolate_layer  # noqa: E402
-from napari_tsain._marks import LayerMarks, Parents, layer_marks, z_axis_of  # noqa: E402
-from napari_tsain._origin import slice_origin  # noqa: E402
-from napari_tsain._stack import stack_of  # noqa: E402
+from napari_tsain.layers.origin import slice_origin  # noqa: E402
+from napari_tsain.layers.provenance import LayerMarks, Parents, layer_marks, z_axis_of  # noqa: E402
+from napari_tsain.layers.stack import stack_of  # noqa: E402
 from tsain_core.errors import TsainError  # noqa: E402
-from tsain_core.schedule import by_factor  # noqa: E402
+from tsain_core.interpolation.schedule import by_factor  # noqa: E402
 
 
 def source() -> layers.Image:
@@ -198,7 +198,7 @@ def test_refused_before_anything_is_computed(
     layer: layers.Layer, options: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "tsain_core.models.BaselineModel.between", lambda *_: pytest.fail("it computes")
+        "tsain_core.inference.models.BaselineModel.between", lambda *_: pytest.fail("it computes")
     )
     with pytest.raises(TsainError, match=message):
         interpolate_layer(layer, **{"factor": 2, "model": "mean", **options})

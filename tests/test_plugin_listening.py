@@ -11,7 +11,7 @@ from gui import click, own_settings, plugin_known, tissue, type_into, viewer  # 
 from qtpy.QtWidgets import QApplication
 from test_plugin_interpolation import PLACED, open_dock, run_and_wait
 
-from napari_tsain._marks import layer_marks
+from napari_tsain.layers.provenance import layer_marks
 
 
 def settle() -> None:
@@ -143,7 +143,7 @@ def test_a_tuned_model_stays_with_its_stack(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from tsain_core.models import shipped_models
+    from tsain_core.inference.models import shipped_models
 
     monkeypatch.setenv("TSAIN_HOME", str(tmp_path))
     (tmp_path / "models").mkdir()

@@ -13,8 +13,8 @@ import pytest
 from gui import add_dock, plugin_known, viewer  # noqa: F401
 from qtpy.QtWidgets import QLabel, QWidget
 
-from napari_tsain import _loading
-from napari_tsain._loading import LoadingDock
+from napari_tsain.widgets import loading as _loading
+from napari_tsain.widgets.loading import LoadingDock
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 layers = pytest.importorskip("napari.layers")
 
 from napari_tsain import interpolate_layer  # noqa: E402
-from napari_tsain._marks import layer_marks  # noqa: E402
-from napari_tsain._origin import slice_origin, source_layer  # noqa: E402
+from napari_tsain.layers.origin import slice_origin, source_layer  # noqa: E402
+from napari_tsain.layers.provenance import layer_marks  # noqa: E402
 from tsain_core.errors import TsainError  # noqa: E402
 
 

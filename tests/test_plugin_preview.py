@@ -19,7 +19,7 @@ from gui import (  # noqa: F401
 from qtpy.QtWidgets import QApplication
 from test_plugin_interpolation import PLACED, TIMEOUT, open_dock, run_and_wait
 
-from napari_tsain._view import camera_of
+from napari_tsain.layers.view import camera_of
 
 
 def test_preview_and_comparison(qtbot: Any, viewer: Any) -> None:  # noqa: F811

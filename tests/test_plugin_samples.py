@@ -14,7 +14,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QProgressDialog, QPushButton
 from test_samples import STACK, Server, server  # noqa: F401
 
-from napari_tsain._sample_data import sample_layer
+from napari_tsain.sample_data import sample_layer
 from tsain_core.errors import TsainError
 
 

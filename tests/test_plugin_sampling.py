@@ -22,12 +22,12 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_tsain import interpolate_layer
-from napari_tsain._marks import HELPER_KEY, layer_marks
-from napari_tsain._view import camera_of, visible_rectangle
-from tsain_core.checkpoint import ModelInfo, save
-from tsain_core.intensity import IntensityRange
-from tsain_core.models import InferenceSettings, default_model, open_model
-from tsain_core.sampling import SamplingProbe
+from napari_tsain.layers.provenance import HELPER_KEY, layer_marks
+from napari_tsain.layers.view import camera_of, visible_rectangle
+from tsain_core.inference.intensity import IntensityRange
+from tsain_core.inference.models import InferenceSettings, default_model, open_model
+from tsain_core.model_files.checkpoint import ModelInfo, save
+from tsain_core.offsets import SamplingProbe
 
 TIMEOUT = 60_000
 STEPS = ("RSAB step 1", "RSAB step 2", "RSAB step 3")

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QFileDialog
 from test_plugin_interpolation import PLACED, TIMEOUT, open_dock, run_and_wait
 from test_plugin_interruptions import begin_long_run
 
-from napari_tsain._marks import layer_marks
+from napari_tsain.layers.provenance import layer_marks
 from tsain_core.volumes import open_volume
 
 

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 )
 from window_sequences import SEQUENCES
 
-from napari_tsain._scrolling import scrolled_layout
+from napari_tsain.widgets.scrolling import scrolled_layout
 
 TESTS = Path(__file__).parent
 

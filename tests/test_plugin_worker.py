@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from napari_tsain._worker import Job
+from napari_tsain.widgets.worker import Job
 
 
 def ends_of(qtbot: Any, work: Generator[Any, None, Any]) -> tuple[Job, list[str]]:

@@ -10,15 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from blockwise import cut_small, finish, in_memory
 from numpy.typing import NDArray
-from streaming import cut_small, finish, in_memory
 
-from tsain_core.checkpoint import ModelInfo, save
-from tsain_core.models import InferenceSettings, NetworkModel, any_position, open_model, run_to_end
+from tsain_core.blockwise import StreamRequest
+from tsain_core.inference.models import (
+    InferenceSettings,
+    NetworkModel,
+    any_position,
+    open_model,
+    run_to_end,
+)
+from tsain_core.interpolation.request import Request
+from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN, Sampling, SideWeights
-from tsain_core.request import Request
-from tsain_core.sampling import SamplingProbe
-from tsain_core.streaming import StreamRequest
+from tsain_core.offsets import SamplingProbe
 from tsain_core.training import Trainer, TrainingSettings, TripletSampler, TripletSource
 from tsain_core.training.regimes import Regimes
 from tsain_core.volumes import open_volume
@@ -172,7 +178,7 @@ def test_sampling_points_are_those_at_the_position(network: TSAIN) -> None:
 
 def test_training_learns_positions(stirred_network: TSAIN) -> None:
     """Weights that say where change, and a slice near a real one comes closer to it."""
-    from tsain_core.intensity import IntensityRange
+    from tsain_core.inference.intensity import IntensityRange
 
     stack = np.stack([np.full((32, 32), z / 8, np.float32) for z in range(9)])
     stack += 0.2 * noise(3, (32, 32))

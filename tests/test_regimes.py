@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tsain_core.intensity import IntensityRange
-from tsain_core.phantom import em_phantom
+from tsain_core.inference.intensity import IntensityRange
+from tsain_core.sample_data.phantom import em_phantom
 from tsain_core.training import TripletSampler, TripletSource
 from tsain_core.training.regimes import Regimes, change_grey_values, draw_regime
 

@@ -10,9 +10,9 @@ import pytest
 from tsain_core.cli._options import inference_settings, make_schedule, read_volume
 from tsain_core.cli.main import _parser
 from tsain_core.errors import TsainError
-from tsain_core.models import InferenceSettings
-from tsain_core.request import Request, as_command, format_slices
-from tsain_core.schedule import parse_slices
+from tsain_core.inference.models import InferenceSettings
+from tsain_core.interpolation.request import Request, as_command, format_slices
+from tsain_core.interpolation.schedule import parse_slices
 
 
 @pytest.mark.parametrize(

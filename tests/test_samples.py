@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from tsain_core.errors import TsainError
-from tsain_core.samples import SAMPLES, fetch_sample, sample_files
-from tsain_core.samples.samples import SampleFile
+from tsain_core.sample_data import SAMPLES, fetch_sample, sample_files
+from tsain_core.sample_data.samples import SampleFile
 from tsain_core.volumes import open_volume
 
 STACK = np.random.default_rng(0).integers(0, 255, (3, 16, 16), np.uint8)

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from tsain_core.checkpoint import ModelInfo
-from tsain_core.models import InferenceSettings, NetworkModel, open_model
+from tsain_core.inference.models import InferenceSettings, NetworkModel, open_model
+from tsain_core.inference.tiles import Region
+from tsain_core.model_files.checkpoint import ModelInfo
 from tsain_core.network import TSAIN, NetworkSettings, Sampling
-from tsain_core.sampling import SamplingProbe, sampling_map, trace_steps
-from tsain_core.sampling._points import KERNEL, Field
-from tsain_core.tiles import Region
+from tsain_core.offsets import SamplingProbe, sampling_map, trace_steps
+from tsain_core.offsets._points import KERNEL, Field
 
 #: Pixels; what a query's tile may differ from the whole slice.
 BOUND = 0.05
@@ -233,7 +233,7 @@ def test_maps_of_known_fields(stirred_network: TSAIN) -> None:
 
 
 def test_spread_of_a_plain_kernel_is_1() -> None:
-    from tsain_core.sampling._maps import _values
+    from tsain_core.offsets._maps import _values
 
     plain = field(np.zeros((2, 9, 2, 4, 4)), np.full((2, 9, 4, 4), 0.5))
     np.testing.assert_allclose(_values(plain, "spread"), 1, rtol=1e-6)

@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 from tsain_core.errors import TsainError
-from tsain_core.schedule import (
+from tsain_core.interpolation.schedule import (
     Schedule,
     between,
     by_factor,

@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tsain_core._resources import weights_folder
-from tsain_core.checkpoint import load, read_info
-from tsain_core.evaluate import evaluate, mean_by_model
-from tsain_core.intensity import estimate_range
-from tsain_core.metrics import score
-from tsain_core.models import (
+from tsain_core.evaluation.leave_one_out import evaluate, mean_by_model
+from tsain_core.evaluation.metrics import score
+from tsain_core.inference.intensity import estimate_range
+from tsain_core.inference.models import (
     BASELINES,
     InferenceSettings,
     open_model,
     run_to_end,
     shipped_models,
 )
+from tsain_core.model_files.checkpoint import load, read_info
 from tsain_core.network import PRESETS
-from tsain_core.phantom import em_phantom
+from tsain_core.sample_data.phantom import em_phantom
+from tsain_core.system.resources import weights_folder
 from tsain_core.training.recipe import read_recipe
 from tsain_core.volumes import open_volume
 

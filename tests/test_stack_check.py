@@ -14,16 +14,16 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import ttest_1samp
 
 import tsain_core as tsain
-from tsain_core.checkpoint import ModelInfo, save
+from tsain_core.blockwise import StreamRequest
+from tsain_core.blockwise.planning import make_plan
 from tsain_core.cli import main
 from tsain_core.errors import TsainError
-from tsain_core.metrics import Scores
-from tsain_core.models import BASELINES, run_to_end
+from tsain_core.evaluation.metrics import Scores
+from tsain_core.inference.models import BASELINES, run_to_end
+from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN
 from tsain_core.stack_check import StackCheck, check_stack, choose_model
 from tsain_core.stack_check.triplets import Triplets
-from tsain_core.streaming import StreamRequest
-from tsain_core.streaming.planning import make_plan
 from tsain_core.volumes import create_volume, open_volume
 
 

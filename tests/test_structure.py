@@ -49,7 +49,7 @@ def test_files_and_functions_are_short(known: dict[str, object]) -> None:
     assert not structure.long_files(known)
     # one that is there already; no other may come
     names = {text.split(":")[0] for text in structure.long_functions(known)}
-    assert names <= {"tsain_core.training.finetune.finetune"}
+    assert names <= {"tsain_core.finetuning.finetune.finetune"}
 
 
 def test_no_more_names_are_used_twice(known: dict[str, object]) -> None:
@@ -68,16 +68,18 @@ def bad(tmp_path: Path) -> dict[str, object]:
     body = "\n".join(f"    x = {i}" for i in range(structure.FUNCTION_LINES))
     files = {
         "tsain_core/__init__.py": "",
-        "tsain_core/a.py": "from .models import b\nimport napari.layers\nclass Same: ...\n",
+        "tsain_core/a.py": (
+            "from .inference.models import b\nimport napari.layers\nclass Same: ...\n"
+        ),
         "tsain_core/c.py": "def late():\n    from . import a\nclass Same: ...\n",
-        "tsain_core/models/__init__.py": "class BadModel: ...\n",
-        "tsain_core/models/b.py": "from .. import a, c\nclass NiceModel: ...\n",
+        "tsain_core/inference/models/__init__.py": "class BadModel: ...\n",
+        "tsain_core/inference/models/b.py": "from ... import a, c\nclass NiceModel: ...\n",
         "tsain_core/ops/__init__.py": "",
         "tsain_core/ops/k.py": f"def kernel():\n{body}\n",
         "tsain_core/long.py": "x = 1\n" * (structure.FILE_LINES + 1),
         "napari_tsain/__init__.py": f'def long():\n    """Text."""\n{body}\n',
         "napari_tsain/w.py": (
-            "from tsain_core.models.b import NiceModel\n"
+            "from tsain_core.inference.models.b import NiceModel\n"
             "def f(m): return isinstance(m, (int, NiceModel)) or isinstance(m, int)\n"
         ),
     }
@@ -90,8 +92,8 @@ def bad(tmp_path: Path) -> dict[str, object]:
 
 
 def test_each_fault_is_found(bad: dict[str, object]) -> None:
-    assert structure.module_cycles(bad) == [{"tsain_core.a", "tsain_core.models.b"}]
-    assert structure.package_cycles(bad) == [{"tsain_core", "tsain_core.models"}]
+    assert structure.module_cycles(bad) == [{"tsain_core.a", "tsain_core.inference.models.b"}]
+    assert structure.package_cycles(bad) == [{"tsain_core", "tsain_core.inference.models"}]
     assert structure.upward_imports(bad) == ["tsain_core.a imports napari"]
     assert structure.model_checks(bad) == ["napari_tsain.w:2"]
     assert structure.equal_names(bad) == ["Same: tsain_core.a, tsain_core.c"]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tsain_core.errors import TsainError
-from tsain_core.intensity import IntensityRange
+from tsain_core.inference.intensity import IntensityRange
 from tsain_core.training import Augmentation, TripletSampler, TripletSource
 from tsain_core.training.augment import augment
 

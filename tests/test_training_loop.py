@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from tsain_core.errors import TsainError
-from tsain_core.intensity import IntensityRange
+from tsain_core.inference.intensity import IntensityRange
 from tsain_core.network import TSAIN, AdaptiveSampling, NetworkSettings, Sampling, SamplingPoints
-from tsain_core.phantom import em_phantom
+from tsain_core.sample_data.phantom import em_phantom
 from tsain_core.training import (
     Augmentation,
     LossSettings,
@@ -22,8 +22,8 @@ from tsain_core.training import (
     TripletSampler,
     TripletSource,
 )
-from tsain_core.training.guards import reach_penalty
 from tsain_core.training.logs import open_logs
+from tsain_core.training.offset_monitor import reach_penalty
 
 SMALL = NetworkSettings(
     channels=8, image_channels=1, feature_blocks=1, reconstruction_blocks=1,

@@ -129,7 +129,7 @@ def test_units_that_are_no_length_open_as_pixels(tmp_path: Path, unit: str) -> N
 def test_an_unknown_axis_opens_as_pixels_beside_the_others(tmp_path: Path) -> None:
     from napari.layers import Image
 
-    from napari_tsain._stack import stack_of
+    from napari_tsain.layers.stack import stack_of
 
     data, attributes, _ = layer_data(hdf5(tmp_path, {"resolution": (0, 4, 5)}))
     layer = Image(data, **attributes)

@@ -11,9 +11,7 @@ is first used.
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
     from .api.finetuning import finetune
     from .api.interpolation import interpolate, interpolate_to_file
     from .api.sampling import sampling_points
-    from .models import InferenceSettings, open_model
+    from .inference.models import InferenceSettings, open_model
     from .volumes import open_volume
 
 __version__ = "0.1.0"
@@ -39,12 +37,12 @@ __all__ = [
 
 #: Public name -> the module that defines it.
 _HOMES = {
-    "InferenceSettings": ".models",
+    "InferenceSettings": ".inference.models",
     "evaluate": ".api.evaluation",
     "finetune": ".api.finetuning",
     "interpolate": ".api.interpolation",
     "interpolate_to_file": ".api.interpolation",
-    "open_model": ".models",
+    "open_model": ".inference.models",
     "open_volume": ".volumes",
     "sampling_points": ".api.sampling",
 }
@@ -61,17 +59,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-class _Package(ModuleType):
-    """Keeps the public functions that modules of this package share a name with.
-
-    Importing `tsain_core.interpolate` would otherwise put the module in the place of the function.
-    """
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name not in _HOMES or not isinstance(value, ModuleType):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -11,7 +11,7 @@ import sys
 
 from dask_jobqueue import SLURMCluster
 
-from tsain_core.streaming import BlockFailed, Cluster, Done, StreamRequest, stream
+from tsain_core.blockwise import BlockFailed, Cluster, Done, StreamRequest, stream
 
 WORKERS = 16
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QWidget
 
-from .._loading import LoadingDock
+from ..widgets.loading import LoadingDock
 
 if TYPE_CHECKING:
     import napari

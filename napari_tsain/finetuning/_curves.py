@@ -6,7 +6,7 @@ import pyqtgraph as pg
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
-from tsain_core.jobs.events import Event
+from tsain_core.finetuning.jobs.events import Event
 
 _SMOOTHING = 0.9  # of the loss, which jumps from batch to batch
 

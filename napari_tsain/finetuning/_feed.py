@@ -6,8 +6,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from threading import Event as Flag
 
-from tsain_core.jobs import Job, JobView, JobWatch
-from tsain_core.jobs.events import Event
+from tsain_core.finetuning.jobs import Job, JobView, JobWatch
+from tsain_core.finetuning.jobs.events import Event
 
 _REST = 0.5  # seconds between two looks
 

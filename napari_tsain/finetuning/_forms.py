@@ -18,11 +18,11 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from tsain_core.checkpoint import ModelInfo
-from tsain_core.jobs import Job, JobRequest, JobState, JobView, free_name, name_for
-from tsain_core.models import default_model, describe_models
+from tsain_core.finetuning.jobs import Job, JobRequest, JobState, JobView, free_name, name_for
+from tsain_core.inference.models import default_model, describe_models
+from tsain_core.model_files.checkpoint import ModelInfo
 
-from .._settings import remember, remembered
+from ..widgets.settings import remember, remembered
 
 _MINUTES = 20.0
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._marks import HELPER_KEY
-from .._stack import level_0
+from ..layers.provenance import HELPER_KEY
+from ..layers.stack import level_0
 
 if TYPE_CHECKING:
     import napari

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtWidgets import QCheckBox, QFrame, QLabel, QPushButton, QWidget
 
 from tsain_core.errors import TsainError
-from tsain_core.estimate import format_bytes
-from tsain_core.jobs import Job, JobState, JobView, taken_names
-from tsain_core.jobs.events import Event
-from tsain_core.jobs.run import PREVIEW
-from tsain_core.training.finetune import FinetuneSettings, split_blocks
+from tsain_core.finetuning.finetune import FinetuneSettings, split_blocks
+from tsain_core.finetuning.jobs import Job, JobState, JobView, taken_names
+from tsain_core.finetuning.jobs.events import Event
+from tsain_core.finetuning.jobs.run import PREVIEW
+from tsain_core.interpolation.estimate import format_bytes
 
-from .._closing import Closing
-from .._listening import PLACING, choose_selected, listen_to_images
-from .._model_news import NEWS
-from .._notify import notify_error
-from .._scrolling import scrolled_layout
-from .._wording import in_dock_words
-from .._worker import Job as BackgroundWork
-from .._worker import JobQueue
 from ..interpolation._source import SourceForm
-from ..interpolation._texts import duration
+from ..interpolation._summaries import duration
+from ..layers.listening import PLACING, choose_selected, listen_to_images
+from ..widgets.closing import Closing
+from ..widgets.model_added import NEWS
+from ..widgets.notifications import notify_error
+from ..widgets.scrolling import scrolled_layout
+from ..widgets.wording import in_dock_words
+from ..widgets.worker import Job as BackgroundWork
+from ..widgets.worker import JobQueue
 from ._curves import Curves
 from ._feed import JobFeed, News
 from ._forms import JobBar, SetupForm

@@ -7,12 +7,12 @@ from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
-from tsain_core._places import jobs_folder, own_models_folder
 from tsain_core.errors import TsainError
-from tsain_core.estimate import format_bytes
-from tsain_core.jobs import Job, JobRequest, check_name, copy_input, make_job
-from tsain_core.training.finetune import FinetuneSettings, fitting_crop, split_blocks
-from tsain_core.training.outcome import check_writable
+from tsain_core.finetuning.finetune import FinetuneSettings, fitting_crop, split_blocks
+from tsain_core.finetuning.jobs import Job, JobRequest, check_name, copy_input, make_job
+from tsain_core.finetuning.model_card import check_writable
+from tsain_core.interpolation.estimate import format_bytes
+from tsain_core.system.folders import jobs_folder, own_models_folder
 from tsain_core.volumes import Volume
 
 _LARGEST_COPY = 4 << 30  # bytes of a volume that are copied into a job's folder

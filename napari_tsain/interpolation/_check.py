@@ -10,11 +10,11 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLabel, QWidget
 
 from tsain_core.errors import TsainError
-from tsain_core.models import BASELINES, default_model
+from tsain_core.inference.models import BASELINES, default_model
 from tsain_core.stack_check import Checked, StackCheck, check_stack, choose_model
 from tsain_core.volumes import Volume
 
-from .._worker import JobQueue
+from ..widgets.worker import JobQueue
 from ._model import AUTO, ModelChoice, ModelForm
 from ._source import SourceForm
 

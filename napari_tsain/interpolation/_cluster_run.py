@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from napari.utils import progress
 from qtpy.QtCore import QObject, QTimer
 
+from tsain_core.blockwise.detached import DetachedRun
 from tsain_core.errors import TsainError
-from tsain_core.schedule import evaluations
-from tsain_core.streaming.detached import DetachedRun
+from tsain_core.interpolation.schedule import evaluations
 
-from ._jobs import RunPlan
 from ._run import LayerRun, Place, Progress, show_result
+from ._worker_tasks import RunPlan
 
 if TYPE_CHECKING:
     import napari

@@ -20,9 +20,8 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from tsain_core.checkpoint import ModelInfo
 from tsain_core.errors import TsainError
-from tsain_core.models import (
+from tsain_core.inference.models import (
     BASELINES,
     ENSEMBLES,
     InferenceSettings,
@@ -33,10 +32,11 @@ from tsain_core.models import (
     model_card,
     shipped_models,
 )
+from tsain_core.model_files.checkpoint import ModelInfo
 
-from .._closing import Closing
-from .._model_news import NEWS
-from .._settings import remember, remembered
+from ..widgets.closing import Closing
+from ..widgets.model_added import NEWS
+from ..widgets.settings import remember, remembered
 
 _FROM_FILE = "from file ..."
 #: The choice that a check of the stack replaces by the best model.

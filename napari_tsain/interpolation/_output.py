@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from tsain_core.errors import TsainError
 
-from .._segments import Segments
+from ..widgets.segments import Segments
 
 _MEMORY, _DISK = "In memory", "OME-Zarr on disk"
 

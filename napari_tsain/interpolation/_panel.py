@@ -9,32 +9,32 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QFrame, QLabel, QWidget
 
 from tsain_core.errors import TsainError
-from tsain_core.estimate import SliceCost
-from tsain_core.schedule import Schedule, by_factor
+from tsain_core.interpolation.estimate import SliceCost
+from tsain_core.interpolation.schedule import Schedule, by_factor
 from tsain_core.volumes import Volume
 
-from .._animation import animate
-from .._closing import Closing
-from .._marks import layer_marks
-from .._notify import notify_error
-from .._scrolling import scrolled_layout
-from .._synthetic_notice import watch
-from .._view import camera_of
-from .._wording import in_dock_words
-from .._worker import JobQueue
-from ._bar import PreviewBar, RunBar
+from ..layers.provenance import layer_marks
+from ..layers.synthetic_notice import watch
+from ..layers.view import camera_of
+from ..widgets.animation import animate
+from ..widgets.closing import Closing
+from ..widgets.notifications import notify_error
+from ..widgets.scrolling import scrolled_layout
+from ..widgets.wording import in_dock_words
+from ..widgets.worker import JobQueue
 from ._check import CheckLine
 from ._cluster_run import AnyRun, ClusterRun
-from ._jobs import ModelCache, RunPlan, cost
 from ._model import ModelForm
 from ._output import OutputForm
 from ._preview import PreviewLayer, PreviewWish
+from ._real_slices_only import RealSlicesOnly
 from ._run import LayerRun, Place, Progress, check_memory
+from ._run_controls import PreviewBar, RunBar
 from ._saving import ResultSaver
-from ._skip import RealSlicesOnly
+from ._selection_form import MARK_KEY, WishForm
 from ._source import SourceForm
-from ._texts import command_of, cost_of, effect_of
-from ._wish import MARK_KEY, WishForm
+from ._summaries import command_of, cost_of, effect_of
+from ._worker_tasks import ModelCache, RunPlan, cost
 
 if TYPE_CHECKING:
     import napari

@@ -11,19 +11,19 @@ import numpy as np
 from qtpy.QtCore import QObject, QTimer
 
 from tsain_core.errors import TsainError
-from tsain_core.intensity import IntensityRange
-from tsain_core.interpolate import Step
-from tsain_core.schedule import OutputSlice
+from tsain_core.inference.intensity import IntensityRange
+from tsain_core.interpolation.interpolate import Step
+from tsain_core.interpolation.schedule import OutputSlice
 from tsain_core.volumes import Volume
 
-from .._layer_listener import LayerListener
-from .._marks import HELPER_KEY
-from .._synthetic_notice import watch
-from .._view import Rectangle, central, shows_plane, visible_rectangle
-from .._wording import in_dock_words
-from .._worker import JobQueue
-from ._jobs import ModelCache, Preview, preview
+from ..layers.layer_listener import LayerListener
+from ..layers.provenance import HELPER_KEY
+from ..layers.synthetic_notice import watch
+from ..layers.view import Rectangle, central, shows_plane, visible_rectangle
+from ..widgets.wording import in_dock_words
+from ..widgets.worker import JobQueue
 from ._model import ModelChoice
+from ._worker_tasks import ModelCache, Preview, preview
 
 if TYPE_CHECKING:
     import napari

@@ -12,17 +12,17 @@ import numpy as np
 from napari.utils import progress
 
 from tsain_core.errors import TsainError
-from tsain_core.estimate import format_bytes
-from tsain_core.interpolate import Finished, Step
-from tsain_core.models import free_memory
-from tsain_core.pipeline import Begun
-from tsain_core.schedule import evaluations
+from tsain_core.inference.models import free_memory
+from tsain_core.interpolation.estimate import format_bytes
+from tsain_core.interpolation.interpolate import Finished, Step
+from tsain_core.interpolation.schedule import evaluations
+from tsain_core.interpolation.to_file import Begun
 from tsain_core.volumes import growing_levels, slice_digest
 
-from .._marks import METADATA_KEY, LayerMarks
-from .._result import expand_axes, placed_like, result_marks
-from .._worker import JobQueue
-from ._jobs import ModelCache, Opened, RunPlan, run
+from ..layers.provenance import METADATA_KEY, LayerMarks
+from ..layers.result import expand_axes, placed_like, result_marks
+from ..widgets.worker import JobQueue
+from ._worker_tasks import ModelCache, Opened, RunPlan, run
 
 if TYPE_CHECKING:
     import napari

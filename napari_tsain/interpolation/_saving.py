@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QFileDialog, QWidget
 
-from .._marks import HELPER_KEY, stated_marks
-from .._worker import JobQueue
 from ..io._writer import KINDS, cautions, save_layer
+from ..layers.provenance import HELPER_KEY, stated_marks
+from ..widgets.worker import JobQueue
 from ._output import check_place
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from tsain_core.errors import TsainError
 
-from .._closing import Closing
-from .._layer_listener import LayerListener
-from .._marks import HELPER_KEY, stated_marks, z_axis_of
-from .._stack import check_layer, stack_axes, stack_of
-from .._view import current_index, go_to_slice
+from ..layers.layer_listener import LayerListener
+from ..layers.provenance import HELPER_KEY, stated_marks, z_axis_of
+from ..layers.stack import check_layer, stack_axes, stack_of
+from ..layers.view import current_index, go_to_slice
+from ..widgets.closing import Closing
 
 if TYPE_CHECKING:
     import napari

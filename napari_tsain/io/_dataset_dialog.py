@@ -21,7 +21,7 @@ from tsain_core.errors import TsainError
 from tsain_core.volumes import list_datasets
 from tsain_core.volumes._axes import stack_order
 
-from .._wording import in_dock_words
+from ..widgets.wording import in_dock_words
 
 
 class DatasetDialog(QDialog):

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._marks import LayerMarks
+from ..layers.provenance import LayerMarks
 
 if TYPE_CHECKING:
     from tsain_core.volumes import Volume

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from .._marks import METADATA_KEY
+from ..layers.provenance import METADATA_KEY
 
 LayerDataTuple: TypeAlias = "tuple[Any, dict[str, Any], str]"
 ReadFunction: TypeAlias = "Callable[[str | Sequence[str]], list[Any]]"
@@ -73,8 +73,8 @@ def _read_by_others(path: str) -> bool:
 def _read(path: str | Sequence[str]) -> list[Any]:
     from tsain_core.errors import TsainError
 
-    from .._notify import warnings_shown
-    from .._synthetic_notice import watch_current_viewer
+    from ..layers.synthetic_notice import watch_current_viewer
+    from ..widgets.notifications import warnings_shown
     from ._layer_data import layer_data
 
     assert isinstance(path, str)

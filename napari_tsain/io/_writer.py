@@ -44,7 +44,7 @@ def write_stack(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
 
     from tsain_core.errors import TsainError
 
-    from .._wording import in_dock_words
+    from ..widgets.wording import in_dock_words
 
     try:
         layer = Image(data, **meta)
@@ -59,7 +59,7 @@ def write_stack(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
 
 def cautions(layer: Any) -> list[str]:
     """What a file of an Image layer will not have, or not have right."""
-    from .._marks import layer_marks
+    from ..layers.provenance import layer_marks
 
     marks, words = layer_marks(layer), []
     if marks.computed is not None:
@@ -85,8 +85,8 @@ def save_layer(path: str | Path, layer: Any) -> Generator[tuple[int, int], None,
     from tsain_core.errors import TsainError
     from tsain_core.volumes import create_volume
 
-    from .._marks import layer_marks, z_axis_of
-    from .._stack import level_0, stack_axes, stack_of
+    from ..layers.provenance import layer_marks, z_axis_of
+    from ..layers.stack import level_0, stack_axes, stack_of
 
     axis = z_axis_of(layer) if layer.ndim > 2 else 0
     if not layer.rgb and layer.ndim > 3:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import TsainError
-from ..models import InferenceSettings, SliceModel, open_model, run_to_end
+from ..inference.models import InferenceSettings, SliceModel, open_model, run_to_end
 from ..stack_check import choose_model
 from ..volumes import Volume, open_volume, with_size
 from ..volumes.volume import Triple, check_stack

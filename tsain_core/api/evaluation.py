@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..evaluate import CROP, mean_by_model
-from ..evaluate import evaluate as score_triplets
-from ..metrics import Scores
-from ..models import BASELINES, InferenceSettings
+from ..evaluation.leave_one_out import CROP, mean_by_model
+from ..evaluation.leave_one_out import evaluate as score_triplets
+from ..evaluation.metrics import Scores
+from ..inference.models import BASELINES, InferenceSettings
 from .arguments import Model, OnProgress, Source, as_model, as_volume, is_path
 
 

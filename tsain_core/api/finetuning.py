@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .._memory import keeping_freed_memory
-from ..checkpoint import load
 from ..errors import TsainError
-from ..models import choose_device, model_files
+from ..finetuning.finetune import Begun, FinetuneSettings, Verdict
+from ..finetuning.finetune import finetune as train_on
+from ..finetuning.model_card import check_outcome, write_outcome
+from ..inference.models import choose_device, model_files
+from ..model_files.checkpoint import load
+from ..system.memory import keeping_freed_memory
 from ..training import Progress
-from ..training.finetune import Begun, FinetuneSettings, Verdict
-from ..training.finetune import finetune as train_on
-from ..training.outcome import check_outcome, write_outcome
 from .arguments import OnProgress, Source, as_volume
 
 

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..blockwise import Progress, StreamRequest, stream
 from ..errors import TsainError
-from ..intensity import IntensityRange
-from ..interpolate import Finished, Step
-from ..interpolate import interpolate as run_schedule
-from ..models import InferenceSettings, SliceModel
-from ..pipeline import interpolate_to_file as write_schedule
-from ..request import Request
-from ..schedule import Schedule
-from ..streaming import Progress, StreamRequest, stream
+from ..inference.intensity import IntensityRange
+from ..inference.models import InferenceSettings, SliceModel
+from ..interpolation.interpolate import Finished, Step
+from ..interpolation.interpolate import interpolate as run_schedule
+from ..interpolation.request import Request
+from ..interpolation.schedule import Schedule
+from ..interpolation.to_file import interpolate_to_file as write_schedule
 from ..volumes import Volume, open_volume
 from ..volumes.volume import Triple
 from .arguments import Model, OnProgress, Source, as_volume, is_path, model_for

@@ -6,11 +6,11 @@ import math
 from fractions import Fraction
 
 from ..errors import TsainError
-from ..intensity import estimate_range
-from ..models import InferenceSettings
-from ..models.catalogue import as_network
-from ..sampling import QueryPoints, SamplingProbe
-from ..schedule import reachable_fraction
+from ..inference.intensity import estimate_range
+from ..inference.models import InferenceSettings
+from ..inference.models.catalogue import as_network
+from ..interpolation.schedule import reachable_fraction
+from ..offsets import QueryPoints, SamplingProbe
 from .arguments import Model, Source, as_model, as_volume
 
 _POSITIONS = 8  # of a gap that can be told apart

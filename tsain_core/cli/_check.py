@@ -7,8 +7,8 @@ import logging
 from collections.abc import Generator
 
 from ..errors import TsainError
-from ..models import BASELINES, default_model
-from ..models.slice_model import T
+from ..inference.models import BASELINES, default_model
+from ..inference.slice_model import T
 from ..stack_check import (
     CROP,
     TRIPLETS,

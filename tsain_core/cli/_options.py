@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 
 from ..errors import TsainError
-from ..models import ENSEMBLES, InferenceSettings
-from ..models.network_model import LARGEST_SIDE, SMALLEST_TILE
-from ..request import Request
-from ..schedule import LARGEST_FACTOR, Schedule, parse_slices
+from ..inference.models import ENSEMBLES, InferenceSettings
+from ..inference.models.network_model import LARGEST_SIDE, SMALLEST_TILE
+from ..interpolation.request import Request
+from ..interpolation.schedule import LARGEST_FACTOR, Schedule, parse_slices
 from ..volumes import Volume, open_volume, with_size
 from ._numbers import integer, real
 from .wording import as_option

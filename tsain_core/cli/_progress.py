@@ -14,8 +14,8 @@ from typing import Any
 from tqdm import tqdm
 
 from ..errors import printable
-from ..interpolate import Finished, Step
-from ..pipeline import Begun
+from ..interpolation.interpolate import Finished, Step
+from ..interpolation.to_file import Begun
 
 
 def bar(**options: Any) -> tqdm:  # type: ignore[type-arg]

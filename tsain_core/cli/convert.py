@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..checkpoint import save
-from ..convert import convert
-from ..cost import parameter_count
 from ..errors import TsainError
+from ..inference.cost import parameter_count
+from ..model_files.checkpoint import save
+from ..model_files.convert import convert
 from . import _progress as screen
 
 EXAMPLES = """\

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..models import open_model
-from ..phantom import em_phantom
-from ..report import Report, write_report
+from ..evaluation.report import Report, write_report
+from ..inference.models import open_model
+from ..sample_data.phantom import em_phantom
 from ..volumes import open_volume
 from . import _progress as screen
 from ._numbers import integer

@@ -7,9 +7,16 @@ import csv
 from dataclasses import asdict
 from pathlib import Path
 
-from ..evaluate import CROP, LEGEND, TripletScore, evaluate, mean_by_model, score_table
-from ..metrics import WINDOW
-from ..models import BASELINES, open_model
+from ..evaluation.leave_one_out import (
+    CROP,
+    LEGEND,
+    TripletScore,
+    evaluate,
+    mean_by_model,
+    score_table,
+)
+from ..evaluation.metrics import WINDOW
+from ..inference.models import BASELINES, open_model
 from ..training.triplet_folder import read_triplets
 from . import _progress as screen
 from ._numbers import integer

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from .. import __version__
-from ..phantom import em_phantom
-from ..samples import SAMPLES, fetch_sample, sample_files
+from ..sample_data import SAMPLES, fetch_sample, sample_files
+from ..sample_data.phantom import em_phantom
 from ..volumes import create_volume
 from . import _progress as screen
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from .._memory import keep_freed_memory
-from ..checkpoint import load
-from ..evaluate import score_table
-from ..models import BASELINES, choose_device, model_files
+from ..evaluation.leave_one_out import score_table
+from ..finetuning.finetune import Begun, FinetuneSettings, Preview, Verdict, finetune
+from ..finetuning.model_card import check_outcome, write_outcome
+from ..inference.models import BASELINES, choose_device, model_files
+from ..model_files.checkpoint import load
+from ..system.memory import keep_freed_memory
 from ..training import Progress
-from ..training.finetune import Begun, FinetuneSettings, Preview, Verdict, finetune
-from ..training.outcome import check_outcome, write_outcome
 from . import _progress as screen
 from ._numbers import integer, real
 from ._options import add_volume_options, read_volume

@@ -7,15 +7,16 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
+from ..blockwise.planning import make_plan
 from ..errors import TsainError
-from ..estimate import SAMPLE, format_bytes, run_cost
-from ..models import SliceModel, open_model
-from ..pipeline import result_geometry
-from ..schedule import Schedule
-from ..streaming.planning import make_plan
+from ..inference.models import SliceModel, open_model
+from ..interpolation.estimate import SAMPLE, format_bytes, run_cost
+from ..interpolation.schedule import Schedule
+from ..interpolation.to_file import result_geometry
 from ..volumes import Volume
 from ..volumes.volume import VoxelSize
 from . import _progress as screen
+from ._blockwise import add_layout_options, stream_request
 from ._check import AUTO, add_check_option, check_lines
 from ._options import (
     add_model_options,
@@ -25,7 +26,6 @@ from ._options import (
     make_schedule,
     read_volume,
 )
-from ._streaming import add_layout_options, stream_request
 from .wording import as_option
 
 EXAMPLES = """\

@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import logging
 
+from ..blockwise import stream
 from ..errors import TsainError
-from ..intensity import IntensityRange, estimate_range
-from ..models import BASELINES, open_model
-from ..pipeline import interpolate_to_file, result_geometry, synthetic_slices
-from ..schedule import evaluations
-from ..streaming import stream
+from ..inference.intensity import IntensityRange, estimate_range
+from ..inference.models import BASELINES, open_model
+from ..interpolation.schedule import evaluations
+from ..interpolation.to_file import interpolate_to_file, result_geometry, synthetic_slices
 from ..volumes import Volume
 from ..volumes.files import check_output
 from . import _progress as screen
+from ._blockwise import add_layout_options, add_run_options, cluster, follow, stream_request
 from ._check import AUTO, add_check_option, checked_model
 from ._options import (
     add_model_options,
@@ -24,7 +25,6 @@ from ._options import (
     read_volume,
 )
 from ._progress import with_progress
-from ._streaming import add_layout_options, add_run_options, cluster, follow, stream_request
 
 logger = logging.getLogger(__name__)
 

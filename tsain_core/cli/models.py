@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from ..models import describe_models
+from ..inference.models import describe_models
 from . import _progress as screen
 
 EXAMPLES = """\

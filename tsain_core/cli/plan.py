@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
+from ..blockwise.forecast import Forecast, Sample, compare, measure
+from ..blockwise.plan import RunPlan
+from ..blockwise.planning import make_plan
 from ..errors import TsainError
-from ..estimate import format_bytes
-from ..streaming.forecast import Forecast, Sample, compare, measure
-from ..streaming.plan import RunPlan
-from ..streaming.planning import make_plan
+from ..interpolation.estimate import format_bytes
 from . import _progress as screen
+from ._blockwise import add_layout_options, stream_request
 from ._check import AUTO
 from ._numbers import integer, memory, real
 from ._options import add_model_options, add_schedule_options, add_volume_options
-from ._streaming import add_layout_options, stream_request
 
 EXAMPLES = """\
   tsain plan big.zarr --factor 4                              here, and on 1 to 1000 workers

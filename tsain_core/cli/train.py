@@ -10,14 +10,14 @@ from pathlib import Path
 
 import torch
 
-from .._memory import keep_freed_memory
-from ..checkpoint import ModelInfo, load, save
 from ..errors import TsainError
-from ..models import choose_device
+from ..inference.models import choose_device
+from ..model_files.checkpoint import ModelInfo, load, save
 from ..network import PRESETS, TSAIN
+from ..system.memory import keep_freed_memory
 from ..training import Trainer, TripletSampler
+from ..training.distributed import Ranks, join
 from ..training.logs import open_logs
-from ..training.ranks import Ranks, join
 from ..training.recipe import Recipe, read_recipe
 from . import _progress as screen
 from ._numbers import integer

@@ -11,8 +11,8 @@ from dataclasses import astuple
 from pathlib import Path
 
 from .. import __version__
-from .._places import checks_folder
-from ..metrics import Scores
+from ..evaluation.metrics import Scores
+from ..system.folders import checks_folder
 
 logger = logging.getLogger(__name__)
 

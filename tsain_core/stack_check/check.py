@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint import read_info
 from ..errors import TsainError
-from ..evaluate import evaluate
-from ..metrics import Scores
-from ..models import (
+from ..evaluation.leave_one_out import evaluate
+from ..evaluation.metrics import Scores
+from ..inference.models import (
     BASELINES,
     InferenceSettings,
     choose_device,
@@ -21,6 +20,7 @@ from ..models import (
     open_model,
     shipped_models,
 )
+from ..model_files.checkpoint import read_info
 from .cache import keep_scores, load_scores
 from .triplets import Triplets
 from .verdict import StackCheck

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TsainError
-from ..evaluate import central, read_crop, spread_slices
-from ..metrics import WINDOW
+from ..evaluation.leave_one_out import central, read_crop, spread_slices
+from ..evaluation.metrics import WINDOW
 
 Box = tuple[slice, slice]
 

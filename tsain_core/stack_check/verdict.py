@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from ..metrics import Scores, mean_scores
-from ..models import BASELINES
+from ..evaluation.metrics import Scores, mean_scores
+from ..inference.models import BASELINES
 
 _CONFIDENCE = 0.95
 _LEAST = 0.05  # dB; smaller differences are none

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import TsainError
-from ..intensity import IntensityRange
-from ..nonfinite import fill_slices
+from ..inference.intensity import IntensityRange
+from ..inference.nonfinite import fill_slices
 from .augment import Augmentation, augment
-from .preparation import Screening, Triplet, align_triplet
 from .regimes import Regimes, change_grey_values, draw_regime
+from .screening import Screening, Triplet, align_triplet
 from .triplet_folder import without_shared
 
 _TRIES = 20  # triplets drawn in the place of rejected ones

@@ -19,10 +19,10 @@ from ..network import TSAIN, AdaptiveSampling, Sampling
 from ..volumes._guard import require_regular
 from .checkpointing import checkpoint_activations
 from .data import Triplet, TripletSampler
-from .guards import OffsetStatistics, offset_statistics, reach_penalty, worst
+from .distributed import ALONE, Ranks
 from .losses import total_loss
+from .offset_monitor import OffsetStatistics, offset_statistics, reach_penalty, worst
 from .perceptual import VggFeatures
-from .ranks import ALONE, Ranks
 from .settings import TrainingSettings
 
 logger = logging.getLogger(__name__)

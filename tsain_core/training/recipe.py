@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TsainError
-from ..intensity import Scaling, estimate_range
+from ..inference.intensity import Scaling, estimate_range
 from ..network import PRESETS
 from ..volumes import open_volume
 from ..volumes._guard import require_regular
 from .augment import Augmentation
 from .data import TripletSource
 from .losses import LOSSES, LossSettings
-from .preparation import Screening, equalise_slices, specify_histograms
 from .regimes import Regimes
+from .screening import Screening, equalise_slices, specify_histograms
 from .settings import TrainingSettings
 from .triplet_folder import read_triplets
 

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .preparation import Triplet
+from .screening import Triplet
 
 Range = tuple[float, float]
 

@@ -1,0 +1,91 @@
+"""What the dock says of a plan: what it comes to, what it takes, which command does it."""
+
+from __future__ import annotations
+
+from tsain_core.errors import TsainError
+from tsain_core.inference.models import BASELINES
+from tsain_core.interpolation.estimate import SliceCost, format_bytes
+from tsain_core.interpolation.request import Request, as_command
+from tsain_core.interpolation.schedule import evaluations
+from tsain_core.volumes import LOST, Volume, unit_symbol
+
+from ._model import ModelChoice
+from ._worker_tasks import RunPlan
+
+
+def effect_of(plan: RunPlan) -> str:
+    """What a plan comes to, in a line."""
+    made, depth = plan.schedule, plan.volume.shape[0]
+    whole = made.slices[0].before == 0 and made.slices[-1].after == depth - 1
+    text = f"{depth} slices → " if whole else ""
+    if not whole:
+        first, last = made.slices[0].before, made.slices[-1].after
+        text = f"Slices {first} to {last}: {last - first + 1} → "
+    text += f"{len(made.slices)} slices, {len(made.synthetic)} of them computed"
+    if (z := plan.volume.voxel_z) and made.step != 1:
+        unit = unit_symbol(plan.volume.unit)
+        text += f"; z {z:g} → {z * float(made.step):g} {unit}".rstrip()
+    if made.largest_shift and plan.choice.name not in BASELINES:
+        text += f"; up to {made.largest_shift:.3f} slices from their exact place"
+    text += "."
+    if doubt := plan.volume.provenance.get(LOST):
+        text += f" Slices computed before are not known: the marks do not fit, {doubt}."
+    return text
+
+
+def cost_of(plan: RunPlan, one: SliceCost) -> str:
+    """What a plan takes, if a slice takes that."""
+    seconds = one.seconds * evaluations(plan.schedule, plan.choice.any_position)
+    size = len(plan.schedule.slices) * plan.volume.dtype.itemsize
+    size *= plan.volume.shape[1] * plan.volume.shape[2]
+    memory = one.memory + (0 if plan.output else size)
+    where = "on disk before compression" if plan.output else "of result"
+    tiles = f", {one.tiles} tiles a slice" if one.tiles > 1 else ""
+    return (
+        f"Takes about {duration(seconds)} and {format_bytes(memory)} of memory; "
+        f"{format_bytes(size)} {where}{tiles}."
+    )
+
+
+def command_of(
+    volume: Volume,
+    request: Request,
+    choice: ModelChoice,
+    output: str,
+    *,
+    overwrite: bool,
+    cluster: str | None = None,
+) -> str:
+    """The `tsain` command that does the same.
+
+    Raises
+    ------
+    TsainError
+        If the stack was not read from a file.
+    """
+    if not volume.source:
+        raise TsainError(
+            "The layer was not read from a file, so no command can read it; save it first "
+            "(File > Save Selected Layers), and open the file."
+        )
+    size = volume.voxel_size
+    said = size is not None and None not in size
+    return as_command(
+        volume.source,
+        output,
+        request,
+        choice.name,
+        choice.settings,
+        dataset=volume.dataset,
+        voxel_size=[side for side in size if side] if size and said else None,
+        unit=volume.unit if said else None,
+        overwrite=overwrite,
+        cluster=cluster,
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time for people: "40 s", "3 min", "2.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

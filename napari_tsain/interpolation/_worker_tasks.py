@@ -1,0 +1,159 @@
+"""What runs in the worker: generators that know neither layers nor Qt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsain_core.inference.intensity import IntensityRange, estimate_range
+from tsain_core.inference.models import BaselineModel, SliceModel, open_model
+from tsain_core.interpolation.estimate import SliceCost, slice_cost
+from tsain_core.interpolation.interpolate import Finished, Step, interpolate
+from tsain_core.interpolation.schedule import OutputSlice, Schedule
+from tsain_core.interpolation.to_file import (
+    Begun,
+    interpolate_to_file,
+    provenance,
+    synthetic_slices,
+)
+from tsain_core.volumes import Volume
+
+from ..layers.view import Rectangle
+from ._model import ModelChoice
+
+#: Pixels computed round a preview, so that its edge is as the whole slice's would be, nearly.
+PREVIEW_MARGIN = 64
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The model is there: what the result will say about how it was made."""
+
+    provenance: dict[str, Any]
+    synthetic: tuple[int, ...]
+    device: str
+
+
+class ModelCache:
+    """The model opened last, so that the next preview does not open it again.
+
+    Jobs use it one at a time.
+    """
+
+    def __init__(self) -> None:
+        self._key: tuple[ModelChoice, float] | None = None
+        self._model: SliceModel | None = None
+
+    def open(self, choice: ModelChoice) -> SliceModel:
+        """The model of that name or file; a file that changed is opened again."""
+        path = Path(choice.name)
+        key = choice, path.stat().st_mtime if path.is_file() else 0.0
+        if self._model is None or key != self._key:
+            self._model = open_model(choice.name, choice.settings)
+            self._key = key
+        return self._model
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """A run, with all it needs: `output` None keeps the result in memory."""
+
+    volume: Volume
+    schedule: Schedule
+    choice: ModelChoice
+    output: Path | None = None
+    overwrite: bool = False
+
+
+def run(
+    plan: RunPlan, models: ModelCache
+) -> Generator[Opened | Begun | Step | Finished, None, None]:
+    """Compute a plan; slices come as `Finished`, to a file they are written besides."""
+    model = models.open(plan.choice)
+    volume, schedule = plan.volume, plan.schedule
+    intensity = estimate_range(volume, model.scaling)
+    yield Opened(
+        provenance(volume, schedule, model.provenance(), intensity),
+        synthetic_slices(volume, schedule),
+        model.execution,
+    )
+    if plan.output is None:
+        yield from interpolate(volume, schedule, model, intensity)
+    else:
+        yield from interpolate_to_file(
+            volume, plan.output, schedule, model, intensity, overwrite=plan.overwrite
+        )
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A computed slice and what it is compared with, in grey values of the stack.
+
+    Attributes
+    ----------
+    images : dict
+        "Interpolated", "Mean", "Before", "After" -> (y, x) of the rectangle.
+    seconds : float
+        That the computation took.
+    """
+
+    images: dict[str, NDArray[Any]]
+    seconds: float
+    device: str
+
+
+def preview(
+    volume: Volume,
+    wanted: OutputSlice,
+    rectangle: Rectangle,
+    choice: ModelChoice,
+    models: ModelCache,
+    ranges: dict[str, IntensityRange],
+) -> Generator[Step, None, Preview]:
+    """Compute one slice within a rectangle. `ranges` keeps intensity ranges by model name."""
+    model = models.open(choice)
+    if model.name not in ranges:
+        ranges[model.name] = estimate_range(volume, model.scaling)
+    intensity = ranges[model.name]
+    start = time.perf_counter()
+    grown = rectangle.grown(PREVIEW_MARGIN, volume.shape[1:])
+    y, x = grown.slices
+    part = replace(volume, data=volume.data[:, y, x])
+    one = Schedule((wanted,), wanted.position * 0 + 1)
+    image: NDArray[Any] | None = None
+    for event in interpolate(part, one, model, intensity):
+        if isinstance(event, Finished):
+            image = event.image
+        else:
+            yield event
+    assert image is not None
+    mean = interpolate(part, one, BaselineModel("mean"), intensity)
+    images = {
+        "Interpolated": image,
+        "Mean": next(event.image for event in mean if isinstance(event, Finished)),
+        "Before": np.asarray(part[wanted.before]),
+        "After": np.asarray(part[wanted.after]),
+    }
+    cut = np.s_[
+        rectangle.y0 - grown.y0 : rectangle.y1 - grown.y0,
+        rectangle.x0 - grown.x0 : rectangle.x1 - grown.x0,
+    ]
+    return Preview(
+        {name: np.ascontiguousarray(full[cut]) for name, full in images.items()},
+        time.perf_counter() - start,
+        model.execution,
+    )
+
+
+def cost(
+    volume: Volume, choice: ModelChoice, models: ModelCache
+) -> Generator[None, None, SliceCost]:
+    """What one slice of a volume takes."""
+    yield
+    return slice_cost(volume, models.open(choice))

@@ -1,0 +1,1 @@
+"""What docks have in common: parts of their windows, threads, notifications, settings."""

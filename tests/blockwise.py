@@ -1,0 +1,130 @@
+"""What tests of streamed runs share."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+from numpy.typing import NDArray
+
+from tsain_core.blockwise import Begun, BlockDone, Done, RunPlan, StreamRequest, stream
+from tsain_core.blockwise.run_store import staging
+from tsain_core.interpolation.interpolate import Finished, interpolate
+from tsain_core.sample_data.phantom import em_phantom
+from tsain_core.volumes.zarr_layout import ZarrLayout, default_version
+
+_COMMAND = "import sys; from tsain_core.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
+def in_memory(asked: StreamRequest, plan: RunPlan) -> NDArray[Any]:
+    """What the same plan gives when all of it is computed at once."""
+    volume, model = asked.open_volume(), plan.open_model()
+    schedule = plan.schedule(volume)
+    events = interpolate(volume, schedule, model, plan.intensity)
+    return np.stack([e.image for e in events if isinstance(e, Finished)])
+
+
+def finish(asked: StreamRequest, **options: Any) -> tuple[RunPlan, Done]:
+    """Run to the end."""
+    begun, *_, done = stream(asked, **options)
+    assert isinstance(begun, Begun) and isinstance(done, Done)
+    return begun.plan, done
+
+
+def stop_after(asked: StreamRequest, blocks: int, **options: Any) -> None:
+    """Close a run when some blocks are done."""
+    events = stream(asked, **options)
+    for event in events:
+        blocks -= isinstance(event, BlockDone)
+        if blocks == 0:
+            break
+    events.close()
+
+
+def files(root: Path, *below: str) -> dict[str, bytes]:
+    """Name -> content of all files in a folder."""
+    folder = root.joinpath(*below)
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def start(*words: str | Path, **environment: str) -> subprocess.Popen[str]:
+    """The `tsain` command, in a process of its own."""
+    return launch("-c", _COMMAND, *words, **environment)
+
+
+def serve(*words: str | Path, **environment: str) -> subprocess.Popen[str]:
+    """Python that runs until it is killed; what it says is not kept."""
+    return launch(*words, output=subprocess.DEVNULL, **environment)
+
+
+def launch(
+    *words: str | Path, output: int = subprocess.PIPE, **environment: str
+) -> subprocess.Popen[str]:
+    """Python, in a process and a group of its own."""
+    return subprocess.Popen(
+        [sys.executable, *(str(w) for w in words)],
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, **environment},
+        start_new_session=True,
+        # a shell starts background jobs, say a whole test run, with Ctrl-C ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 120) -> None:
+    """Wait until something is true."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.05)
+
+
+def marks(output: Path) -> int:
+    """How many blocks of an unfinished run are done."""
+    folder = Path(str(staging(output))) / ".tsain-run" / "done"
+    return len(list(folder.glob("*/*/*.json")))
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small stack whose chunks are several slices deep, and no divisor of anything."""
+    path = tmp_path_factory.mktemp("stack") / "stack.zarr"
+    data = em_phantom((7, 136, 200), seed=3)
+    array = zarr.open_array(str(path), mode="w", shape=data.shape, chunks=(3, 70, 90), dtype="u1")
+    array[:] = data
+    array.attrs["voxel_size"] = [40, 5, 5]
+    return path
+
+
+@pytest.fixture
+def shallow_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many blocks, also in a small stack of deep chunks."""
+    monkeypatch.setattr("tsain_core.blockwise.blocks._DEEPEST", 4)
+
+
+@pytest.fixture
+def asked(stack: Path, tmp_path: Path) -> StreamRequest:
+    layout = ZarrLayout(default_version(), (1, 64, 64))
+    return StreamRequest(str(stack), str(tmp_path / "out.zarr"), model="mean", layout=layout)
+
+
+def cut_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of parts of slices, a few slices deep, as large volumes have them."""
+    monkeypatch.setattr("tsain_core.blockwise.blocks._VOXELS", 4 * 128 * 128)
+
+    def parts(*arguments: Any) -> int:
+        region = arguments[0]
+        return 1 if max(region.shape) <= 128 else 1 << 60
+
+    monkeypatch.setattr("tsain_core.blockwise.planning.bytes_for", parts)

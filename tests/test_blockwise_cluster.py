@@ -1,0 +1,173 @@
+"""Streamed runs on Dask: real clusters of processes, which are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tifffile
+from blockwise import files, finish, marks, serve, start, wait_for
+
+from tsain_core.blockwise import Cluster, StreamRequest, stream
+from tsain_core.errors import TsainError
+from tsain_core.inference.models import InferenceSettings
+from tsain_core.interpolation.request import Request
+from tsain_core.model_files.checkpoint import ModelInfo, save
+from tsain_core.network import TSAIN
+from tsain_core.sample_data.phantom import em_phantom
+from tsain_core.volumes.zarr_layout import ZarrLayout, default_version
+
+pytestmark = pytest.mark.slow
+pytest.importorskip("distributed", reason="Dask's distributed is not installed")
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory, stirred_network: TSAIN) -> StreamRequest:
+    """A run of some 50 blocks, of which each takes a moment."""
+    folder = tmp_path_factory.mktemp("cluster")
+    tifffile.imwrite(folder / "stack.tif", em_phantom((15, 128, 128), seed=5))
+    info = ModelInfo("stirred", stirred_network.settings)
+    save(folder / "stirred.safetensors", stirred_network, info)
+    return StreamRequest(
+        str(folder / "stack.tif"),
+        str(folder / "one-process.zarr"),
+        request=Request(factor=4),
+        model=str(folder / "stirred.safetensors"),
+        inference=InferenceSettings("cpu", tile=64, halo=24),
+        layout=ZarrLayout(default_version(), (1, 64, 64)),
+        threads=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def expected(asked: StreamRequest) -> dict[str, bytes]:
+    """Files of what one process makes."""
+    finish(asked)
+    return files(Path(asked.output), "0")
+
+
+def words(asked: StreamRequest, *more: str) -> list[str]:
+    """The command that asks for the same."""
+    return [
+        *("interpolate", asked.source, asked.output, "--factor", "4", "--model", asked.model),
+        *(
+            "--device",
+            "cpu",
+            "--tile",
+            "64",
+            "--halo",
+            "24",
+            "--threads",
+            "1",
+            "--chunks",
+            "1",
+            "64",
+            "64",
+            *more,
+        ),
+    ]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[str]]]]:
+    """A scheduler and two workers, started by hand: (scheduler file, workers)."""
+    place = str(tmp_path / "scheduler.json")
+    run = ("-m", "dask")
+    scheduler = serve(*run, "scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", place)
+    workers = []
+    try:
+        wait_for(lambda: os.path.exists(place), "the scheduler")
+        for _ in range(2):
+            options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0")
+            workers.append(
+                serve(*run, "worker", "--scheduler-file", place, *options, OMP_NUM_THREADS="1")
+            )
+        yield place, workers
+    finally:
+        for process in (*workers, scheduler):
+            process.kill()
+            process.communicate()
+
+
+def test_two_local_workers(
+    asked: StreamRequest, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    asked = replace(asked, output=str(tmp_path / "out.zarr"))
+    events = list(stream(asked, Cluster(workers=2)))
+    assert files(Path(asked.output), "0") == expected
+    workers = {e.report["worker"] for e in events if hasattr(e, "report")}
+    assert len(workers) == 2
+
+
+def test_a_worker_is_killed(
+    asked: StreamRequest,
+    expected: dict[str, bytes],
+    tmp_path: Path,
+    cluster: tuple[str, list[subprocess.Popen[str]]],
+) -> None:
+    """One of two workers dies of kill -9 in mid-run; the other finishes, the result is the same."""
+    place, workers = cluster
+    out = tmp_path / "out.zarr"
+    client = start(*words(replace(asked, output=str(out)), "--dask", place))
+    wait_for(lambda: marks(out) >= 5, "blocks")
+    os.kill(workers[0].pid, signal.SIGKILL)
+    text, _ = client.communicate(timeout=240)
+    assert client.returncode == 0, text
+    assert files(out, "0") == expected
+
+
+def test_the_client_is_killed(
+    asked: StreamRequest,
+    expected: dict[str, bytes],
+    tmp_path: Path,
+    cluster: tuple[str, list[subprocess.Popen[str]]],
+) -> None:
+    """The same command goes on; at most the blocks in flight are made again."""
+    place, _ = cluster
+    out = tmp_path / "out.zarr"
+    command = words(replace(asked, output=str(out)), "--dask", place)
+    client = start(*command)
+    wait_for(lambda: marks(out) >= 5, "blocks")
+    os.kill(client.pid, signal.SIGKILL)
+    client.communicate()
+    assert not out.exists()
+    again = start(*command)
+    text, _ = again.communicate(timeout=240)
+    assert again.returncode == 0, text
+    done = int(text.split("Going on: ")[1].split()[0])
+    total = int(text.split("Going on: ")[1].split()[2])
+    made = int(text.split("is complete: ")[1].split()[0])
+    assert done >= 5 and made == total - done
+    assert files(out, "0") == expected
+
+
+def test_local_cluster_dies_with_its_client(asked: StreamRequest, tmp_path: Path) -> None:
+    import psutil
+
+    out = tmp_path / "out.zarr"
+    client = start(*words(replace(asked, output=str(out)), "--workers", "2"))
+    wait_for(lambda: marks(out) >= 3, "blocks")
+    children = psutil.Process(client.pid).children(recursive=True)
+    assert len(children) >= 2
+    os.kill(client.pid, signal.SIGKILL)
+    client.communicate()
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert not alive
+
+
+def test_what_cannot_be(
+    asked: StreamRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tsain_core.blockwise.executors._CONNECT", 1.0)
+    asked = replace(asked, output=str(tmp_path / "out.zarr"))
+    with pytest.raises(TsainError, match="cannot be reached"):
+        list(stream(asked, Cluster(address="tcp://127.0.0.1:9")))
+    client = start(*words(asked, "--workers", "2", "--dask", "tcp://127.0.0.1:9"))
+    text: Any = client.communicate()[0]
+    assert client.returncode == 1 and "give one of them" in text

@@ -1,0 +1,195 @@
+"""What a block reads, and how the network computes only the tiles that it needs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..inference.detail import REACH
+from ..inference.intensity import Scaling
+from ..inference.models import Image, Keys, SliceModel, TiledModel, TileDone
+from ..inference.tiles import Region, Tile, ceil_to, hull, tile_image
+from ..interpolation.schedule import Schedule, halvings
+from ..volumes import Volume
+
+
+@dataclass(frozen=True)
+class Window:
+    """What is read of each slice to compute a region of the result.
+
+    A slice at 1/4 of a gap is computed from the slice at 1/2, round which the network looks as far
+    as round a real one: so the slice at 1/2 is computed on more tiles.
+
+    Attributes
+    ----------
+    read : Region
+    write : Region
+        The block's own region.
+    rings : tuple of tuples of Tile
+        The tiles to compute for a slice that 0, 1, ... halvings in a row read further; empty for
+        methods that do without tiles.
+    """
+
+    read: Region
+    write: Region
+    rings: tuple[tuple[Tile, ...], ...] = ()
+
+
+def window(model: SliceModel, shape: tuple[int, int], write: Region, generations: int) -> Window:
+    """The window of a region; a network's tile and halo must be fixed.
+
+    Parameters
+    ----------
+    model : SliceModel
+    shape : (height, width) of the slices
+    write : Region
+    generations : int
+        Halvings in a row that the schedule takes, less one.
+    """
+    tiled = model.tiled
+    if tiled is None:
+        return Window(write, write)
+    assert tiled.tile is not None
+    multiple, rings, needed = tiled.multiple, [], write
+    read = write
+    if model.detail:
+        more = ceil_to(REACH, multiple)
+        y0, x0 = (max(0, side - more) // multiple * multiple for side in (write.y0, write.x0))
+        y1, x1 = (ceil_to(side + more, multiple) for side in (write.y1, write.x1))
+        read = _clipped(Region(y0, x0, y1, x1), shape)
+    for _ in range(generations + 1):
+        tiles = tile_image(shape, tiled.tile, tiled.halo or 0, multiple, needed)
+        rings.append(tuple(tiles))
+        needed = _clipped(hull(t.read for t in tiles), shape)
+    return Window(hull([needed, read]), write, tuple(rings))
+
+
+def _clipped(region: Region, shape: tuple[int, int]) -> Region:
+    return Region(region.y0, region.x0, min(region.y1, shape[0]), min(region.x1, shape[1]))
+
+
+def generations(schedule: Schedule, any_position: bool) -> dict[Fraction, int]:
+    """Position in a gap -> how many halvings in a row read further what is computed there."""
+    ends: dict[Fraction, tuple[Fraction, Fraction]] = {}
+    for item in schedule.slices:
+        if item.synthetic:
+            for low, middle, high in halvings(item.fraction, any_position):
+                ends[middle] = low, high
+    found = dict.fromkeys(ends, 0)
+    for middle in sorted(ends, key=lambda m: -m.denominator):
+        for end in ends[middle]:
+            if end in found and not any_position:
+                found[end] = max(found[end], found[middle] + 1)
+    return found
+
+
+class WindowModel:
+    """A model that computes the tiles of a window, from crops of the slices."""
+
+    def __init__(self, model: SliceModel, part: Window, table: dict[Fraction, int]) -> None:
+        self._model, self._table = model, table
+        self._rings = [[t.within(part.read) for t in tiles] for tiles in part.rings]
+
+    @property
+    def name(self) -> str:
+        """See `SliceModel.name`."""
+        return self._model.name
+
+    @property
+    def any_position(self) -> bool:
+        """See `SliceModel.any_position`."""
+        return self._model.any_position
+
+    @property
+    def detail(self) -> float:
+        """See `SliceModel.detail`."""
+        return self._model.detail
+
+    @property
+    def scaling(self) -> Scaling:
+        """See `SliceModel.scaling`."""
+        return self._model.scaling
+
+    @property
+    def tiled(self) -> TiledModel | None:
+        """See `SliceModel.tiled`."""
+        return self._model.tiled
+
+    @property
+    def pointwise(self) -> bool:
+        """See `SliceModel.pointwise`."""
+        return self._model.pointwise
+
+    @property
+    def device(self) -> torch.device:
+        """See `SliceModel.device`."""
+        return self._model.device
+
+    @property
+    def execution(self) -> str:
+        """See `SliceModel.execution`."""
+        return self._model.execution
+
+    def provenance(self) -> dict[str, object]:
+        """See `SliceModel.provenance`."""
+        return self._model.provenance()
+
+    def between(
+        self,
+        before: Image,
+        after: Image,
+        fraction: Fraction = Fraction(1, 2),
+        keys: Keys | None = None,
+    ) -> Generator[TileDone, None, Image]:
+        """See `SliceModel.between`."""
+        tiled = self._model.tiled
+        if tiled is None:
+            return (yield from self._model.between(before, after, fraction))
+        if keys is None:
+            raise ValueError("A window's tiles depend on where the slices lie: pass their keys.")
+        low, high = (key.fraction for key in keys)
+        tiles = self._rings[self._table[low + (high - low) * fraction]]
+        return (yield from tiled.compute_tiles(before, after, tiles, fraction, keys))
+
+
+class WindowVolume:
+    """The slices of a volume, cut to a window; each chunk is read once.
+
+    Attributes
+    ----------
+    seconds : float
+        Spent reading.
+    bytes : int
+        Read, uncompressed.
+    """
+
+    def __init__(self, volume: Volume, region: Region, first: int, last: int) -> None:
+        self._volume, self._region, self._span = volume, region, (first, last)
+        self._slab: tuple[int, NDArray[Any]] | None = None
+        self.shape = (volume.shape[0], *region.shape)
+        self.dtype = volume.dtype
+        self.seconds, self.bytes = 0.0, 0
+
+    def __getitem__(self, z: int) -> NDArray[Any]:
+        started = time.perf_counter()
+        if self._slab is None or not 0 <= z - self._slab[0] < len(self._slab[1]):
+            deep = self._volume.chunks[0]
+            first = max(z // deep * deep, self._span[0])
+            last = min((z // deep + 1) * deep, self._span[1] + 1)
+            self._slab = None
+            self._slab = first, self._volume.read(slice(first, last), *self._region.slices)
+            self.bytes += self._slab[1].nbytes
+        image = self._slab[1][z - self._slab[0]]
+        self.seconds += time.perf_counter() - started
+        return image
+
+    def missing(self, image: NDArray[Any], z: int) -> NDArray[np.bool_] | None:
+        """See `Volume.missing`."""
+        return self._volume.missing(image, z, self._region.y0, self._region.x0)

@@ -1,0 +1,1 @@
+"""How good computed slices are: scores, pictures, reports."""

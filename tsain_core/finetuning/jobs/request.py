@@ -1,0 +1,67 @@
+"""Settings of a fine-tuning job, as a file."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ...errors import TsainError
+
+REQUEST = "request.json"
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """A fine-tuning.
+
+    Attributes
+    ----------
+    name : str
+        Of the model that comes out.
+    source : str
+        File or folder of the volume, absolute.
+    dataset : str or None
+        Dataset in an HDF5 or Zarr file.
+    base : str
+        Model to start from, name or file.
+    minutes : float
+    device : str
+    seed : int
+    stack : str
+        Name of the stack as the user knows it; by default that of its file.
+    """
+
+    name: str
+    source: str
+    dataset: str | None = None
+    base: str = "tsain-lite"
+    minutes: float = 20.0
+    device: str = "auto"
+    seed: int = 0
+    stack: str = ""
+
+    def write(self, folder: Path) -> None:
+        """Put it into a job's folder, in one step: others may be reading it."""
+        text = json.dumps(asdict(self), indent=1)
+        new = folder / f".{REQUEST}.{os.getpid()}"
+        new.write_text(text, encoding="utf-8")
+        os.replace(new, folder / REQUEST)
+
+    @staticmethod
+    def read(folder: Path) -> JobRequest:
+        """The request in a job's folder.
+
+        Raises
+        ------
+        TsainError
+            If there is none, or it cannot be understood.
+        """
+        try:
+            values = json.loads((folder / REQUEST).read_text(encoding="utf-8"))
+            return JobRequest(**values)
+        except (OSError, ValueError, TypeError) as error:
+            raise TsainError(
+                f"{folder} holds no job that can be understood ({error}); start a new one."
+            ) from error

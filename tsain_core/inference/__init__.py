@@ -1,0 +1,1 @@
+"""One slice from two: models, and what they share: tiles, cost, ensembles, intensity range."""

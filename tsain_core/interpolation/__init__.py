@@ -1,0 +1,1 @@
+"""Which slices come out, and computing them in order, into memory or a file."""

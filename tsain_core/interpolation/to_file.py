@@ -1,0 +1,156 @@
+"""From a volume to a file: run a schedule and write the result with its scale and its history."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import __version__
+from ..inference.intensity import IntensityRange, estimate_range
+from ..inference.models import SliceModel
+from ..volumes import Volume, VolumeWriter, create_volume
+from ..volumes.volume import VoxelSize
+from .interpolate import Finished, Step, interpolate
+from .schedule import Schedule
+
+_UNWRITTEN = 2  # slices of a result that may wait for the disk
+
+
+@dataclass(frozen=True)
+class ResultGeometry:
+    """Where the result lies: shape (z, y, x), voxel size and offset in the source's unit.
+
+    The voxel size is None along axes that the source does not state, or in all.
+    """
+
+    shape: tuple[int, int, int]
+    voxel_size: VoxelSize | None
+    offset: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The file is begun. It grows at `partial`, in which slices that are not there yet are 0."""
+
+    partial: Path
+
+
+def result_geometry(volume: Volume, schedule: Schedule) -> ResultGeometry:
+    """Geometry of a schedule's result: finer in z, its first slice where the source has it."""
+    shape = (len(schedule.slices), *volume.shape[1:])
+    z, y, x = volume.offset
+    if volume.voxel_size is None:
+        return ResultGeometry(shape, None, volume.offset)
+    dz, dy, dx = volume.voxel_size
+    if dz is None:
+        return ResultGeometry(shape, volume.voxel_size, volume.offset)
+    start = z + float(schedule.slices[0].position) * dz
+    return ResultGeometry(shape, (dz * float(schedule.step), dy, dx), (start, y, x))
+
+
+def synthetic_slices(volume: Volume, schedule: Schedule) -> tuple[int, ...]:
+    """Slices of the result that were never acquired: computed now, or already in the source."""
+    old = set(volume.synthetic)
+    return tuple(i for i, s in enumerate(schedule.slices) if s.synthetic or s.before in old)
+
+
+def provenance(
+    volume: Volume, schedule: Schedule, made_by: Mapping[str, object], intensity: IntensityRange
+) -> dict[str, object]:
+    """What the result says about how it was made; JSON-able. `made_by` is the model's."""
+    return {
+        "software": f"napari-tsain {__version__}",
+        **made_by,
+        "intensity_range": [intensity.lo, intensity.hi],
+        "z_step": str(schedule.step),
+        "largest_z_shift": schedule.largest_shift,
+        "source": os.path.basename(os.path.normpath(volume.source)),
+        **({"source_provenance": volume.provenance} if volume.provenance else {}),
+    }
+
+
+def interpolate_to_file(
+    volume: Volume,
+    path: str | os.PathLike[str],
+    schedule: Schedule,
+    model: SliceModel,
+    intensity: IntensityRange | None = None,
+    *,
+    overwrite: bool = False,
+) -> Generator[Begun | Step | Finished, None, None]:
+    """Compute a schedule and write it, slice by slice.
+
+    The result appears under `path` when it is complete. Closing the generator, an error, or a
+    killed process leave nothing there.
+
+    Parameters
+    ----------
+    volume : Volume
+    path : path
+        Its suffix tells the format: .tif, .h5, .zarr.
+    schedule : Schedule
+    model : SliceModel
+    intensity : IntensityRange, optional
+        Estimated from the volume by default.
+    overwrite : bool
+        Replace an existing result, at the end.
+
+    Yields
+    ------
+    Begun, Step or Finished
+        `Begun` first, the others as `interpolate`.
+
+    Raises
+    ------
+    TsainError
+        If the result cannot be written, or would overwrite the source.
+    """
+    intensity = intensity or estimate_range(volume, model.scaling)
+    geometry = result_geometry(volume, schedule)
+    with create_volume(
+        path,
+        geometry.shape,
+        volume.dtype,
+        voxel_size=geometry.voxel_size,
+        unit=volume.unit,
+        offset=geometry.offset,
+        synthetic=synthetic_slices(volume, schedule),
+        provenance=provenance(volume, schedule, model.provenance(), intensity),
+        overwrite=overwrite,
+        source=volume.source,
+    ) as writer:
+        yield Begun(writer.partial)
+        events = interpolate(volume, schedule, model, intensity)
+        with ThreadPoolExecutor(1, thread_name_prefix="tsain-write") as thread:
+            yield from _written(events, writer, thread)
+
+
+def _written(
+    events: Iterator[Step | Finished], writer: VolumeWriter, thread: ThreadPoolExecutor
+) -> Iterator[Step | Finished]:
+    """The same events; a slice is `Finished` when it is written, while the next is computed."""
+    waiting: deque[tuple[Future[None], Finished]] = deque()
+
+    def written(most: int) -> Iterator[Finished]:
+        while waiting and (len(waiting) > most or waiting[0][0].done()):
+            job, event = waiting.popleft()
+            job.result()
+            yield event
+
+    try:
+        for event in events:
+            if isinstance(event, Finished):
+                waiting.append((thread.submit(writer.write, event.index, event.image), event))
+                yield from written(_UNWRITTEN)
+            else:
+                yield from written(_UNWRITTEN)
+                yield event
+        yield from written(0)
+    except BaseException:
+        for job, _ in waiting:  # nothing more is to be written to a result that is given up
+            job.cancel()
+        raise

@@ -1,0 +1,1 @@
+"""What the computer gives: memory, threads, folders, and the files that come with the package."""
