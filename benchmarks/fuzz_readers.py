@@ -168,11 +168,12 @@ def _try(index: int, samples: Path, seed: int, folder: Path, keep: Path | None) 
     try:
         _read(path)
     except TsainError as error:
-        refusal = str(error)
-        if not refusal.isprintable():
-            fault, detail = "more than a line", refusal
+        if not str(error).isprintable():
+            fault, detail = "more than a line", str(error)
         elif _for_want_of_memory(error):
             fault, detail = "memory", "".join(traceback.format_exception(error))
+        else:
+            refusal = str(error)
     except BaseException as error:
         fault = "memory" if isinstance(error, MemoryError) else "traceback"
         detail = "".join(traceback.format_exception(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,10 +66,11 @@ def interpolate_layer(
     from tsain_core.interpolation.interpolate import Finished
     from tsain_core.interpolation.request import Request
     from tsain_core.stack_check import choose_model
+    from tsain_core.volumes import slice_digest
 
     from .interpolation._model import ModelChoice
     from .interpolation._worker_tasks import ModelCache, Opened, RunPlan, run
-    from .layers.provenance import z_axis_of
+    from .layers.provenance import LayerMarks, z_axis_of
     from .layers.result import expand_axes, placed_like, result_marks
     from .layers.stack import place_of, stack_of
 
@@ -87,12 +89,16 @@ def interpolate_layer(
     attributes = placed_like(
         layer, axis, place, float(schedule.slices[0].position), float(schedule.step)
     )
+    marks, digests = LayerMarks(), {}
     for event in run(RunPlan(volume, schedule, choice, path, overwrite), ModelCache()):
         if isinstance(event, Opened):
             marks = result_marks(layer, axis, place, schedule, event.synthetic, event.provenance)
-            attributes["metadata"] = marks.to_metadata()
-        elif isinstance(event, Finished) and stack is not None:
-            stack[event.index] = event.image
+        elif isinstance(event, Finished):
+            if event.index in marks.synthetic:
+                digests[event.index] = slice_digest(event.image)
+            if stack is not None:
+                stack[event.index] = event.image
+    attributes["metadata"] = replace(marks, digests=digests).to_metadata()
     if path is not None:
         from .io import layer_data
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,10 +15,6 @@ from tsain_core.network import TSAIN, AdaptiveSampling, NetworkSettings
 if not torch.cuda.is_available():
     # Triton's kernels run in its interpreter; it must know before anything imports it.
     os.environ.setdefault("TRITON_INTERPRET", "1")
-
-# Loaded after other libraries that carry an LLVM, Triton has crashed while it was imported.
-with suppress(ImportError):
-    import triton  # noqa: F401
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 _VARIABLE = "TSAIN_EM_DATA"

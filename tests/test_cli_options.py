@@ -100,7 +100,7 @@ def test_one_line(source: Path, command: str, capsys: pytest.CaptureFixture[str]
         (["interpolate", "a", "b", "--nonsense"], "--nonsense"),
         (["nonsense"], "invalid choice"),
         ([], "COMMAND"),
-        (["interpolate", "a\x1b[31m", "b", "c\x1b[31m\n"], r"\x1b"),
+        (["info", "a\x1b[31m", "b", "c\x1b[31m\n"], r"\x1b"),
     ],
 )
 def test_usage_errors(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,7 +59,9 @@ def _undeclared(package: str, declared: set[str]) -> set[str]:
 
 def test_the_core_imports_only_what_is_declared() -> None:
     extras = _PROJECT["optional-dependencies"]
-    optional = [name for extra in ("cluster", "hdf5", "training") for name in extras[extra]]
+    optional = [
+        name for extra in ("cluster", "completion", "hdf5", "training") for name in extras[extra]
+    ]
     declared = _names(_PROJECT["dependencies"]) | _names(optional)
     assert not _undeclared("tsain_core", declared)
 

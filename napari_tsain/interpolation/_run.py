@@ -163,6 +163,7 @@ class LayerRun:
             synthetic=tuple(z for z in self._marks.synthetic if z < depth),
             parents={z: p for z, p in self._marks.parents.items() if z < depth},
             depth=depth,
+            digests={z: digest for z, digest in self._digests.items() if z < depth},
             computed=depth,
         )
         pyramid = self._stack is None

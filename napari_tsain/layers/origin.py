@@ -87,7 +87,7 @@ def slice_origin(
     TsainError
         If the slice is real, or the slices that it was computed from cannot be had.
     """
-    marks = layer_marks(layer)
+    marks = layer_marks(layer, z)
     axis = z_axis_of(layer)
     if z not in marks.synthetic:
         raise TsainError(_is_real(layer, z, marks))

@@ -18,7 +18,9 @@ import numpy as np
 METADATA_KEY = "tsain"
 #: Key of layers that are ours and no stacks: previews, points, maps.
 HELPER_KEY = "tsain_helper"
-_CHECKED, _CHECKED_LAZILY = 8, 3  # slices whose grey values are compared with their digests
+#: `tsain_core.volumes.LOST`, which this module does not import: it is needed at once.
+_LOST = "marks_lost"
+_CHECKED, _CHECKED_LAZILY = 32, 3  # slices whose grey values are compared with their digests
 # layer -> its data and what was found wrong: to look again would read from a disk
 _SEEN: WeakKeyDictionary[Any, tuple[Any, str]] = WeakKeyDictionary()
 
@@ -116,16 +118,25 @@ class LayerMarks:
         return {METADATA_KEY: said | {k: v for k, v in numbers.items() if v is not None}}
 
 
-def layer_marks(layer: Any) -> LayerMarks:
+def layer_marks(layer: Any, z: int | None = None) -> LayerMarks:
     """The marks of a layer; empty ones where it has none.
 
     Marks are numbers of slices: of a layer that was cropped, reordered or changed since, they count
     for nothing, and `doubt` says why.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+    z : int, optional
+        A slice that is compared in any case; without it only some of many are.
     """
     marks = stated_marks(layer)
-    if not marks.synthetic:
-        return marks
+    if not marks.synthetic:  # the reader may have found that they do not fit
+        return replace(marks, doubt=str(marks.provenance.get(_LOST, "")))
     doubt = _doubt(layer, marks)
+    if not doubt and z in marks.digests:
+        only = replace(marks, digests={z: marks.digests[z]})
+        doubt = _changed(_finest(layer), _axis(layer, marks), only, 1)
     return replace(marks, synthetic=(), parents={}, digests={}, doubt=doubt) if doubt else marks
 
 
@@ -159,8 +170,7 @@ def _doubt(layer: Any, marks: LayerMarks) -> str:
     """Why marks do not fit their layer; empty if they do."""
     from tsain_core.volumes import marks_fault
 
-    data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
-    axis = layer.ndim - 3 if marks.z_axis is None else marks.z_axis
+    data, axis = _finest(layer), _axis(layer, marks)
     if not 0 <= axis < layer.ndim - 2:
         return "they are for a stack, and it is none"
     if fault := marks_fault(marks.synthetic, marks.depth, data.shape[axis]):
@@ -174,22 +184,26 @@ def _doubt(layer: Any, marks: LayerMarks) -> str:
     return seen[1]
 
 
+def _finest(layer: Any) -> Any:
+    return layer.data[0] if getattr(layer, "multiscale", False) else layer.data
+
+
+def _axis(layer: Any, marks: LayerMarks) -> int:
+    return layer.ndim - 3 if marks.z_axis is None else marks.z_axis
+
+
 def _changed(data: Any, axis: int, marks: LayerMarks, most: int) -> str:
     """Whether marked slices are other ones than those that were marked, by a few of them."""
-    from tsain_core.volumes import middle_of, slice_digest
+    from tsain_core.volumes import changed_slice, middle_of
 
-    known = sorted(marks.digests)
-    step = max(1, -(-len(known) // most))
-    for z in known[::step]:
+    def middle(z: int) -> Any:
         place: list[Any] = [0] * (data.ndim - 2)
         place[axis] = z
-        middle = np.asarray(data[(*place, *middle_of(data.shape[-2:]))])
-        if slice_digest(middle) != marks.digests[z]:
-            return f"slice {z} is not the one that was computed"
-    return ""
+        return np.asarray(data[(*place, *middle_of(data.shape[-2:]))])
+
+    return changed_slice(marks.digests, middle, most)
 
 
 def z_axis_of(layer: Any) -> int:
     """The axis that z is: as marked, else the third from last."""
-    marked = stated_marks(layer).z_axis
-    return layer.ndim - 3 if marked is None else marked
+    return _axis(layer, stated_marks(layer))

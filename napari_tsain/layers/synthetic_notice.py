@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
+import numpy as np
+
 from .canvas import remove_layers_safely
 from .provenance import layer_marks, z_axis_of
 from .view import shows_slices, slice_on_screen
@@ -96,7 +98,7 @@ def _line(viewer: napari.Viewer, layer: Any) -> str:
         return _preview_line(layer, preview)
     marks = layer_marks(layer)
     if marks.doubt:
-        return f"Slices of {layer.name} may be SYNTHETIC: its marks do not fit, {marks.doubt}"
+        return _doubtful(layer, marks.doubt)
     if not marks.synthetic or layer.ndim < 3:
         return ""
     axis = z_axis_of(layer)
@@ -105,9 +107,15 @@ def _line(viewer: napari.Viewer, layer: Any) -> str:
     if not shows_slices(viewer, layer, axis):
         return f"{len(marks.synthetic)} of the slices are SYNTHETIC, computed{by}"
     z = slice_on_screen(viewer, layer, axis)
-    if z is None:
+    if z is None or z not in marks.synthetic:
         return ""
-    return f"Slice {z} is SYNTHETIC, computed{by}" if z in marks.synthetic else ""
+    if isinstance(layer.data, np.ndarray) and (doubt := layer_marks(layer, z).doubt):
+        return _doubtful(layer, doubt)  # changed in place; to read others again would take time
+    return f"Slice {z} is SYNTHETIC, computed{by}"
+
+
+def _doubtful(layer: Any, doubt: str) -> str:
+    return f"Slices of {layer.name} may be SYNTHETIC: its marks do not fit, {doubt}"
 
 
 def _preview_line(layer: Any, between: list[int]) -> str:

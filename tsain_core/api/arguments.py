@@ -52,9 +52,17 @@ def as_volume(
 
 def model_for(volume: Volume, model: Any, settings: InferenceSettings | None) -> SliceModel:
     """As `as_model`; "auto" is the best for the volume, by a check on some of its slices."""
-    if model == "auto":
-        model, _ = run_to_end(choose_model(volume, settings or InferenceSettings()))
-    return as_model(model, settings)
+    return as_model(name_for(volume, model, settings) if is_path(model) else model, settings)
+
+
+def name_for(
+    volume: Volume, model: str | os.PathLike[str], settings: InferenceSettings | None
+) -> str:
+    """Name or path of a model; for "auto" the best for the volume."""
+    if model != "auto":
+        return os.fspath(model)
+    name, _ = run_to_end(choose_model(volume, settings or InferenceSettings()))
+    return name
 
 
 def as_model(model: Any, settings: InferenceSettings | None) -> SliceModel:

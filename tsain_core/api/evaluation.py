@@ -8,7 +8,7 @@ from ..evaluation.leave_one_out import CROP, mean_by_model
 from ..evaluation.leave_one_out import evaluate as score_triplets
 from ..evaluation.metrics import Scores
 from ..inference.models import BASELINES, InferenceSettings
-from .arguments import Model, OnProgress, Source, as_model, as_volume, is_path
+from .arguments import Model, OnProgress, Source, as_volume, is_path, model_for
 
 
 def evaluate(
@@ -26,7 +26,8 @@ def evaluate(
     ----------
     source : path, Volume or array-like (z, y, x)
     models : sequence of str, path or SliceModel
-        The shipped model and the baselines by default.
+        By default "auto", the best for the stack by a check on some of its slices, and the
+        baselines.
     crop : int
         Side in pixels of the central crop that is scored.
     every : int
@@ -52,7 +53,7 @@ def evaluate(
     >>> scores["tsain-lite"].psnr - scores["mean"].psnr
     """
     volume = as_volume(source)
-    opened = [as_model(m, settings if is_path(m) else None) for m in models]
+    opened = [model_for(volume, m, settings if is_path(m) else None) for m in models]
     total = len(range(1, volume.shape[0] - 1, every)) * len(opened)
     results = []
     for result in score_triplets(volume, opened, crop, every):

@@ -22,7 +22,7 @@ from ..interpolation.schedule import Schedule
 from ..interpolation.to_file import interpolate_to_file as write_schedule
 from ..volumes import Volume, open_volume
 from ..volumes.volume import Triple
-from .arguments import Model, OnProgress, Source, as_volume, is_path, model_for
+from .arguments import Model, OnProgress, Source, as_volume, is_path, model_for, name_for
 
 
 def interpolate(
@@ -173,7 +173,7 @@ def interpolate_to_file(
             voxel_size,
             unit,
             request,
-            os.fspath(model),
+            name_for(as_volume(source, dataset=dataset), model, settings),
             settings or InferenceSettings(),
             intensity,
             memory=memory,

@@ -7,10 +7,12 @@ from fractions import Fraction
 
 from ..errors import TsainError
 from ..inference.intensity import estimate_range
-from ..inference.models import InferenceSettings
+from ..inference.models import BASELINES, InferenceSettings, run_to_end
 from ..inference.models.catalogue import as_network
 from ..interpolation.schedule import reachable_fraction
 from ..offsets import QueryPoints, SamplingProbe
+from ..stack_check import choose_model
+from ..volumes import Volume
 from .arguments import Model, Source, as_model, as_volume
 
 _POSITIONS = 8  # of a gap that can be told apart
@@ -36,7 +38,7 @@ def sampling_points(
     y, x : float
         The pixel.
     model : str, path or SliceModel
-        A network.
+        A network; "auto" takes the best for the stack, by a check on some of its slices.
     settings : InferenceSettings, optional
 
     Returns
@@ -66,10 +68,18 @@ def sampling_points(
             f"({y:g}, {x:g}) lies outside the slice; y below {height} and x below {width} are "
             "needed, from 0."
         )
-    opened = as_network(as_model(model, settings))
+    opened = as_network(as_model(_best_network(volume, model, settings), settings))
     limits = estimate_range(volume, opened.scaling)
     before, after = (limits.to_unit(volume[i]) for i in (below, below + 1))
     fraction = Fraction(z - below)
     if not opened.any_position:
         fraction = reachable_fraction(fraction, _POSITIONS)
     return SamplingProbe(opened, before, after, fraction).at(y, x)
+
+
+def _best_network(volume: Volume, model: Model, settings: InferenceSettings | None) -> Model:
+    """The model; for "auto" the best network for the stack, as baselines sample nowhere."""
+    if model != "auto":
+        return model
+    name, check = run_to_end(choose_model(volume, settings or InferenceSettings()))
+    return check.best(set(check.scores) - set(BASELINES)) if check else name

@@ -14,7 +14,7 @@ from ..interpolation.estimate import format_bytes
 from ..interpolation.request import Request
 from ..interpolation.schedule import Schedule
 from ..interpolation.to_file import provenance, result_geometry, synthetic_slices
-from ..volumes import Volume, open_volume, with_size
+from ..volumes import Volume, open_volume, part_of, with_size
 from ..volumes._marks import Marks
 from ..volumes.volume import Shape, Triple
 from ..volumes.writer import Target
@@ -51,6 +51,8 @@ class StreamRequest:
         That a process computes with on CPU; None takes torch's own number. The last bit of a sum
         may depend on it, and with it once in a million voxels the grey value, so it stays the same
         for all of a run.
+    z_range, region
+        The part of the source that is taken: see `tsain_core.volumes.part_of`.
     """
 
     source: str
@@ -65,6 +67,8 @@ class StreamRequest:
     layout: ZarrLayout = ZarrLayout(default_version())
     memory: int | None = None
     threads: int | None = None
+    z_range: tuple[int, int] | None = None
+    region: tuple[int, int, int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.memory is not None and self.memory < 1:
@@ -78,7 +82,7 @@ class StreamRequest:
     def open_volume(self) -> Volume:
         """The source, with what was given by hand."""
         volume = open_volume(self.source, dataset=self.dataset)
-        return with_size(volume, self.voxel_size, self.unit)
+        return part_of(with_size(volume, self.voxel_size, self.unit), self.z_range, self.region)
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> StreamRequest:
@@ -201,6 +205,7 @@ class RunPlan:
             ),
             ("other slices are selected", self.asked.request, other.asked.request),
             ("another dataset is selected", self.asked.dataset, other.asked.dataset),
+            ("another part of the input is selected", _part(self), _part(other)),
             ("the voxel size or unit is another", _by_hand(self), _by_hand(other)),
             ("chunks, shards or pyramid are others", self.asked.layout, other.asked.layout),
             ("the intensity range is another", self.asked.intensity, other.asked.intensity),
@@ -210,7 +215,9 @@ class RunPlan:
         found = [words for words, mine, theirs in changes if mine != theirs]
         if self.shape != other.shape:
             found.append("the input has another shape")
-        elif self.source != other.source and not accept_changed_input:
+        elif (
+            self.source != other.source and _part(self) == _part(other) and not accept_changed_input
+        ):
             raise TsainError(
                 f"The input {self.asked.source} has changed since {self.asked.output} was begun: "
                 f"begin again with {argument('restart')}, or, if only damaged parts of it were "
@@ -253,6 +260,10 @@ def schedule_of(asked: StreamRequest, volume: Volume, any_position: bool) -> Sch
 
 def _by_hand(plan: RunPlan) -> tuple[Any, ...]:
     return plan.asked.voxel_size, plan.asked.unit
+
+
+def _part(plan: RunPlan) -> tuple[Any, ...]:
+    return plan.asked.z_range, plan.asked.region
 
 
 def _tiles(asked: StreamRequest) -> tuple[Any, ...]:

@@ -16,7 +16,7 @@ from ..volumes._locations import Location, is_remote, locate
 from ..volumes._lock import OutputLock
 from ..volumes._publish import cannot_write, publish
 from ..volumes.writer import check_free, refuse_source
-from ..volumes.zarr_layout import create_arrays, write_metadata
+from ..volumes.zarr_layout import computed_digests, create_arrays, write_metadata
 from .block_worker import Outcome, Task, open_run
 from .blocks import Block, BlockGrid
 from .executors import HERE, Cluster, Executor, open_executor
@@ -328,6 +328,8 @@ def _finish(
     target = plan.target(plan.asked.open_volume())
     if left_out:
         target.marks.provenance["left_out"] = list(left_out)
+    digests = computed_digests(record.root, target, plan.asked.layout)
+    target = replace(target, marks=replace(target.marks, digests=digests))
     record.sweep()
     write_metadata(record.root, target, plan.asked.layout)
     open_run.cache_clear()

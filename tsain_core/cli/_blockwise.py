@@ -14,13 +14,14 @@ from ..blockwise.executors import MOST_WORKERS
 from ..blockwise.plan import MOST_THREADS, describe
 from ..errors import TsainError
 from ..interpolation.estimate import format_bytes
-from ..interpolation.request import Request
 from ..volumes.zarr_layout import ZarrLayout, default_version
 from . import _progress as screen
 from ._numbers import integer, memory
-from ._options import inference_settings
+from ._options import inference_settings, request_of
 
 logger = logging.getLogger(__name__)
+
+_LEVEL = ZarrLayout(default_version()).compression
 
 
 def add_layout_options(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +40,17 @@ def add_layout_options(parser: argparse.ArgumentParser) -> None:
         "--ome-zarr", choices=("0.4", "0.5"), default=default_version(), help="version to write"
     )
     group.add_argument("--no-pyramid", action="store_true", help="full resolution only")
+
+
+def add_compression_option(parser: argparse.ArgumentParser) -> None:
+    """How hard results are compressed."""
+    parser.add_argument(
+        "--compression",
+        type=integer(0, 9),
+        metavar="LEVEL",
+        help="0 (none) to 9 (smallest, slowest), of zlib in TIFF and HDF5 and of zstd in Zarr; "
+        "default: 6 in TIFF, 1 in HDF5, 3 in Zarr",
+    )
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -75,21 +87,23 @@ def stream_request(args: argparse.Namespace, output: str) -> StreamRequest:
         tuple(args.chunks),
         tuple(args.shards) if args.shards else None,
         not args.no_pyramid,
+        _LEVEL if args.compression is None else args.compression,
     )
-    between = tuple(args.between) if args.between else None
     return StreamRequest(
         args.input,
         output,
         args.dataset,
         tuple(args.voxel_size) if args.voxel_size else None,
         args.unit,
-        Request(args.factor, args.z_size, args.replace, between),
+        request_of(args),
         args.model,
         inference_settings(args),
         tuple(args.range) if args.range else None,
         layout,
         args.memory,
         args.threads,
+        tuple(args.z_range) if args.z_range else None,
+        tuple(args.region) if args.region else None,
     )
 
 

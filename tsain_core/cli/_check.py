@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Generator
+from typing import Any
 
 from ..errors import TsainError
 from ..inference.models import BASELINES, default_model
@@ -70,7 +71,7 @@ def checked_model(args: argparse.Namespace, volume: Volume, slices: int) -> str:
     return str(args.model)
 
 
-def auto_choice(args: argparse.Namespace, volume: Volume) -> tuple[str, StackCheck | None]:
+def auto_choice(args: argparse.Namespace, volume: Any) -> tuple[str, StackCheck | None]:
     """The best model for a stack and what it was chosen by."""
     return _with_bar(choose_model(volume, inference_settings(args)))
 

@@ -9,14 +9,18 @@ from ..inference.models import ENSEMBLES, InferenceSettings
 from ..inference.models.network_model import LARGEST_SIDE, SMALLEST_TILE
 from ..interpolation.request import Request
 from ..interpolation.schedule import LARGEST_FACTOR, Schedule, parse_slices
-from ..volumes import Volume, open_volume, with_size
+from ..volumes import Volume, open_volume, part_of, with_size
 from ._numbers import integer, real
 from .wording import as_option
 
 
-def add_volume_options(parser: argparse.ArgumentParser) -> None:
-    """The input stack and what its file may not say."""
-    parser.add_argument("input", help="stack: TIFF, folder of slices, HDF5, Zarr, OME-Zarr, MRC")
+def add_volume_options(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    """The input stack, or several, and what its file may not say."""
+    parser.add_argument(
+        "input",
+        nargs="+" if several else None,
+        help="stack: TIFF, folder of slices, HDF5, Zarr, OME-Zarr, MRC",
+    )
     parser.add_argument("--dataset", help="dataset in an HDF5 or Zarr file, such as volumes/raw")
     parser.add_argument(
         "--voxel-size",
@@ -28,10 +32,30 @@ def add_volume_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unit", help="unit of voxel sizes, such as nanometer")
 
 
+def add_part_options(parser: argparse.ArgumentParser) -> None:
+    """Which part of the input is taken."""
+    group = parser.add_argument_group("which part of the stack to take (all by default)")
+    group.add_argument(
+        "--z-range",
+        nargs=2,
+        type=integer(0),
+        metavar=("FIRST", "END"),
+        help="slices FIRST to END - 1, counted from 0; other options count them as the whole "
+        "stack does",
+    )
+    group.add_argument(
+        "--region",
+        nargs=4,
+        type=integer(0),
+        metavar=("Y0", "Y1", "X0", "X1"),
+        help="rows Y0 to Y1 - 1 and columns X0 to X1 - 1, in voxels",
+    )
+
+
 def read_volume(args: argparse.Namespace) -> Volume:
-    """The input stack, with the voxel size given by hand if one is."""
-    volume = open_volume(args.input, dataset=args.dataset)
-    return with_size(volume, args.voxel_size, args.unit)
+    """The input stack or the part of it, with the voxel size given by hand if one is."""
+    volume = with_size(open_volume(args.input, dataset=args.dataset), args.voxel_size, args.unit)
+    return part_of(volume, getattr(args, "z_range", None), getattr(args, "region", None))
 
 
 def add_schedule_options(parser: argparse.ArgumentParser) -> None:
@@ -76,8 +100,29 @@ def make_schedule(args: argparse.Namespace, volume: Volume, any_position: bool) 
     TsainError
         If they contradict each other or the volume.
     """
-    request = Request(args.factor, args.z_size, args.replace, args.between and tuple(args.between))
-    return request.schedule(volume.shape[0], volume.voxel_z, any_position)
+    return request_of(args).schedule(volume.shape[0], volume.voxel_z, any_position)
+
+
+def request_of(args: argparse.Namespace) -> Request:
+    """Which slices the options want, counted in the part of the stack that they take.
+
+    Raises
+    ------
+    TsainError
+        If a slice lies outside that part.
+    """
+    damaged, between = tuple(args.replace), args.between and tuple(args.between)
+    if args.z_range:
+        first, end = args.z_range
+        for z in (*damaged, *(between or ())):
+            if not first <= z < end:
+                raise TsainError(
+                    f"Slice {z} is not among the slices {first} to {end - 1} of --z-range; slices "
+                    "are counted as the whole stack does: correct one of the options."
+                )
+        damaged = tuple(z - first for z in damaged)
+        between = between and (between[0] - first, between[1] - first)
+    return Request(args.factor, args.z_size, damaged, between)
 
 
 def add_model_options(

@@ -11,6 +11,7 @@ from ..inference.models import open_model
 from ..sample_data.phantom import em_phantom
 from ..volumes import open_volume
 from . import _progress as screen
+from ._check import AUTO, auto_choice
 from ._numbers import integer
 from ._options import add_model_options, inference_settings
 from ._progress import progress_bar
@@ -31,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", help="dataset in an HDF5 or Zarr file")
     parser.add_argument("--output", type=Path, default=Path("demo-report"), help="folder to write")
     parser.add_argument("--seed", type=integer(0), default=0, help="of the generated stack")
-    add_model_options(parser)
+    add_model_options(parser, AUTO)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -48,7 +49,8 @@ def run(args: argparse.Namespace) -> None:
         stack, z_scale = em_phantom((25, 256, 256), seed=args.seed), _PHANTOM_Z_SCALE
         pixel = _PHANTOM_PIXEL
         title = f"Interpolation of a generated EM stack (seed {args.seed})"
-    models = [open_model(args.model, inference_settings(args)), *map(open_model, _BASELINES)]
+    name = auto_choice(args, stack)[0] if args.model == "auto" else args.model
+    models = [open_model(name, inference_settings(args)), *map(open_model, _BASELINES)]
     events = write_report(stack, models, args.output, title=title, z_scale=z_scale, pixel=pixel)
     with progress_bar() as bar:
         for event in events:

@@ -19,9 +19,11 @@ from ..evaluation.metrics import WINDOW
 from ..inference.models import BASELINES, open_model
 from ..training.triplet_folder import read_triplets
 from . import _progress as screen
+from ._check import AUTO, auto_choice
 from ._numbers import integer
 from ._options import (
     add_model_options,
+    add_part_options,
     add_volume_options,
     inference_settings,
     read_volume,
@@ -39,7 +41,8 @@ _HEADER = ("psnr", "structure", "ssim", "ie", "sharpness")
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what this command takes."""
     add_volume_options(parser)
-    add_model_options(parser)
+    add_part_options(parser)
+    add_model_options(parser, AUTO)
     parser.add_argument(
         "--also", nargs="+", default=[], metavar="MODEL", help="more models to compare"
     )
@@ -59,7 +62,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print a table: the models, then the baselines."""
     volume = read_triplets(Path(args.input)) if args.triplets else read_volume(args)
-    names = [args.model, *args.also, *BASELINES]
+    name = args.model
+    if name == "auto" and not args.triplets:  # whose neighbours do not lie side by side
+        name, _ = auto_choice(args, volume)
+    names = [name, *args.also, *BASELINES]
     settings = inference_settings(args)
     models = [open_model(name, settings) for name in dict.fromkeys(names)]
     step = 3 * args.every if args.triplets else args.every

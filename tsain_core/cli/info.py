@@ -16,10 +16,11 @@ from ..interpolation.to_file import result_geometry
 from ..volumes import Volume
 from ..volumes.volume import VoxelSize
 from . import _progress as screen
-from ._blockwise import add_layout_options, stream_request
+from ._blockwise import add_compression_option, add_layout_options, stream_request
 from ._check import AUTO, add_check_option, check_lines
 from ._options import (
     add_model_options,
+    add_part_options,
     add_schedule_options,
     add_volume_options,
     inference_settings,
@@ -38,12 +39,14 @@ _NOWHERE = "result.zarr"  # is not written
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what this command takes."""
     add_volume_options(parser)
+    add_part_options(parser)
     add_schedule_options(parser)
     add_model_options(parser, AUTO)
     parser.add_argument(
         "--range", nargs=2, type=float, metavar=("LO", "HI"), help=argparse.SUPPRESS
     )
     add_layout_options(parser)
+    add_compression_option(parser)
     add_check_option(parser)
     screen.add_json_option(parser)
 

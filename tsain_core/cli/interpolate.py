@@ -14,10 +14,18 @@ from ..interpolation.to_file import interpolate_to_file, result_geometry, synthe
 from ..volumes import Volume
 from ..volumes.files import check_output
 from . import _progress as screen
-from ._blockwise import add_layout_options, add_run_options, cluster, follow, stream_request
+from ._blockwise import (
+    add_compression_option,
+    add_layout_options,
+    add_run_options,
+    cluster,
+    follow,
+    stream_request,
+)
 from ._check import AUTO, add_check_option, checked_model
 from ._options import (
     add_model_options,
+    add_part_options,
     add_schedule_options,
     add_volume_options,
     inference_settings,
@@ -25,6 +33,7 @@ from ._options import (
     read_volume,
 )
 from ._progress import with_progress
+from ._several import for_each_input
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +43,10 @@ EXAMPLES = """\
   tsain interpolate stack.mrc iso.zarr --z-size 10           10 nm between slices
   tsain interpolate slices/ repaired.tif --replace 12,57-59  recompute damaged slices
   tsain interpolate stack.tif pair.tif --between 12 15       what lies between two slices
+  tsain interpolate a.tif b.h5 c.zarr finer/                 one OME-Zarr of each in a folder
+  tsain interpolate *.tif 'finer/{name}-x2.tif'              names as you like them
+  tsain interpolate big.zarr part.tif --z-range 100 200 --region 0 512 0 512
+                                                             a part, to try something on
   tsain interpolate stack.tif mean.tif --model mean          the mean of neighbours, to compare
   tsain interpolate big.zarr finer.zarr --memory 4GiB        larger than memory; repeat to go on
   tsain interpolate s3://b/in.zarr s3://b/out.zarr --dask tcp://host:8786"""
@@ -41,8 +54,13 @@ EXAMPLES = """\
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what this command takes."""
-    add_volume_options(parser)
-    parser.add_argument("output", help="result: .tif, .h5, .zarr (OME-Zarr with a pyramid)")
+    add_volume_options(parser, several=True)
+    parser.add_argument(
+        "output",
+        help="result: .tif, .h5, .zarr (OME-Zarr with a pyramid); for several inputs a folder, "
+        "which gets an OME-Zarr of each, or a name with {name} in it: out/{name}-finer.tif",
+    )
+    add_part_options(parser)
     add_schedule_options(parser)
     add_model_options(parser, AUTO)
     add_check_option(parser)
@@ -57,12 +75,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="check everything, say what would be done, and stop"
     )
+    add_compression_option(parser)
     add_layout_options(parser)
     add_run_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Interpolate and write; OME-Zarr block by block."""
+    """Interpolate and write, one input after the other."""
+    for_each_input(args, _interpolate)
+
+
+def _interpolate(args: argparse.Namespace) -> None:
+    """OME-Zarr block by block, the others slice by slice."""
     if args.dry_run:
         _dry_run(args)
         return
@@ -106,7 +130,13 @@ def run(args: argparse.Namespace) -> None:
             schedule.largest_shift,
         )
     events = interpolate_to_file(
-        volume, args.output, schedule, model, intensity, overwrite=args.overwrite
+        volume,
+        args.output,
+        schedule,
+        model,
+        intensity,
+        overwrite=args.overwrite,
+        compression=args.compression,
     )
     for _ in with_progress(events, evaluations(schedule, model.any_position)):
         pass

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from .. import __version__
 from ..errors import TsainError, TsainWarning, first_line, printable
+from ._completion import PrintCompletion
 from .wording import as_option
 
 #: Command -> what it does. The module of the same name is imported when it is called for, so that
@@ -50,7 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # The sampling threads and those of torch take turns; spinning ones would be in the way.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     words = list(sys.argv[1:] if arguments is None else arguments)
-    args = _parser(words[0] if words else "").parse_args(words)
+    try:
+        args = _parser(words[0] if words else "").parse_args(words)
+    except TsainError as error:
+        print(f"tsain: {error}", file=sys.stderr)
+        return FAILED
     _start_logging(args)
     for noisy in ("numba", "h5py", "matplotlib", "PIL", "asyncio", "zarr"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -147,13 +152,20 @@ class _Parser(argparse.ArgumentParser):
         self.exit(USAGE, f"tsain: {printable(text)}; `{self.prog} --help` explains the options.\n")
 
 
-def _parser(chosen: str) -> argparse.ArgumentParser:
+def _parser(*chosen: str) -> argparse.ArgumentParser:
+    """The parser, with the options of the chosen commands."""
     parser = _Parser(
         prog="tsain",
         description="Slice interpolation for electron microscopy stacks.",
         epilog="`tsain COMMAND --help` explains a command, with examples.",
     )
     parser.add_argument("--version", action="version", version=f"napari-tsain {__version__}")
+    parser.add_argument(
+        "--print-completion",
+        action=PrintCompletion,
+        whole_parser=lambda: _parser(*_COMMANDS),
+        help="print a script that completes commands and options: eval it in the shell",
+    )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, summary in _COMMANDS.items():
         command = commands.add_parser(
@@ -168,7 +180,7 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
         command.add_argument(
             "-q", "--quiet", action="store_true", help="no progress; warnings and errors only"
         )
-        if name == chosen:
+        if name in chosen:
             module = import_module(f".{name.replace('-', '_')}", __package__)
             command.epilog = f"examples:\n{module.EXAMPLES}"
             command.set_defaults(run=module.run)

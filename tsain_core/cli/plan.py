@@ -15,10 +15,15 @@ from ..blockwise.planning import make_plan
 from ..errors import TsainError
 from ..interpolation.estimate import format_bytes
 from . import _progress as screen
-from ._blockwise import add_layout_options, stream_request
+from ._blockwise import add_compression_option, add_layout_options, stream_request
 from ._check import AUTO
 from ._numbers import integer, memory, real
-from ._options import add_model_options, add_schedule_options, add_volume_options
+from ._options import (
+    add_model_options,
+    add_part_options,
+    add_schedule_options,
+    add_volume_options,
+)
 
 EXAMPLES = """\
   tsain plan big.zarr --factor 4                              here, and on 1 to 1000 workers
@@ -33,6 +38,7 @@ _MOST_WORKERS = 100_000
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what this command takes."""
     add_volume_options(parser)
+    add_part_options(parser)
     parser.add_argument("--output", help="where the result would go: its disk is timed")
     add_schedule_options(parser)
     add_model_options(parser, AUTO)
@@ -40,6 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--range", nargs=2, type=float, metavar=("LO", "HI"), help=argparse.SUPPRESS
     )
     add_layout_options(parser)
+    add_compression_option(parser)
     group = parser.add_argument_group("what if")
     group.add_argument(
         "--workers", type=integer(1, _MOST_WORKERS), nargs="+", default=_WORKERS, help="to compare"

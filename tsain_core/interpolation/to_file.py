@@ -81,6 +81,7 @@ def interpolate_to_file(
     intensity: IntensityRange | None = None,
     *,
     overwrite: bool = False,
+    compression: int | None = None,
 ) -> Generator[Begun | Step | Finished, None, None]:
     """Compute a schedule and write it, slice by slice.
 
@@ -98,6 +99,8 @@ def interpolate_to_file(
         Estimated from the volume by default.
     overwrite : bool
         Replace an existing result, at the end.
+    compression : int, optional
+        Level, 0 (none) to 9; the format's usual one by default.
 
     Yields
     ------
@@ -122,6 +125,7 @@ def interpolate_to_file(
         provenance=provenance(volume, schedule, model.provenance(), intensity),
         overwrite=overwrite,
         source=volume.source,
+        compression=compression,
     ) as writer:
         yield Begun(writer.partial)
         events = interpolate(volume, schedule, model, intensity)

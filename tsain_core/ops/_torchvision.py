@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..system.triton_loading import load_triton
 from ._geometry import Geometry
 
 
@@ -12,6 +13,7 @@ def run(
     input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None, geo: Geometry
 ) -> Tensor:
     """Backend entry point; see `tsain_core.ops.deform_conv2d`."""
+    load_triton()  # which torchvision imports
     from torchvision.ops import deform_conv2d  # imported late: needs a torch built alike
 
     out: Tensor = deform_conv2d(
@@ -24,6 +26,7 @@ def available(device: torch.device) -> bool:
     """Whether this backend runs on `device` with the installed torchvision."""
     if device.type not in ("cpu", "cuda"):
         return False
+    load_triton()
     try:
         import torchvision
     except (ImportError, RuntimeError):  # a CPU-only torch beside a CUDA torchvision raises

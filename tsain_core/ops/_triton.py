@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..system.triton_loading import load_triton
 from ._geometry import Geometry
 from ._tuning import Launch, fastest
 
@@ -41,6 +42,7 @@ _WEIGHT = [Launch(64, warps=4, stages=2), Launch(128, warps=8, stages=2), Launch
 @cache
 def kernels() -> ModuleType:
     """The kernels; imports Triton."""
+    load_triton()
     from . import _triton_kernels
 
     return _triton_kernels

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import TsainError
 from ..network import TSAIN, AdaptiveSampling, Sampling
+from ..system.triton_loading import load_triton
 from ..volumes._guard import require_regular
 from .checkpointing import checkpoint_activations
 from .data import Triplet, TripletSampler
@@ -118,6 +119,7 @@ class Trainer:
             checkpoint_activations(self.network)
         self._shared = ranks.wrap(self.network, self.device)
         self.sampler, self.settings, self.held_out = sampler, settings, held_out
+        load_triton()  # which the optimizers import
         self.optimizer = torch.optim.Adam(self._parameter_groups(), lr=settings.lr)
         self.step, self.seconds, self.recoveries = 0, 0.0, 0
         self.best = Best()

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import TsainError, first_line
+from ..system.triton_loading import load_triton
 
 #: Modules of torchvision's `vgg16().features` after which activations are compared.
 LAYERS = (3, 8, 15, 22)
@@ -38,6 +39,7 @@ class VggFeatures(nn.Module):
 
     def __init__(self, weights: str | Path | None = None, normalise: bool = False) -> None:
         super().__init__()
+        load_triton()  # which torchvision imports
         from torchvision.models import vgg16
 
         with torch.device("meta"):

@@ -1,7 +1,8 @@
 """Reading and writing EM stacks: `open_volume`, `create_volume`, `Volume`."""
 
 from ._growing import growing_levels
-from ._marks import LOST, marks_fault, middle_of, slice_digest
+from ._marks import LOST, changed_slice, marks_fault, middle_of, slice_digest
+from ._part import part_of
 from ._units import is_length, normal_unit, offset_in, unit_symbol, voxel_size_of, with_size
 from .files import create_volume, list_datasets, open_pyramid, open_volume
 from .volume import DTYPES, Volume
@@ -12,6 +13,7 @@ __all__ = [
     "LOST",
     "Volume",
     "VolumeWriter",
+    "changed_slice",
     "create_volume",
     "growing_levels",
     "is_length",
@@ -22,6 +24,7 @@ __all__ = [
     "offset_in",
     "open_pyramid",
     "open_volume",
+    "part_of",
     "slice_digest",
     "unit_symbol",
     "voxel_size_of",

@@ -18,6 +18,7 @@ from ._attributes import stated_geometry
 from ._axes import StackView, axis_name, chunks_of, named_axes, reading_chunks, spacing, stack_order
 from ._datasets import choose_dataset
 from ._guard import reading
+from ._hdf5_crashes import check_harmless
 from ._hdf5_links import check_path, check_sources, unmapped_slices
 from ._marks import MARKS_KEY, read_marks
 from ._missing import MOST_LISTED, MissingChunks, check_count, slices_with_gaps, warn_of_gaps
@@ -50,6 +51,7 @@ class Hdf5Array:
 
 def hdf5_datasets(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
     """Path inside the file -> (shape, dtype) of every dataset, links aside."""
+    check_harmless(path)
     with reading(path.name, "HDF5"), h5py.File(path, "r") as file:
         return _datasets(file)
 
@@ -63,8 +65,11 @@ def read_hdf5(path: Path, dataset: str | None = None) -> Volume:
         If the file is damaged, it is not clear which dataset is meant, or it is no grey stack; if
         it takes its values from files that are gone, that lie elsewhere, or from itself.
     """
+    check_harmless(path)
     with reading(path.name, "HDF5"), h5py.File(path, "r") as file:
-        return _volume(file, path, _open(file, path, dataset))
+        name = _open(file, path, dataset)
+        check_harmless(path, name)
+        return _volume(file, path, name)
 
 
 def _volume(file: Any, path: Path, name: str) -> Volume:

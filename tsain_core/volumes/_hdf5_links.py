@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import TsainError
 from ._guard import require_regular
+from ._hdf5_crashes import check_harmless
 
 _DEEPEST = 16  # links or virtual datasets one after the other
 
@@ -39,6 +40,7 @@ def check_path(file: Any, path: Path, dataset: str, depth: int = 0) -> None:
         link = group.get(part, getlink=True)
         if isinstance(link, h5py.ExternalLink):
             target = beside(path, link.filename, f"{path.name}/{dataset}")
+            check_harmless(target, link.path)
             with h5py.File(target, "r") as other:
                 check_path(other, target, link.path, depth + 1)
         elif isinstance(link, h5py.SoftLink):
@@ -81,6 +83,7 @@ def _check_virtual(
         for name, dataset in _expanded(path, *source):
             target = path if name == "." else beside(path, name, title)
             found[target] = None
+            check_harmless(target, dataset)
             with h5py.File(target, "r") as file:
                 if dataset not in file:
                     raise TsainError(

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TsainError, warn
-from .volume import Triple
+from .volume import Triple, Volume
 
 #: Name of the attribute, annotation or namespace that holds the marks.
 MARKS_KEY = "tsain"
@@ -27,6 +29,10 @@ LOST = "marks_lost"
 
 #: Side of the middle of a slice that its digest is taken of, in pixels.
 _DIGESTED = 64
+#: Computed slices of a file that are compared with their digests: at most, and at least.
+_COMPARED, _LEAST_COMPARED = 64, 3
+#: Voxels that may be read to compare more than the least.
+_READ = 64 << 20
 
 
 def slice_digest(image: NDArray[Any]) -> str:
@@ -45,6 +51,71 @@ def middle_of(shape: tuple[int, ...]) -> tuple[slice, ...]:
     """Index (y, x) of what a digest is taken of: the middle of slices of that shape."""
     starts = [max(0, (n - _DIGESTED) // 2) for n in shape]
     return tuple(slice(start, start + _DIGESTED) for start in starts)
+
+
+def changed_slice(
+    digests: Mapping[int, str], middle: Callable[[int], NDArray[Any]], most: int
+) -> str:
+    """Which computed slice is not the one that was marked; empty if none of those compared is.
+
+    Parameters
+    ----------
+    digests : mapping
+        z of a computed slice -> its digest.
+    middle : callable
+        Takes z, returns `middle_of` that slice (y, x).
+    most : int
+        Slices that are compared, spread over the stack.
+    """
+    known = sorted(digests)
+    for z in known[:: max(1, -(-len(known) // most))]:
+        if slice_digest(middle(z)) != digests[z]:
+            return f"slice {z} is not the one that was computed"
+    return ""
+
+
+def with_true_marks(volume: Volume, name: str, finest: Volume | None = None) -> Volume:
+    """The volume without its marks, and a warning, if its slices are not those that were marked.
+
+    Parameters
+    ----------
+    volume : Volume
+        Of any format; one without digests is returned as it is.
+    name : str
+        For the warning.
+    finest : Volume, optional
+        The full resolution, which the digests are of, where `volume` is a coarser level.
+
+    Notes
+    -----
+    Some marked slices are read, few where that takes long. One that cannot be read tells nothing.
+    """
+    if not volume.digests:
+        return volume
+    full = finest or volume
+    y, x = middle_of(full.shape[1:])
+    planes = [-(-_DIGESTED // n) + 1 for n in full.chunks[1:]]
+    cost = prod(
+        min(n * c, s) for n, c, s in zip(planes, full.chunks[1:], full.shape[1:], strict=True)
+    )
+    most = min(_COMPARED, max(_LEAST_COMPARED, _READ // max(1, cost * full.chunks[0])))
+    if "://" in full.source:
+        most = _LEAST_COMPARED
+    why = ""
+    with suppress(TsainError):
+        why = changed_slice(volume.digests, lambda z: full.read(slice(z, z + 1), y, x)[0], most)
+    if not why:
+        return volume if finest is None else replace(volume, digests={})
+    _warn_of_loss(name, why)
+    return replace(volume, synthetic=(), provenance={**volume.provenance, LOST: why}, digests={})
+
+
+def _warn_of_loss(name: str, why: str) -> None:
+    warn(
+        f"{name} has marks of computed slices that do not fit it ({why}): slices were cropped, "
+        "added or changed since, so which of them are computed is not known; interpolate the "
+        "original again to have marks."
+    )
 
 
 def marks_fault(synthetic: tuple[int, ...], stated: int | None, depth: int) -> str:
@@ -94,11 +165,7 @@ class Marks:
         why = marks_fault(self.synthetic, self.depth, depth)
         if not why:
             return self
-        warn(
-            f"{name} has marks of computed slices that do not fit it ({why}): slices were cropped "
-            "or added since, so which of them are computed is not known; interpolate the original "
-            "again to have marks."
-        )
+        _warn_of_loss(name, why)
         return Marks(provenance={**self.provenance, LOST: why}, offset=self.offset)
 
     def fields(self, depth: int, name: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from copy import copy
 from functools import lru_cache
 from typing import Any
 
@@ -40,13 +41,21 @@ class MissingChunks:
     ) -> None:
         self._stack, self._chunks, self._slices = stack, chunks, slices
         self.fill = stack.dtype.type(0 if fill is None else fill)
+        self._origin: Shape = (0, 0, 0)
         self._is_missing = lru_cache(1 << 16)(self._holds_nothing)
+
+    def beginning_at(self, z: int, y: int, x: int) -> MissingChunks:
+        """The same chunks, for a part of the stack that begins at a voxel."""
+        part = copy(self)
+        part._origin = self._origin[0] + z, self._origin[1] + y, self._origin[2] + x
+        return part
 
     def mask(self, image: NDArray[Any], z: int, y0: int, x0: int) -> NDArray[np.bool_] | None:
         """Where pixels of a slice's crop lie in missing chunks; None if none does.
 
         `image` is the crop (y, x) of slice `z` that begins at (y0, x0).
         """
+        z, y0, x0 = (n + start for n, start in zip((z, y0, x0), self._origin, strict=True))
         if self._slices is not None and z not in self._slices:
             return None
         empty = self._is_fill(image)

@@ -28,15 +28,22 @@ class TiffSink:
     def __init__(self, path: Path, target: Target) -> None:
         size = int(np.prod(target.shape, dtype=np.int64)) * target.dtype.itemsize
         self._file = tifffile.TiffWriter(path, bigtiff=size > 3 << 30, ome=False)
-        self._description: str | None = _ome_xml(target)
+        self._path, self._target = path, target
+        level = target.compression
+        self._compression: dict[str, Any] = (
+            {} if level == 0 else {"compression": "zlib", "predictor": target.dtype.kind != "f"}
+        )
+        if level:
+            self._compression["compressionargs"] = {"level": level}
+        self._description: str | None = _ome_xml(target, target.stamped_marks)
+        self._marks: Marks | None = None
 
     def write(self, z: int, image: NDArray[Any]) -> None:
         """Append a page; the first one carries the OME-XML."""
         self._file.write(
             image,
             photometric="minisblack",
-            compression="zlib",
-            predictor=image.dtype.kind != "f",
+            **self._compression,
             description=self._description,
             metadata=None,
             software="napari-tsain",
@@ -44,17 +51,22 @@ class TiffSink:
         self._description = None
 
     def mark(self, marks: Marks) -> None:
-        """Nothing: the first page has them, and is written before the slices are known."""
+        """Keep the marks: the first page, which has them, can be written again at the end."""
+        self._marks = marks
 
     def close(self) -> None:
         """Finish the file."""
         self._file.close()
+        if self._marks is not None:
+            with tifffile.TiffFile(self._path, mode="r+") as file:
+                tag = file.pages.first.tags["ImageDescription"]
+                tag.overwrite(_ome_xml(self._target, self._marks))
 
 
-def _ome_xml(target: Target) -> str:
+def _ome_xml(target: Target, marks: Marks) -> str:
     """OME-XML for all pages, in ASCII as TIFF wants it."""
     depth, height, width = target.shape
-    marks = replace(target.stamped_marks, offset=target.offset)
+    marks = replace(marks, offset=target.offset)
     metadata: dict[str, Any] = {
         "CommentAnnotation": {"Namespace": MARKS_KEY, "Value": json.dumps(marks.to_json())}
     }
@@ -111,14 +123,15 @@ class Hdf5Sink:
         self._raw = _RecordingFile(path, "w+")
         self._file = h5py.File(self._raw, "w")
         _, height, width = target.shape
+        level = 1 if target.compression is None else target.compression
+        packed = {"compression": "gzip", "compression_opts": level} if level else {}
         self._data = self._file.create_dataset(
             RAW,
             target.shape,
             target.dtype,
             chunks=(1, min(height, 512), min(width, 512)),
-            compression="gzip",
-            compression_opts=1,
-            shuffle=target.dtype.itemsize > 1,
+            shuffle=bool(level) and target.dtype.itemsize > 1,
+            **packed,
         )
         if target.voxel_size is not None:
             sides = [math.nan if side is None else side for side in target.voxel_size]

@@ -97,6 +97,12 @@ def pyramid_levels(path: Location, dataset: str | None = None) -> list[str]:
     return [f"{group}/{name}".strip("/") for name in levels]
 
 
+def finest_level(path: Location, level: str) -> Volume | None:
+    """The full resolution of the image that a level belongs to; None if it is that, or no level."""
+    levels = pyramid_levels(path, level.rpartition("/")[0])
+    return read_zarr(path, levels[0]) if level in levels[1:] else None
+
+
 def _open(path: Location) -> Any:
     with reading(path.name, "Zarr"):
         try:

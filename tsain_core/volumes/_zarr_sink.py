@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ class ZarrSink:
 
     def __init__(self, path: Path, target: Target, version: OmeVersion) -> None:
         layout = ZarrLayout(version)
+        if target.compression is not None:
+            layout = replace(layout, compression=target.compression)
         self._path = path
         write_metadata(path, target, layout)
         self._levels = create_arrays(path, target, layout)

@@ -13,16 +13,19 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.abc.store import ByteRequest
+from zarr.abc.store import ByteRequest, RangeByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 
 from ..errors import TsainError
+from ._claims import claimed_size, outermost
 from ._guard import require_regular
 from ._locations import Location, is_remote
 from ._missing import MOST_LISTED, check_count
 
 _METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 _LONGEST_METADATA = 64 << 20
+#: Bytes that a chunk may claim beyond twice its size: what another codec before it adds.
+_ROOM = 1 << 16
 #: Bytes of a chunk that are decompressed at once, however small the array is said to be.
 _BIG_CHUNK = 256 << 20
 #: Shards whose index is read to see which of their chunks are there.
@@ -30,7 +33,29 @@ _MOST_SHARDS = 20_000
 
 
 class SafeStore(zarr.storage.LocalStore):
-    """A folder of which only regular files are read, and no metadata longer than 64 MiB."""
+    """A folder of which only regular files are read, and no metadata longer than 64 MiB.
+
+    Of arrays that `limit` was told of, no chunk is decompressed that claims to be larger than a
+    chunk can be.
+    """
+
+    def __init__(self, root: Path, *, read_only: bool = False) -> None:
+        super().__init__(root, read_only=read_only)
+        self._limits: dict[str, tuple[str, int, bool]] = {}
+
+    def limit(self, array: Any) -> None:
+        """Look at the first bytes of an array's chunks from now on."""
+        metadata = array.metadata
+        sharded = getattr(array, "shards", None) is not None
+        if sharded and not _index_at_end(metadata.codecs[0]):
+            return  # what is read first of a shard would be taken for a chunk
+        if metadata.zarr_format == 2:
+            codecs = [*(metadata.filters or ()), metadata.compressor]
+        else:
+            codecs = list(metadata.codecs[0].codecs if sharded else metadata.codecs)
+        if codec := outermost(codecs):
+            size = prod(array.chunks) * array.dtype.itemsize
+            self._limits[array.path] = codec, _ROOM + 2 * size, sharded
 
     async def get(
         self,
@@ -40,7 +65,27 @@ class SafeStore(zarr.storage.LocalStore):
     ) -> Buffer | None:
         """Read a file, or None if there is none."""
         self._check(key)
-        return await super().get(key, prototype, byte_range)
+        found = await super().get(key, prototype, byte_range)
+        if found is not None and self._limits:
+            self._check_claim(key, found, byte_range)
+        return found
+
+    def _check_claim(self, key: str, found: Buffer, byte_range: ByteRequest | None) -> None:
+        folder, _, name = key.rpartition("/")
+        if name in _METADATA:
+            return
+        owners = [path for path in self._limits if not path or f"{folder}/".startswith(f"{path}/")]
+        if not owners:
+            return
+        codec, most, sharded = self._limits[max(owners, key=len)]
+        if sharded != isinstance(byte_range, RangeByteRequest):
+            return  # an index, or a shard with many chunks
+        claimed = claimed_size(codec, found[:18].to_bytes())
+        if claimed > most:
+            raise TsainError(
+                f"{key} of {self.root.name} claims {claimed} bytes, more than a chunk has; it is "
+                "damaged: copy it again."
+            )
 
     def _check(self, key: str) -> None:
         path = self.root / key
@@ -87,6 +132,8 @@ def check_array(array: Any, title: str) -> None:
             "each axis: its metadata are damaged, copy it again."
         )
     size = np.prod(chunks, dtype=float) * array.dtype.itemsize
+    if isinstance(array.store_path.store, SafeStore):
+        array.store_path.store.limit(array)
     held = np.prod([min(c, n) for c, n in zip(chunks, array.shape, strict=True)], dtype=float)
     if size > _BIG_CHUNK and size > 8 * held * array.dtype.itemsize:
         raise TsainError(
@@ -194,6 +241,10 @@ def _refuse_nothing(
     )
 
 
+def _index_at_end(sharding: Any) -> bool:
+    return str(getattr(sharding.index_location, "value", sharding.index_location)) == "end"
+
+
 def _within_shards(array: Any, folder: Path, stored: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
     """The chunks inside shards, by the index at the end or begin of each."""
     sharding = array.metadata.codecs[0]
@@ -202,7 +253,7 @@ def _within_shards(array: Any, folder: Path, stored: NDArray[np.bool_]) -> NDArr
     if kinds not in (["BytesCodec"], ["BytesCodec", "Crc32cCodec"]) or stored.sum() > _MOST_SHARDS:
         return None
     length = 16 * int(np.prod(inner)) + 4 * (len(kinds) - 1)
-    at_end = str(getattr(sharding.index_location, "value", sharding.index_location)) == "end"
+    at_end = _index_at_end(sharding)
     chunks = np.zeros([n * i for n, i in zip(stored.shape, inner, strict=True)], bool)
     for place in np.argwhere(stored):
         path = folder / array.metadata.encode_chunk_key(tuple(int(p) for p in place))

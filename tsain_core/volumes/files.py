@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,12 @@ from ._guard import reading, require_regular
 from ._hdf5 import hdf5_datasets, read_hdf5
 from ._locations import Location, is_remote, locate
 from ._lock import OutputLock
-from ._marks import Marks
+from ._marks import Marks, with_true_marks
 from ._mrc import read_mrc
 from ._sinks import Hdf5Sink, TiffSink
 from ._tiff import read_tiff
 from ._units import checked_size, normal_unit
-from ._zarr import is_zarr, pyramid_levels, read_zarr, zarr_datasets
+from ._zarr import finest_level, is_zarr, pyramid_levels, read_zarr, zarr_datasets
 from ._zarr_sink import ZarrSink
 from .volume import DTYPES, Triple, Volume, VoxelSize
 from .writer import Sink, Target, VolumeWriter, check_free, refuse_existing, refuse_source
@@ -56,7 +57,11 @@ def open_volume(path: str | os.PathLike[str], *, dataset: str | None = None) -> 
         In one line what was found, what is needed, and the remedy.
     """
     with reading(_title(path)):
-        return _open(locate(path), dataset)
+        place = locate(path)
+        volume = _open(place, dataset)
+        level = volume.dataset if volume.digests and _in_zarr(place) else None
+        finest = finest_level(place, level) if level else None
+        return with_true_marks(volume, _title(path), finest)
 
 
 def _open(path: Location, dataset: str | None) -> Volume:
@@ -100,15 +105,20 @@ def open_pyramid(path: str | os.PathLike[str], *, dataset: str | None = None) ->
     with reading(_title(path)):
         place = locate(path)
         levels = pyramid_levels(place, dataset) if _in_zarr(place) else []
-        return [full, *_coarser(place, levels[1:])]
+        return [full, *_coarser(place, levels[1:], full)]
 
 
-def _coarser(place: Location, levels: Sequence[str]) -> Iterator[Volume]:
+def _coarser(place: Location, levels: Sequence[str], full: Volume) -> Iterator[Volume]:
     """Coarser levels, which only save time: those that cannot be read are left out."""
     for level in levels:
         try:
             with reading(place.name):
-                volume = read_zarr(place, level)
+                volume = replace(
+                    read_zarr(place, level),
+                    synthetic=full.synthetic,
+                    provenance=full.provenance,
+                    digests={},
+                )
         except TsainError as error:
             warn(f"{place.name}: level {level} is left out, which only slows the view: {error}")
         else:
@@ -146,6 +156,7 @@ def create_volume(
     overwrite: bool = False,
     source: str | None = None,
     ome_version: OmeVersion | None = None,
+    compression: int | None = None,
 ) -> VolumeWriter:
     """Begin to write a stack, slice by slice.
 
@@ -169,6 +180,8 @@ def create_volume(
         Path of the input, which must not be written to.
     ome_version : "0.4" or "0.5", optional
         Of OME-Zarr; the newest by default.
+    compression : int, optional
+        Level, 0 (none) to 9; the format's usual one by default.
 
     Returns
     -------
@@ -199,6 +212,7 @@ def create_volume(
         offset,
         marks,
         path.name,
+        compression,
     )
     refuse_source(path, source)
     lock = OutputLock(path).take()

@@ -110,7 +110,7 @@ class Volume:
     @property
     def chunks(self) -> Shape:
         """(z, y, x) of what is read at once."""
-        z, y, x = (int(sizes[0]) for sizes in self.data.chunks)
+        z, y, x = (int(max(sizes)) for sizes in self.data.chunks)  # a part may begin within one
         return z, y, x
 
 

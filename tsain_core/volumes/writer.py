@@ -21,7 +21,11 @@ from .volume import Triple, VoxelSize
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be written; `name` is the one that the result will have."""
+    """What is to be written.
+
+    `name` is the one that the result will have; `compression` is the level, 0 (none) to 9, by
+    default the format's own.
+    """
 
     shape: tuple[int, int, int]
     dtype: np.dtype[Any]
@@ -30,6 +34,7 @@ class Target:
     offset: Triple
     marks: Marks
     name: str = ""
+    compression: int | None = None
 
     @property
     def stamped_marks(self) -> Marks:

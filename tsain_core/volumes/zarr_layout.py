@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import TsainError
 from ._locations import Location
-from ._marks import MARKS_KEY, Marks
+from ._marks import MARKS_KEY, Marks, middle_of, slice_digest
 from .volume import Shape
 from .writer import Target
 
@@ -42,12 +42,15 @@ class ZarrLayout:
     pyramid : bool
         Whether there are coarser levels: each halves y and x by the mean; z stays, for it is the
         coarsest axis.
+    compression : int
+        Level of zstd in Blosc, 0 (none) to 9.
     """
 
     version: OmeVersion
     chunks: Shape = (1, _CHUNK, _CHUNK)
     shards: Shape | None = None
     pyramid: bool = True
+    compression: int = 3
 
     def __post_init__(self) -> None:
         sizes = (*self.chunks, *(self.shards or ()))
@@ -111,6 +114,22 @@ def write_metadata(root: Location, target: Target, layout: ZarrLayout) -> None:
 def write_marks(root: Location, marks: Marks) -> None:
     """Write the marks of an OME-Zarr image again."""
     zarr.open_group(str(root), mode="r+").attrs[MARKS_KEY] = marks.to_json()
+
+
+def computed_digests(root: Location, target: Target, layout: ZarrLayout) -> dict[int, str]:
+    """Digests of the computed slices of an OME-Zarr whose arrays are complete.
+
+    Slices that are stored together are read together.
+    """
+    array, synthetic = open_array(root, 0, "r"), set(target.marks.synthetic)
+    deep = layout.file_shape(target.shape)[0]
+    digests: dict[int, str] = {}
+    for first in range(0, target.shape[0], deep):
+        found = sorted(synthetic & set(range(first, min(first + deep, target.shape[0]))))
+        if found:
+            box = np.asarray(array[(slice(found[0], found[-1] + 1), *middle_of(target.shape[1:]))])
+            digests |= {z: slice_digest(box[z - found[0]]) for z in found}
+    return digests
 
 
 def default_version() -> OmeVersion:
@@ -183,13 +202,13 @@ def _array(path: str, shape: Shape, dtype: Any, layout: ZarrLayout) -> Any:
             dtype=dtype,
             chunks=layout.chunks if layout.shards else chunks,
             shards=layout.shards,
-            compressors=BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"),
+            compressors=BloscCodec(cname="zstd", clevel=layout.compression, shuffle="bitshuffle"),
             dimension_names=("z", "y", "x"),
             config=_CONFIG,
         )
     from numcodecs import Blosc
 
-    blosc = Blosc(cname="zstd", clevel=3, shuffle=Blosc.BITSHUFFLE)
+    blosc = Blosc(cname="zstd", clevel=layout.compression, shuffle=Blosc.BITSHUFFLE)
     return zarr.create_array(
         path,
         shape=shape,

@@ -249,7 +249,14 @@ def copy_input(job: Job, volume: Volume) -> Iterator[int]:
     """
     path = job.folder / INPUT
     with create_volume(
-        path, volume.shape, volume.dtype, voxel_size=volume.voxel_size, unit=volume.unit
+        path,
+        volume.shape,
+        volume.dtype,
+        voxel_size=volume.voxel_size,
+        unit=volume.unit,
+        offset=volume.offset,
+        synthetic=volume.synthetic,
+        provenance=volume.provenance,
     ) as writer:
         for z in range(volume.shape[0]):
             writer.write(z, volume[z])

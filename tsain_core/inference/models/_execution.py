@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ...network import TSAIN, AdaptiveSampling, Features
+from ...system.triton_loading import load_triton
 from .device import Precision
 
 TensorFunction = Callable[..., tuple[Tensor, ...]]
@@ -51,6 +52,7 @@ class Execution:
         encode: TensorFunction = self._encode_levels
         between: TensorFunction = self._between_levels
         if self._compile:
+            load_triton()  # which the compiler imports
             encode, between = (torch.compile(f, dynamic=False) for f in (encode, between))
         if self._device.type == "cuda":
             encode, between = _Graphed(encode), _Graphed(between)
