@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -100,13 +100,22 @@ def interpolate_layer(
                 stack[event.index] = event.image
     attributes["metadata"] = replace(marks, digests=digests).to_metadata()
     if path is not None:
-        from .io import layer_data
-
-        data, read, _ = layer_data(path)
-        if read.get("multiscale"):
-            levels = [expand_axes(level, layer.ndim, axis) for level in data]
-            return Image(levels, multiscale=True, name=path.stem, **attributes)
-        return Image(expand_axes(data, layer.ndim, axis), name=path.stem, **attributes)
+        return _from_file(path, layer.ndim, axis, attributes)
     return Image(
         expand_axes(stack, layer.ndim, axis), name=f"{layer.name} interpolated", **attributes
+    )
+
+
+def _from_file(path: Path, ndim: int, axis: int, attributes: dict[str, Any]) -> Image:
+    """The layer of a result that was written, with its pyramid."""
+    from napari.layers import Image
+
+    from .io import layer_data
+    from .layers.result import expand_axes
+
+    data, read, _ = layer_data(path)
+    levels = [expand_axes(level, ndim, axis) for level in (data if read["multiscale"] else [data])]
+    multiscale = len(levels) > 1
+    return Image(
+        levels if multiscale else levels[0], multiscale=multiscale, name=path.stem, **attributes
     )
