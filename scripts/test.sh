@@ -24,5 +24,7 @@ check() {
 check ruff check .
 check ruff format --check .
 check mypy
-pytest "$@" || { result=$?; [[ $status -ne 0 ]] || status=$result; }
+# Files of tests run side by side, a process for each core; one thread each is faster then.
+export OMP_NUM_THREADS=1
+pytest -n auto --maxprocesses 4 --dist loadfile --durations 40 "$@" || { result=$?; [[ $status -ne 0 ]] || status=$result; }
 exit "$status"
