@@ -60,7 +60,9 @@ def _undeclared(package: str, declared: set[str]) -> set[str]:
 def test_the_core_imports_only_what_is_declared() -> None:
     extras = _PROJECT["optional-dependencies"]
     optional = [
-        name for extra in ("cluster", "completion", "hdf5", "training") for name in extras[extra]
+        name
+        for extra in ("cluster", "completion", "dm", "hdf5", "nrrd", "tensorstore", "training")
+        for name in extras[extra]
     ]
     declared = _names(_PROJECT["dependencies"]) | _names(optional)
     assert not _undeclared("tsain_core", declared)

@@ -316,7 +316,7 @@ def test_bad_folders(
 
 def test_what_is_no_volume_at_all(tmp_path: Path) -> None:
     refused(tmp_path / "nothing.tif", "nothing at", "check the name")
-    refused(tmp_path, "0 TIFF or PNG files", "at least 2")
+    refused(tmp_path, "0 TIFF, PNG or DM files", "at least 2")
     (tmp_path / "a.txt").write_text("text")
     refused(tmp_path / "a.txt", "unknown ending", ".tif")
     iio.imwrite(tmp_path / "a.png", STACK[0])

@@ -273,3 +273,19 @@ def test_cases_with_a_line(em_data: Path) -> None:
     with pytest.warns(TsainWarning, match="from z_-5.tif to z_-1.tif"):
         open_volume(em_data / "cases" / "negonly")
     assert open_volume(em_data / "cases" / "atlas").voxel_size == (0.01, None, None)
+
+
+def test_slices_say_how_large_their_pixels_are(tmp_path: Path) -> None:
+    """Of the first slice's own tags; the distance of slices is in none of them."""
+    for z in range(3):
+        path = tmp_path / f"slice_{z}.tif"
+        tifffile.imwrite(
+            path,
+            np.full((8, 9), z, np.uint8),
+            imagej=True,
+            resolution=(250.0, 200.0),  # x, y in pixels a micrometre
+            metadata={"unit": "um"},
+        )
+    volume = open_volume(tmp_path)
+    assert volume.voxel_size == (None, pytest.approx(0.005), pytest.approx(0.004))
+    assert volume.unit == "micrometer"

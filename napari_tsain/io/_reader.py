@@ -19,8 +19,9 @@ _FILES = (
     (".h5", ".hdf", ".hdf5")
     + (".mrc", ".mrcs", ".rec", ".st", ".map", ".ali")
     + (".ome.tif", ".ome.tiff")
+    + (".dm3", ".dm4", ".nrrd", ".nhdr", ".zarr.zip")
 )
-_SLICES = (".tif", ".tiff", ".png")
+_SLICES = (".tif", ".tiff", ".png", ".dm3", ".dm4")
 
 
 def get_reader(path: str | Sequence[str]) -> ReadFunction | None:
@@ -33,6 +34,8 @@ def get_reader(path: str | Sequence[str]) -> ReadFunction | None:
             return _read if where.name.lower().endswith(_FILES) else None
         if _is_zarr(where):
             return _read if _is_ours(where) or not _read_by_others(path) else None
+        if _is_n5_or_precomputed(where):
+            return _read
         return _read if any(p.suffix.lower() in _SLICES for p in where.iterdir()) else None
     except (OSError, ValueError):  # may not be read, or no name of a file: others may know better
         return None
@@ -40,6 +43,11 @@ def get_reader(path: str | Sequence[str]) -> ReadFunction | None:
 
 def _is_zarr(folder: Path) -> bool:
     return any((folder / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray"))
+
+
+def _is_n5_or_precomputed(folder: Path) -> bool:
+    names = ("attributes.json", "info")
+    return folder.suffix.lower() == ".n5" or any((folder / name).is_file() for name in names)
 
 
 def _is_ours(folder: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import zipfile
 from collections.abc import Iterator
 from itertools import islice
 from math import prod
@@ -28,6 +29,8 @@ _LONGEST_METADATA = 64 << 20
 _ROOM = 1 << 16
 #: Bytes of a chunk that are decompressed at once, however small the array is said to be.
 _BIG_CHUNK = 256 << 20
+#: Bytes of an entry of a zipped Zarr: a shard may be large.
+_BIG_ENTRY = 4 << 30
 #: Shards whose index is read to see which of their chunks are there.
 _MOST_SHARDS = 20_000
 
@@ -114,7 +117,41 @@ def open_node(path: Location) -> Any:
         # one question first: of a server that is down, zarr leaves several open
         (path / "zarr.json").exists()
         return zarr.open(str(path), mode="r")
-    return zarr.open(SafeStore(Path(str(path)), read_only=True), mode="r")
+    where = Path(str(path))
+    if where.suffix.lower() == ".zip":
+        return _open_zip(where)
+    return zarr.open(SafeStore(where, read_only=True), mode="r")
+
+
+class SafeZipStore(zarr.storage.ZipStore):
+    """A zipped Zarr whose entries are no larger than a chunk or metadata can be."""
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """Paths of the entries below a folder, relative to it."""
+        with zipfile.ZipFile(self.path) as archive:
+            for name in archive.namelist():
+                if name.startswith(prefix) and not name.endswith("/"):
+                    yield name[len(prefix) :]
+
+
+def _open_zip(path: Path) -> Any:
+    inside = None
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            folder, _, name = entry.filename.rpartition("/")
+            if entry.file_size > (_LONGEST_METADATA if name in _METADATA else _BIG_ENTRY):
+                raise TsainError(
+                    f"{entry.filename} of {path.name} has {entry.file_size} bytes, too many for "
+                    "a chunk; it is damaged, or no Zarr: copy it again."
+                )
+            if name in _METADATA and (inside is None or len(folder) < len(inside)):
+                inside = folder
+    if inside is None:
+        raise TsainError(
+            f"{path.name} holds no Zarr; a zipped Zarr, with zarr.json or .zarray inside, is "
+            "required: unzip it, and give what is in it."
+        )
+    return zarr.open(SafeZipStore(path, mode="r", read_only=True), path=inside, mode="r")
 
 
 def check_array(array: Any, title: str) -> None:
@@ -125,27 +162,38 @@ def check_array(array: Any, title: str) -> None:
     TsainError
         If chunks are empty or absurdly large, or a codec can run code.
     """
-    chunks = tuple(array.chunks)
-    if not chunks or min(chunks) < 1:
-        raise TsainError(
-            f"{title} has chunks of {' x '.join(map(str, chunks))}; at least 1 is required along "
-            "each axis: its metadata are damaged, copy it again."
-        )
-    size = np.prod(chunks, dtype=float) * array.dtype.itemsize
+    check_chunks(tuple(array.chunks), tuple(array.shape), array.dtype, title)
     if isinstance(array.store_path.store, SafeStore):
         array.store_path.store.limit(array)
-    held = np.prod([min(c, n) for c, n in zip(chunks, array.shape, strict=True)], dtype=float)
-    if size > _BIG_CHUNK and size > 8 * held * array.dtype.itemsize:
-        raise TsainError(
-            f"{title} has chunks of {' x '.join(map(str, chunks))} for an array of "
-            f"{' x '.join(map(str, array.shape))}; its metadata are damaged, copy it again."
-        )
     metadata = array.metadata
     codecs = [*(getattr(metadata, "filters", None) or ()), getattr(metadata, "compressor", None)]
     if any(getattr(codec, "codec_id", "") == "pickle" for codec in codecs):
         raise TsainError(
             f"{title} is stored as Python pickles, which can run code when they are read; save it "
             "with zlib, zstd or no compression."
+        )
+
+
+def check_chunks(
+    chunks: tuple[int, ...], shape: tuple[int, ...], dtype: np.dtype[Any], title: str
+) -> None:
+    """Refuse chunks that are empty or absurdly large.
+
+    Raises
+    ------
+    TsainError
+    """
+    if not chunks or min(chunks) < 1:
+        raise TsainError(
+            f"{title} has chunks of {' x '.join(map(str, chunks))}; at least 1 is required along "
+            "each axis: its metadata are damaged, copy it again."
+        )
+    size = np.prod(chunks, dtype=float) * dtype.itemsize
+    held = np.prod([min(c, n) for c, n in zip(chunks, shape, strict=True)], dtype=float)
+    if size > _BIG_CHUNK and size > 8 * held * dtype.itemsize:
+        raise TsainError(
+            f"{title} has chunks of {' x '.join(map(str, chunks))} for an array of "
+            f"{' x '.join(map(str, shape))}; its metadata are damaged, copy it again."
         )
 
 
@@ -164,13 +212,15 @@ def stored_chunks(array: Any, title: str) -> NDArray[np.bool_] | None:
         If not one chunk is there; if they lie under another dimension separator, which is named.
     """
     store = array.store_path.store
+    if isinstance(store, SafeZipStore):
+        return _chunks_in_zip(array, store, title)
     files = tuple(getattr(array, "shards", None) or array.chunks)
     grid = tuple(-(-n // f) for n, f in zip(array.shape, files, strict=True))
     if not isinstance(store, SafeStore):
         return None
     total = prod(grid)
     if total > MOST_LISTED:
-        found = islice(_files(store.root / array.path, len(grid) + 1), MOST_LISTED)
+        found = islice(files_below(store.root / array.path, len(grid) + 1), MOST_LISTED)
         check_count(sum(1 for _ in found), min(total, MOST_LISTED * 1000), title)
         return None
     separator, prefix = _key_format(array)
@@ -178,13 +228,30 @@ def stored_chunks(array: Any, title: str) -> NDArray[np.bool_] | None:
         return None
     folder = store.root / array.path
     stored = np.zeros(grid, bool)
-    for name in _files(folder, len(grid) + 1):
+    for name in files_below(folder, len(grid) + 1):
         place = _place(name, separator, prefix, grid)
         if place is not None:
             stored[place] = True
     if not stored.any():
         _refuse_nothing(array, folder, separator, grid, title)
     return _within_shards(array, folder, stored) if getattr(array, "shards", None) else stored
+
+
+def _chunks_in_zip(array: Any, store: SafeZipStore, title: str) -> NDArray[np.bool_] | None:
+    separator, prefix = _key_format(array)
+    grid = tuple(-(-n // c) for n, c in zip(array.shape, array.chunks, strict=True))
+    if separator is None or getattr(array, "shards", None) or prod(grid) > MOST_LISTED:
+        return None
+    stored = np.zeros(grid, bool)
+    for name in store.names(f"{array.store_path.path}/".lstrip("/")):
+        place = _place(name, separator, prefix, grid)
+        if place is not None:
+            stored[place] = True
+    if not stored.any():
+        raise TsainError(
+            f"{title} has no chunk at all: all would be black; zip it again with its data."
+        )
+    return stored
 
 
 def _key_format(array: Any) -> tuple[str | None, str]:
@@ -199,13 +266,13 @@ def _key_format(array: Any) -> tuple[str | None, str]:
     return separator, f"c{separator}" if encoding.name == "default" else ""
 
 
-def _files(folder: Path, depth: int, prefix: str = "") -> Iterator[str]:
+def files_below(folder: Path, depth: int, prefix: str = "") -> Iterator[str]:
     """Paths of all files below a folder, relative to it, no deeper than chunks can lie."""
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if depth and entry.is_dir():
-                    yield from _files(folder / entry.name, depth - 1, f"{prefix}{entry.name}/")
+                    yield from files_below(folder / entry.name, depth - 1, f"{prefix}{entry.name}/")
                 else:
                     yield prefix + entry.name
     except FileNotFoundError:
@@ -227,7 +294,7 @@ def _refuse_nothing(
 ) -> None:
     other = "/" if separator == "." else "."
     for prefix in ("", f"c{other}"):
-        if any(_place(name, other, prefix, grid) for name in _files(folder, len(grid) + 1)):
+        if any(_place(name, other, prefix, grid) for name in files_below(folder, len(grid) + 1)):
             where = ".zarray" if array.metadata.zarr_format == 2 else "zarr.json"
             key = "dimension_separator" if array.metadata.zarr_format == 2 else "separator"
             raise TsainError(

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..errors import TsainError, argument, warn
+from ._dm import SUFFIXES as _DM
+from ._dm import read_dm
 from ._folder import has_slices, read_folder
 from ._guard import reading, require_regular
 from ._hdf5 import hdf5_datasets, read_hdf5
@@ -21,6 +23,10 @@ from ._locations import Location, is_remote, locate
 from ._lock import OutputLock
 from ._marks import Marks, with_true_marks
 from ._mrc import read_mrc
+from ._n5 import is_n5, n5_datasets, read_n5
+from ._nrrd import SUFFIXES as _NRRD
+from ._nrrd import read_nrrd
+from ._precomputed import is_precomputed, precomputed_scales, read_precomputed
 from ._sinks import Hdf5Sink, TiffSink
 from ._tiff import read_tiff
 from ._units import checked_size, normal_unit
@@ -41,10 +47,11 @@ def open_volume(path: str | os.PathLike[str], *, dataset: str | None = None) -> 
     Parameters
     ----------
     path : path
-        A TIFF, HDF5 or MRC file, a Zarr or OME-Zarr folder, or a folder of TIFF or PNG slices; or
-        the URL of a Zarr or OME-Zarr: s3://, gs://, https:// or another that fsspec opens.
+        A TIFF, HDF5, MRC, DM3, DM4 or NRRD file; a Zarr, OME-Zarr (also zipped), N5 or Neuroglancer
+        precomputed folder; a folder of TIFF, PNG, DM3 or DM4 slices; or the URL of a Zarr or
+        OME-Zarr: s3://, gs://, https:// or another that fsspec opens.
     dataset : str, optional
-        Path inside an HDF5 or Zarr file.
+        Path inside an HDF5, Zarr or N5 file, or key of a precomputed scale.
 
     Returns
     -------
@@ -71,26 +78,35 @@ def _open(path: Location, dataset: str | None) -> Volume:
         raise TsainError(f"There is nothing at {path}; check the name.")
     require_regular(path)
     if path.is_dir():
-        if is_zarr(path):
-            return read_zarr(path, dataset)
-        _refuse_dataset(path, dataset)
-        return read_folder(path)
+        return _open_folder(path, dataset)
     suffix = path.suffix.lower()
     if suffix in _HDF5:
         return read_hdf5(path, dataset)
+    if suffix == ".zip":
+        return read_zarr(path, dataset)
     _refuse_dataset(path, dataset)
-    if suffix in _TIFF:
-        return read_tiff(path)
-    if suffix in _MRC:
-        return read_mrc(path)
+    for endings, read in ((_TIFF, read_tiff), (_MRC, read_mrc), (_DM, read_dm), (_NRRD, read_nrrd)):
+        if suffix in endings:
+            return read(path)
     if suffix == ".png":
         raise TsainError(
             f"{path.name} is a single image; needed is a stack: give the folder of the slices."
         )
     raise TsainError(
-        f"{path.name} has an unknown ending; needed is TIFF, HDF5, MRC, Zarr or a folder of "
-        f"slices ({', '.join((*_TIFF, *_HDF5, *_MRC, '.zarr'))})."
+        f"{path.name} has an unknown ending; needed is TIFF, HDF5, MRC, DM, NRRD, Zarr, N5 or a "
+        f"folder of slices ({', '.join((*_TIFF, *_HDF5, *_MRC, *_DM, *_NRRD, '.zarr', '.zip'))})."
     )
+
+
+def _open_folder(path: Path, dataset: str | None) -> Volume:
+    if is_zarr(path):
+        return read_zarr(path, dataset)
+    if is_n5(path):
+        return read_n5(path, dataset)
+    if is_precomputed(path):
+        return read_precomputed(path, dataset)
+    _refuse_dataset(path, dataset)
+    return read_folder(path)
 
 
 def open_pyramid(path: str | os.PathLike[str], *, dataset: str | None = None) -> list[Volume]:
@@ -138,9 +154,20 @@ def list_datasets(path: str | os.PathLike[str]) -> Mapping[str, tuple[tuple[int,
         if not isinstance(place, Path) or is_remote(place):
             return zarr_datasets(place)
         require_regular(place)
+        suffix = place.suffix.lower()
         if place.is_dir():
-            return zarr_datasets(place) if is_zarr(place) and not has_slices(place) else {}
-        return hdf5_datasets(place) if place.suffix.lower() in _HDF5 else {}
+            return _datasets_in_folder(place)
+        if suffix == ".zip":
+            return zarr_datasets(place)
+        return hdf5_datasets(place) if suffix in _HDF5 else {}
+
+
+def _datasets_in_folder(path: Path) -> Mapping[str, tuple[tuple[int, ...], str]]:
+    if is_zarr(path):
+        return {} if has_slices(path) else zarr_datasets(path)
+    if is_n5(path):
+        return n5_datasets(path)
+    return precomputed_scales(path) if is_precomputed(path) else {}
 
 
 def create_volume(

@@ -90,14 +90,14 @@ class Volume:
 
     def __getitem__(self, z: int) -> NDArray[Any]:
         """Slice `z` as a numpy array (y, x)."""
-        _check_room(self.shape[1:], self.dtype)
+        check_room(self.shape[1:], self.dtype)
         image: NDArray[Any] = np.asarray(self.data[z].compute(scheduler="synchronous"))
         return image
 
     def read(self, z: slice, y: slice, x: slice) -> NDArray[Any]:
         """A box as a numpy array (z, y, x)."""
         part = self.data[z, y, x]
-        _check_room(part.shape, self.dtype)
+        check_room(part.shape, self.dtype)
         box: NDArray[Any] = np.asarray(part.compute(scheduler="synchronous"))
         return box
 
@@ -114,7 +114,7 @@ class Volume:
         return z, y, x
 
 
-def _check_room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+def check_room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """Refuse to read more at once than there is memory: a header may claim what it likes."""
     size = prod(shape) * dtype.itemsize
     if size > _SMALL and size > (room := psutil.virtual_memory().available):
