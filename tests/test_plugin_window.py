@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 )
 from window_sequences import SEQUENCES
 
-from napari_tsain.widgets.scrolling import scrolled_layout
+from napari_tsain.widgets.scrolling import ScrollingBody, scrolled_layout
 
 TESTS = Path(__file__).parent
 
@@ -88,7 +88,21 @@ def test_fits_a_small_screen(qtbot: Any, viewer: Any) -> None:  # noqa: F811
         QApplication.processEvents()
         window = viewer.window._qt_window
         assert window.height() <= 720 and window.width() <= 1280
-        assert dock.minimumSizeHint().width() <= 275 and dock.minimumSizeHint().height() < 200
+        assert dock.minimumSizeHint().width() <= 245 and dock.minimumSizeHint().height() < 200
+
+
+@pytest.mark.parametrize("name", ["Interpolate slices", "Sampling offsets", "Fine-tune"])
+def test_nothing_is_cut_where_the_screen_is_small(viewer: Any, name: str) -> None:  # noqa: F811
+    """1280 x 720 at a scale of 1.5 leaves a dock 265 pixels, some of them for the scroll bar."""
+    viewer.add_image(tissue(4, 64), name="stack")
+    window = viewer.window._qt_window
+    viewer.window.resize(1280, 720)
+    dock = add_dock(viewer, name if name != "Fine-tune" else "Fine-tune interpolation")
+    for _ in range(5):
+        QApplication.processEvents()
+    (body,) = (area.widget() for area in dock.findChildren(ScrollingBody))
+    assert body.minimumSizeHint().width() <= 252
+    assert window.width() <= 1280 and body.width() >= min(body.sizeHint().width(), 300)
 
 
 def test_the_wheel_scrolls_and_changes_nothing(qtbot: Any) -> None:

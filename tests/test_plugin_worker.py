@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from napari_tsain.widgets.worker import Job
+from napari_tsain.widgets.worker import Job, JobQueue
 
 
 def ends_of(qtbot: Any, work: Generator[Any, None, Any]) -> tuple[Job, list[str]]:
@@ -61,3 +61,19 @@ def test_ends_once(qtbot: Any) -> None:
 
     assert ends_of(qtbot, good())[1] == ["done"]
     assert ends_of(qtbot, bad())[1] == ["error"]
+
+
+def test_an_abandoned_queue_begins_nothing(qtbot: Any) -> None:
+    """What hears of a change while its dock goes may still ask for work."""
+    queue, done = JobQueue(), []
+
+    def work() -> Generator[int, None, int]:
+        yield 1
+        return 2
+
+    queue.start(work, on_done=done.append)
+    queue.abandon()
+    queue.start(work, on_done=done.append)
+    assert queue._next is None
+    qtbot.wait(200)
+    assert not done and not queue.busy

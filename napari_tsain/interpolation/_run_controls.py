@@ -5,7 +5,6 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
-    QGridLayout,
     QHBoxLayout,
     QLabel,
     QProgressBar,
@@ -103,11 +102,9 @@ class RunBar(QWidget):
         layout.addLayout(row)
         layout.addWidget(self.progress)
         layout.addWidget(self.status)
-        grid = QGridLayout()
-        grid.addWidget(self.save, 0, 0)
-        grid.addWidget(self.command, 0, 1)
-        grid.addWidget(self.real_only, 1, 0, 1, 2)
-        layout.addLayout(grid)
+        # below one another: side by side they would be the widest row of the dock
+        for widget in (self.save, self.command, self.real_only):
+            layout.addWidget(widget)
         self.set_running(False, "")
         self.allow_save("There is no result yet: press Run")
 

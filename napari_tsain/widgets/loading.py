@@ -15,6 +15,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QLabel, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
 from .notifications import notify_error
+from .scrolling import ScrollingBody
 
 if TYPE_CHECKING:
     import napari
@@ -75,7 +76,12 @@ class LoadingDock(QWidget):
                 sign.hide()
                 sign.deleteLater()
             _put(panel, self)
+            QTimer.singleShot(0, self._fit)  # when the layout has seen the panel
         return self._panel
+
+    def _fit(self) -> None:
+        for body in self.findChildren(ScrollingBody):
+            body.fill()
 
     def __getattr__(self, name: str) -> Any:
         panel = self.__dict__.get("_panel")

@@ -8,15 +8,22 @@ from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
     QComboBox,
+    QDockWidget,
+    QFormLayout,
     QFrame,
+    QMainWindow,
     QScrollArea,
     QScrollBar,
     QVBoxLayout,
     QWidget,
 )
 
-_NARROWEST = 240  # pixels of the body; below that, it scrolls sideways too
+_NARROWEST = 230  # pixels of the body; below that, it scrolls sideways too
 _LOWEST = 120  # pixels
+_WIDEST_BOX = 150  # pixels; a box with longer entries may be narrower than these
+_LETTERS = 8
+_BY_LENGTH = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+_MARGIN = 3  # pixels round the controls
 
 
 def scrolled_layout(dock: QWidget) -> QVBoxLayout:
@@ -49,12 +56,32 @@ class ScrollingBody(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self._body = QWidget()
         self.body_layout = QVBoxLayout(self._body)
+        self.body_layout.setContentsMargins(_MARGIN, _MARGIN, _MARGIN, _MARGIN)
         self.setWidget(self._body)
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """The size at which nothing has to scroll."""
         wanted = self._body.sizeHint()
         return QSize(wanted.width() + self._bar_width(), wanted.height())
+
+    def fill(self) -> None:
+        """To be called once, with all controls in it: fields go below labels where it is narrow.
+
+        The dock takes the width at which nothing is cut, where the window has it.
+        """
+        for form in self._body.findChildren(QFormLayout):
+            form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+        for box in self._body.findChildren(QComboBox):
+            if box.minimumSizeHint().width() > _WIDEST_BOX:
+                box.setSizeAdjustPolicy(_BY_LENGTH)
+                box.setMinimumContentsLength(_LETTERS)
+        dock = self.parentWidget()
+        while dock is not None and not isinstance(dock, QDockWidget):
+            dock = dock.parentWidget()
+        window = dock.parentWidget() if dock is not None else None
+        if isinstance(window, QMainWindow) and not dock.isFloating():
+            width = self.sizeHint().width()
+            window.resizeDocks([dock], [width], Qt.Orientation.Horizontal)
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
         """Wide enough for the controls, if they are not very wide; of any height."""

@@ -24,6 +24,8 @@ class Segments(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(1)
+        # as narrow as the words: a row of these is what a dock is at least as wide as
+        self.setStyleSheet("QPushButton { padding: 3px 2px; }")
         self._group = QButtonGroup(self)
         self.buttons: dict[str, QPushButton] = {}
         for label, tooltip in choices.items():

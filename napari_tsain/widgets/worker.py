@@ -90,6 +90,7 @@ class JobQueue:
     def __init__(self) -> None:
         self._job: Job | None = None
         self._next: Callable[[], Job] | None = None
+        self._abandoned = False
 
     @property
     def busy(self) -> bool:
@@ -105,6 +106,8 @@ class JobQueue:
         on_cancel: Callable[[], None] = _ignore,
     ) -> None:
         """Stop what runs, then run `work()`; what waited and never began is told of nothing."""
+        if self._abandoned:
+            return
 
         def then_next(callback: Callable[..., None]) -> Callable[..., None]:
             def call(*values: Any) -> None:
@@ -129,8 +132,8 @@ class JobQueue:
             self._job.cancel()
 
     def abandon(self) -> None:
-        """Stop, and tell nobody."""
-        self._next = None
+        """Stop, tell nobody, and begin nothing more: what hears of a change may still ask."""
+        self._abandoned, self._next = True, None
         if self._job is not None:
             self._job.abandon()
 

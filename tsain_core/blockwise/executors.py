@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from ..errors import TsainError, first_line
+from ..errors import TsainError, TsainWarning, first_line, warn
 from .block_worker import Outcome, Task, do_task, work_on
 
 logger = logging.getLogger(__name__)
@@ -138,8 +139,11 @@ class _OnDask:
         self.dashboard = str(client.dashboard_link or "")
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        future = self._client.submit(function, *arguments, pure=False)
-        result: T = future.result()
+        future = self._client.submit(_recorded, function, *arguments, pure=False)
+        result: T
+        result, warned = future.result()
+        for text in warned:  # workers have no terminal of the user's
+            warn(text)
         return result
 
     def add(self, task: Task) -> None:
@@ -152,7 +156,7 @@ class _OnDask:
         try:
             while True:
                 while len(running) < self._room() and (task := self._next(tasks)) is not None:
-                    running[self._client.submit(do_task, task, pure=False)] = task
+                    running[self._client.submit(_recorded, do_task, task, pure=False)] = task
                 if not running:
                     return
                 try:
@@ -178,10 +182,20 @@ class _OnDask:
 def _outcome(future: Any, task: Task) -> Outcome:
     """What became of a task; workers that die again and again at it are its failure."""
     try:
-        outcome: Outcome = future.result()
+        outcome: Outcome
+        outcome, _ = future.result()  # each worker warns of the source; the plan did before
         return outcome
     except Exception as error:  # KilledWorker, or whatever a cluster raises
         return Outcome(task.level, task.index, None, f"{type(error).__name__}: {first_line(error)}")
+
+
+def _recorded(function: Callable[..., T], *arguments: Any) -> tuple[T, list[str]]:
+    """In a worker: what a function returns, and what it warns of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", TsainWarning)
+        result = function(*arguments)
+    texts = [str(w.message) for w in caught if issubclass(w.category, TsainWarning)]
+    return result, list(dict.fromkeys(texts))
 
 
 def _threads(workers: int) -> dict[str, str]:

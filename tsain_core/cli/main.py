@@ -37,6 +37,9 @@ _COMMANDS = {
 
 #: Exit codes: 0 done, 1 an error that the message explains, 2 wrong usage, 130 Ctrl-C.
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
+#: Libraries whose remarks are none of the user's business.
+_NOISY = ("numba", "h5py", "matplotlib", "PIL", "asyncio", "zarr", "fsspec", "s3fs", "botocore")
+_NOISY += ("aiobotocore", "urllib3")
 _LONGEST = 250  # characters of a usage error
 
 
@@ -57,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"tsain: {error}", file=sys.stderr)
         return FAILED
     _start_logging(args)
-    for noisy in ("numba", "h5py", "matplotlib", "PIL", "asyncio", "zarr"):
+    for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -125,9 +128,13 @@ def _one_line_warnings() -> Iterator[None]:
     """Print what readers warn of as they print errors: one line."""
     with warnings.catch_warnings():
         show = warnings.showwarning
+        shown: set[str] = set()  # several readers open the same stack
 
         def one_line(message: Warning | str, category: type[Warning], *place: Any) -> None:
             if issubclass(category, TsainWarning):
+                if str(message) in shown:
+                    return
+                shown.add(str(message))
                 from tqdm import tqdm  # a line of its own beside a progress bar
 
                 tqdm.write(f"tsain: {message}", file=sys.stderr)
