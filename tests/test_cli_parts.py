@@ -192,3 +192,16 @@ def test_completion(capsys: pytest.CaptureFixture[str], tmp_path: Path, shell: s
     if shell == "bash":
         (tmp_path / "completion").write_text(script)
         subprocess.run(["bash", "-n", str(tmp_path / "completion")], check=True)
+
+
+@pytest.mark.slow
+def test_warnings_come_once_with_workers(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("distributed")
+    array = zarr.create_array(
+        str(tmp_path / "gaps.zarr"), shape=(4, 32, 32), chunks=(1, 32, 32), dtype="uint8"
+    )
+    array[:2] = 9
+    array[3] = 9
+    words = [f"{tmp_path}/gaps.zarr", f"{tmp_path}/out.zarr", "--model", "mean", "--workers", "2"]
+    assert main(["interpolate", *words, "--quiet"]) == 0
+    assert capfd.readouterr().err.count("lacks data") == 1
