@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .api.evaluation import evaluate
     from .api.finetuning import finetune
+    from .api.inspection import inspect
     from .api.interpolation import interpolate, interpolate_to_file
     from .api.sampling import sampling_points
     from .inference.models import InferenceSettings, open_model
@@ -28,6 +29,7 @@ __all__ = [
     "InferenceSettings",
     "evaluate",
     "finetune",
+    "inspect",
     "interpolate",
     "interpolate_to_file",
     "open_model",
@@ -40,6 +42,7 @@ _HOMES = {
     "InferenceSettings": ".inference.models",
     "evaluate": ".api.evaluation",
     "finetune": ".api.finetuning",
+    "inspect": ".api.inspection",
     "interpolate": ".api.interpolation",
     "interpolate_to_file": ".api.interpolation",
     "open_model": ".inference.models",

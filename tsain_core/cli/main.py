@@ -27,6 +27,7 @@ _COMMANDS = {
     "plan": "show what a run block by block would take, here and on a cluster",
     "demo": "interpolate a generated EM stack and report on it",
     "info": "show what a stack is and what a run would take",
+    "inspect": "find damaged slices",
     "fetch-sample": "download real EM slices with their licence, or generate a stack",
     "models": "list the models",
     "convert": "turn a checkpoint of the authors' code into ours",
