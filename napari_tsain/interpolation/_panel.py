@@ -24,6 +24,7 @@ from ..widgets.wording import in_dock_words
 from ..widgets.worker import JobQueue
 from ._check import CheckLine
 from ._cluster_run import AnyRun, ClusterRun
+from ._damage_list import DamageList
 from ._model import ModelForm
 from ._output import OutputForm
 from ._preview import PreviewLayer, PreviewWish
@@ -63,6 +64,7 @@ class InterpolationPanel(QWidget):
         self.source, self.wish, self.model = SourceForm(viewer), WishForm(), ModelForm()
         self.output, self.preview_bar, self.bar = OutputForm(), PreviewBar(), RunBar()
         self.check = CheckLine(self.source, self.model, self._queue)
+        self.damage = DamageList(viewer, self.source, self.wish, self._say)
         self.effect = QLabel()
         self.effect.setWordWrap(True)
         self._preview = PreviewLayer(
@@ -121,7 +123,6 @@ class InterpolationPanel(QWidget):
         self.bar.command.clicked.connect(self._copy_command)
         self.bar.save.clicked.connect(lambda: self.saver.ask(self))
         self.bar.real_only.toggled.connect(self._skip.switch)
-        watch(viewer)
         closing = Closing(self.parentWidget() or self, delete=True)
         stack = closing.stack
         selected = viewer.layers.selection.events.active
@@ -190,6 +191,7 @@ class InterpolationPanel(QWidget):
     def _stack_changed(self) -> None:
         self._preview.forget()
         self.check.forget()
+        self.damage.stack_changed()
         try:
             volume = self.source.stack()
         except TsainError:

@@ -133,8 +133,11 @@ class WishForm(QWidget):
 
     def toggle_damaged(self, z: int) -> None:
         """Mark a slice, or take the mark back."""
-        marked = set(self.damaged_or_none())
-        self.damaged.setText(format_slices(sorted(marked ^ {z})))
+        self.set_damaged(set(self.damaged_or_none()) ^ {z})
+
+    def set_damaged(self, slices: set[int]) -> None:
+        """Write down the slices to replace."""
+        self.damaged.setText(format_slices(sorted(slices)))
         self.changed.emit()
 
     def set_stack(self, depth: int, voxel_size: Any, unit: str | None, here: int) -> None:
@@ -245,14 +248,14 @@ class WishForm(QWidget):
         self.damaged.setPlaceholderText("12,57-59")
         self.damaged.setToolTip("Damaged slices, counted from 0")
         self.damaged.textEdited.connect(lambda _: self.changed.emit())
-        self.mark = QPushButton(f"Mark slice on screen ({MARK_KEY})")
-        self.mark.setToolTip("Mark it as damaged, or take the mark back")
+        self.mark = QPushButton(f"Mark ({MARK_KEY})")
+        self.mark.setToolTip("Mark the slice on screen as damaged, or take the mark back")
         self.mark.clicked.connect(self.mark_asked)
         page = QWidget()
         form = QFormLayout(page)
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow("slices", self.damaged)
-        form.addRow("", self.mark)
+        self.replace_page = form
         return page
 
     def _mode_chosen(self, mode: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
@@ -43,6 +45,8 @@ class SyntheticNotice:
         self._viewer = ref(viewer)
         self._kept: dict[str, Any] | None = None
         self.text = ""
+        #: What docks add: who adds it -> the line, where no computed slice is on screen.
+        self.also: dict[Any, Callable[[], str]] = {}
         remove_layers_safely(viewer)
         for event in (viewer.dims.events.point, viewer.dims.events.order):
             event.connect(self.update)
@@ -59,7 +63,8 @@ class SyntheticNotice:
         if viewer is None:
             return
         lines = (_line(viewer, layer) for layer in reversed(viewer.layers) if layer.visible)
-        text = next((line for line in lines if line), "")
+        others = (line() for line in self.also.values())
+        text = next((line for line in chain(lines, others) if line), "")
         if text != self.text:
             self.text = text
             self._write(viewer)

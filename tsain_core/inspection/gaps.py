@@ -31,6 +31,13 @@ def find_steps(measures: Measures, sound: Sequence[int]) -> Iterator[Finding]:
             yield Finding(b, "shifted", severity(size / limit), reason, replace=False)
 
 
+def is_break(measures: Measures, finding: Finding) -> bool:
+    """Whether the slices on both sides lie as they should: only what is between is at fault."""
+    z = finding.z
+    outer = [measures.pairs.get(p) for p in ((z - 2, z - 1), (z, z + 1))]
+    return finding.kind == "gap" or not any(p is not None and p.shift.any() for p in outer)
+
+
 def find_gaps(measures: Measures, sound: Sequence[int]) -> Iterator[Finding]:
     """Slices behind a gap that is wider than the others, by how much the two sides differ."""
     likeness = {

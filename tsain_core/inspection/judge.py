@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .findings import Finding, Inspection, severity
-from .gaps import find_gaps, find_steps
+from .gaps import find_gaps, find_steps, is_break
 from .naming import name_damage
 from .statistics import Array, Look, Measures, Neighbours, Usual, look, parts
 from .wholes import find_copies, find_missing, usual_spread
@@ -26,11 +26,12 @@ _LIMITS = {
 }
 _SHIFT, _FLAT = 0.02, 0.2  # of a side; of a tile
 _ONE_SIDED = 1.5  # how much more is required where there are neighbours on one side only
+_SHORTEST = 4  # slices between two gaps that are judged by themselves
 _FARTHER = 0.25  # how much more for each slice that lies between the neighbours
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class Excesses:
     """How far beyond what is usual a slice is; 1 is just enough for each."""
 
     lost: float
@@ -63,21 +64,31 @@ class _Judge:
         self._depth = len(measures.slices)
         self._spread = usual_spread(measures)
         self._found: dict[int, Finding] = {}
+        self._breaks: list[int] = []
 
     def findings(self) -> tuple[Finding, ...]:
         for finding in (*find_missing(self._measures, self._spread), *find_copies(self._measures)):
             self._found.setdefault(finding.z, finding)
+        self._breaks = [f.z for f in self._between() if is_break(self._measures, f)]
         if self._depth - len(self._found) >= 3:
             self._find_damaged()
-        sound = [z for z in range(self._depth) if z not in self._found]
-        for finding in (*find_steps(self._measures, sound), *find_gaps(self._measures, sound)):
+        for finding in self._between():
             self._found.setdefault(finding.z, finding)
         return tuple(self._found[z] for z in sorted(self._found))
 
+    def _between(self) -> list[Finding]:
+        """Faults between slices of which none is damaged."""
+        sound = [z for z in range(self._depth) if z not in self._found]
+        return [*find_steps(self._measures, sound), *find_gaps(self._measures, sound)]
+
     def _neighbours(self, z: int) -> Neighbours | None:
-        """The nearest sound slices: one on each side, or two on one side."""
-        below = [i for i in range(z - 1, -1, -1) if i not in self._found][:2]
-        above = [i for i in range(z + 1, self._depth) if i not in self._found][:2]
+        """The nearest sound slices on this side of a gap: one on each side, or two on one side."""
+        first = max((b for b in self._breaks if b <= z), default=0)
+        end = min((b for b in self._breaks if b > z), default=self._depth)
+        if end - first < _SHORTEST:
+            first, end = 0, self._depth
+        below = [i for i in range(z - 1, first - 1, -1) if i not in self._found][:2]
+        above = [i for i in range(z + 1, end) if i not in self._found][:2]
         if below and above:
             return below[0], above[0]
         rest = sorted(below + above)
@@ -102,7 +113,7 @@ class _Judge:
         neighbours = self._neighbours(z)
         return neighbours and look(self._measures, z, neighbours, self._spread)
 
-    def _score(self, z: int, x: Look, usual: Usual) -> Scores:
+    def _score(self, z: int, x: Look, usual: Usual) -> Excesses:
         neighbours = self._neighbours(z)
         assert neighbours is not None
         a, b = neighbours
@@ -117,7 +128,7 @@ class _Judge:
         tiles = score("lost", x.lost.T).T
         tiles = np.where(np.isfinite(tiles[0]), tiles.min(0), tiles[1])
         size = float(np.hypot(*x.shift))
-        return Scores(
+        return Excesses(
             _largest(tiles),
             _largest(score("parts", parts(x))),
             _largest(np.abs(score("tone", x.tone))),
@@ -131,12 +142,12 @@ class _Judge:
             x.flat / (harder * _FLAT),
         )
 
-    def _named(self, z: int, x: Look, scores: Scores) -> Finding:
+    def _named(self, z: int, x: Look, scores: Excesses) -> Finding:
         kind, reason = name_damage(x, scores)
         return Finding(z, kind, severity(scores.worst), reason)
 
 
-def _around(z: int, left: dict[int, Scores], reach: int = 3) -> list[int]:
+def _around(z: int, left: dict[int, Excesses], reach: int = 3) -> list[int]:
     """The slices next to one that are still to be judged: their neighbours have changed."""
     below = [i for i in range(z - 1, max(z - 50, -1), -1) if i in left][:reach]
     above = [i for i in range(z + 1, z + 50) if i in left][:reach]

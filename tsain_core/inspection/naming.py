@@ -10,12 +10,12 @@ from .findings import Kind
 from .statistics import Look
 
 if TYPE_CHECKING:
-    from .judge import Scores
+    from .judge import Excesses
 
 _BROAD, _ROWS = 0.87, 0.57  # from here on a stain is broad, or made of streaks
 
 
-def name_damage(x: Look, scores: Scores) -> tuple[Kind, str]:
+def name_damage(x: Look, scores: Excesses) -> tuple[Kind, str]:
     """Kind and reason."""
     if scores.shift >= 1:
         return "shifted", "lies ({:+.0f}, {:+.0f}) pixels (y, x) off its neighbours".format(
