@@ -132,7 +132,7 @@ class Counted(Volume):
 
     def read(self, *box: slice) -> Any:
         part = super().read(*box)
-        self.__dict__["largest"] = max(self.__dict__.get("largest", 0), part.size * 4)
+        self.__dict__["largest"] = max(self.__dict__.get("largest", 0), part.nbytes)
         return part
 
 

@@ -67,9 +67,11 @@ def sketches(volume: Volume, memory: int = MEMORY) -> Iterator[Sketch]:
     """
     depth, height, width = volume.shape
     size = bin_size((height, width))
-    row = width * max(volume.dtype.itemsize, 4)  # pixels are turned into float32 band by band
-    together = max(1, min(volume.chunks[0], memory // (4 * height * row)))
-    rows = max(size, memory // (4 * together * row) // size * size)
+    row = width * volume.dtype.itemsize
+    room = memory // 2  # the rest is for a band of one slice as float32
+    together = max(1, min(volume.chunks[0], room // (height * row)))
+    rows = min(room // (together * row), room // (12 * width))
+    rows = max(size, rows // size * size)
     corners = _corners(height, width)
     for first in range(0, depth, together):
         last = min(first + together, depth)
