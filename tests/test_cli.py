@@ -211,7 +211,7 @@ def test_usage_errors_are_one_line(
 
 
 @pytest.mark.parametrize("command", ["interpolate", "demo", "info", "fetch-sample", "models",
-                                     "convert", "train", "evaluate"])  # fmt: skip
+                                     "convert", "train", "evaluate", "doctor"])  # fmt: skip
 def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         tsain(command, "--help")

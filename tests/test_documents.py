@@ -58,7 +58,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("line", LINES)
 def test_each_command_is_one_that_tsain_takes(line: str) -> None:
     words = shlex.split(line)[1:]
-    if words != ["--version"] and "COMMAND" not in words:
+    if not words[0].startswith("-") and "COMMAND" not in words:
         _parser(words[0]).parse_args(words)
 
 

@@ -34,7 +34,7 @@ def get_reader(path: str | Sequence[str]) -> ReadFunction | None:
             return _read if where.name.lower().endswith(_FILES) else None
         if _is_zarr(where):
             return _read if _is_ours(where) or not _read_by_others(path) else None
-        if _is_n5_or_precomputed(where):
+        if _is_other_volume(where):
             return _read
         return _read if any(p.suffix.lower() in _SLICES for p in where.iterdir()) else None
     except (OSError, ValueError):  # may not be read, or no name of a file: others may know better
@@ -45,8 +45,9 @@ def _is_zarr(folder: Path) -> bool:
     return any((folder / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray"))
 
 
-def _is_n5_or_precomputed(folder: Path) -> bool:
-    names = ("attributes.json", "info")
+def _is_other_volume(folder: Path) -> bool:
+    """Whether it is an N5, a precomputed volume, or a dataset of WEBKNOSSOS."""
+    names = ("attributes.json", "info", "datasource-properties.json")
     return folder.suffix.lower() == ".n5" or any((folder / name).is_file() for name in names)
 
 

@@ -19,7 +19,8 @@ def add_volume_options(parser: argparse.ArgumentParser, several: bool = False) -
     parser.add_argument(
         "input",
         nargs="+" if several else None,
-        help="stack: TIFF, folder of slices, HDF5, Zarr, OME-Zarr, MRC",
+        help="stack: TIFF, folder of slices, HDF5, Zarr, OME-Zarr, MRC; with an extra DM3, DM4, "
+        "NRRD, N5, Neuroglancer precomputed, WEBKNOSSOS",
     )
     parser.add_argument("--dataset", help="dataset in an HDF5 or Zarr file, such as volumes/raw")
     parser.add_argument(

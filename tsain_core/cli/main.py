@@ -34,6 +34,7 @@ _COMMANDS = {
     "train": "train a network by a recipe",
     "finetune": "tune a network to a stack",
     "evaluate": "score models on a stack by leaving slices out",
+    "doctor": "show this machine, test the kernels on it, and time them",
 }
 
 #: Exit codes: 0 done, 1 an error that the message explains, 2 wrong usage, 130 Ctrl-C.

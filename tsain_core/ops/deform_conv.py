@@ -67,7 +67,10 @@ def choose_backend(device: torch.device, backend: Backend = "auto") -> str:
 
 @cache
 def _fastest_there(device: torch.device) -> str:
-    name = next(n for n, module in _BACKENDS.items() if module.available(device))
+    there = [name for name, module in _BACKENDS.items() if module.available(device)]
+    if there[0] == "triton" and not _kernels_are_right(device):
+        return there[1]
+    name = there[0]
     if device.type == "cuda" and name != "triton":
         logger.warning(
             "No fused deformable convolution runs on %s (it takes Triton and compute capability "
@@ -76,6 +79,15 @@ def _fastest_there(device: torch.device) -> str:
             name,
         )
     return name
+
+
+def _kernels_are_right(device: torch.device) -> bool:
+    """The self-test of Triton's kernels, which says it where they are not."""
+    if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+        return True  # nothing can be tried now; a network is warmed up before
+    from .self_test import trusted
+
+    return trusted(device)
 
 
 def _module(input: Tensor, backend: Backend) -> ModuleType:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -209,6 +209,22 @@ def _read_array(array: Any, path: Location, name: str | None) -> Volume:
         format=f"Zarr v{_version(array)}",
         dataset=name,
     )
+
+
+def read_named_array(path: Location, names: Sequence[str], **known: Any) -> Volume:
+    """Open a single array whose axes are known from elsewhere; `known` are fields of the volume.
+
+    Raises
+    ------
+    TsainError
+        If it cannot be opened, or is no grey stack.
+    """
+    node = _open(path)
+    if isinstance(node, zarr.Group):
+        raise TsainError(f"{path.name} is a group; expected a single array: copy it again.")
+    shape = tuple(node.shape)
+    order = stack_order(tuple(names)[-len(shape) :], shape, node.dtype, path.name)
+    return _volume(node, order, path, **known)
 
 
 def _volume(array: Any, order: Shape, path: Location, **known: Any) -> Volume:

@@ -30,6 +30,7 @@ from ._precomputed import is_precomputed, precomputed_scales, read_precomputed
 from ._sinks import Hdf5Sink, TiffSink
 from ._tiff import read_tiff
 from ._units import checked_size, normal_unit
+from ._webknossos import is_webknossos, read_webknossos, webknossos_datasets
 from ._zarr import finest_level, is_zarr, pyramid_levels, read_zarr, zarr_datasets
 from ._zarr_sink import ZarrSink
 from .volume import DTYPES, Triple, Volume, VoxelSize
@@ -48,8 +49,8 @@ def open_volume(path: str | os.PathLike[str], *, dataset: str | None = None) -> 
     ----------
     path : path
         A TIFF, HDF5, MRC, DM3, DM4 or NRRD file; a Zarr, OME-Zarr (also zipped), N5 or Neuroglancer
-        precomputed folder; a folder of TIFF, PNG, DM3 or DM4 slices; or the URL of a Zarr or
-        OME-Zarr: s3://, gs://, https:// or another that fsspec opens.
+        precomputed or WEBKNOSSOS folder; a folder of TIFF, PNG, DM3 or DM4 slices; or the URL of a
+        Zarr or OME-Zarr: s3://, gs://, https:// or another that fsspec opens.
     dataset : str, optional
         Path inside an HDF5, Zarr or N5 file, or key of a precomputed scale.
 
@@ -101,6 +102,8 @@ def _open(path: Location, dataset: str | None) -> Volume:
 def _open_folder(path: Path, dataset: str | None) -> Volume:
     if is_zarr(path):
         return read_zarr(path, dataset)
+    if is_webknossos(path):
+        return read_webknossos(path, dataset)
     if is_n5(path):
         return read_n5(path, dataset)
     if is_precomputed(path):
@@ -165,6 +168,8 @@ def list_datasets(path: str | os.PathLike[str]) -> Mapping[str, tuple[tuple[int,
 def _datasets_in_folder(path: Path) -> Mapping[str, tuple[tuple[int, ...], str]]:
     if is_zarr(path):
         return {} if has_slices(path) else zarr_datasets(path)
+    if is_webknossos(path):
+        return webknossos_datasets(path)
     if is_n5(path):
         return n5_datasets(path)
     return precomputed_scales(path) if is_precomputed(path) else {}
