@@ -13,7 +13,7 @@ import torch
 
 from tsain_core.cli import main
 from tsain_core.ops import _cpu, _triton, choose_backend, deform_conv, deform_conv2d, self_test
-from tsain_core.ops.self_test import Comparison, run_self_test, trusted
+from tsain_core.ops.self_test import KernelCheck, run_self_test, trusted
 
 CPU = torch.device("cpu")
 needs_interpreter = pytest.mark.skipif(
@@ -133,7 +133,7 @@ def test_other_versions_are_tried_again_and_a_locked_home_is_no_failure(
 
     def counted(device: torch.device, backend: str) -> self_test.SelfTest:
         tried.append(self_test.software())
-        return self_test.SelfTest(backend, "card", "software", (Comparison("a", 0.0, 1.0),))
+        return self_test.SelfTest(backend, "card", "software", (KernelCheck("a", 0.0, 1.0),))
 
     monkeypatch.setattr(self_test, "run_self_test", counted)
     assert trusted(CPU) and trusted(CPU) and len(tried) == 1

@@ -40,7 +40,7 @@ _KERNEL_FILES = ("_triton_kernels.py", "_triton.py", "_fused.py", "_cpu_kernels.
 
 
 @dataclass(frozen=True)
-class Comparison:
+class KernelCheck:
     """What came of one comparison with the reference.
 
     Attributes
@@ -73,10 +73,10 @@ class SelfTest:
     backend: str
     device: str
     software: str
-    findings: tuple[Comparison, ...]
+    findings: tuple[KernelCheck, ...]
 
     @property
-    def failed(self) -> tuple[Comparison, ...]:
+    def failed(self) -> tuple[KernelCheck, ...]:
         """Comparisons that went wrong."""
         return tuple(finding for finding in self.findings if not finding.passed)
 
@@ -147,7 +147,7 @@ def software() -> str:
     return ", ".join(parts)
 
 
-def _findings(device: torch.device, module: ModuleType) -> Iterator[Comparison]:
+def _findings(device: torch.device, module: ModuleType) -> Iterator[KernelCheck]:
     for dtype in _dtypes(device, module):
         for groups in _GROUPS:
             name = f"{str(dtype).removeprefix('torch.')}, {groups} groups"
@@ -221,7 +221,7 @@ def _in_graph(module: ModuleType, tensors: list[Tensor], geo: Geometry) -> Tenso
     return out
 
 
-def _fused_finding(name: str, dtype: torch.dtype, device: torch.device, groups: int) -> Comparison:
+def _fused_finding(name: str, dtype: torch.dtype, device: torch.device, groups: int) -> KernelCheck:
     """The kernel that predicts its own offsets, against two steps of the reference."""
     x, guide = (torch.randn(1, _CHANNELS, *_SIZE).to(dtype) for _ in range(2))
     rows = 27 * groups
@@ -247,16 +247,16 @@ def _fused_finding(name: str, dtype: torch.dtype, device: torch.device, groups: 
 
 def _compare(
     name: str, dtype: torch.dtype, want: Tensor, compute: Callable[[], Tensor], slack: float = 1
-) -> Comparison:
+) -> KernelCheck:
     bound = slack * _BOUNDS[dtype]
     try:
         got = compute().double().cpu()
         error = float((got - want).abs().max() / want.abs().max())
         if got.isnan().any():
-            return Comparison(name, None, bound, "not a number")
+            return KernelCheck(name, None, bound, "not a number")
     except Exception as failure:  # compilers and drivers raise errors of many kinds
-        return Comparison(name, None, bound, first_line(failure))
-    return Comparison(name, error, bound)
+        return KernelCheck(name, None, bound, first_line(failure))
+    return KernelCheck(name, error, bound)
 
 
 def _memory_of(device: torch.device) -> Path:
