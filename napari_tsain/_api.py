@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from tsain_core.inference.models import InferenceSettings
 
+    from .layers.provenance import LayerMarks
+
 
 def interpolate_layer(
     layer: Image,
@@ -45,7 +47,8 @@ def interpolate_layer(
     index : sequence of int
         Place along the layer's other axes, in order; the first of each by default.
     output : path, optional
-        OME-Zarr to write; the result is kept in memory without.
+        OME-Zarr to write, block by block: the same call goes on with an interrupted run. The
+        result is kept in memory without.
     overwrite : bool
         Replace an existing file.
 
@@ -69,7 +72,7 @@ def interpolate_layer(
     from tsain_core.volumes import slice_digest
 
     from .interpolation._model import ModelChoice
-    from .interpolation._worker_tasks import ModelCache, Opened, RunPlan, run
+    from .interpolation._worker_tasks import ModelCache, Opened, RunPlan, run, stream_request
     from .layers.provenance import LayerMarks, z_axis_of
     from .layers.result import expand_axes, placed_like, result_marks
     from .layers.stack import place_of, stack_of
@@ -84,36 +87,42 @@ def interpolate_layer(
     request = Request(factor, z_size, tuple(damaged), between)
     schedule = request.schedule(volume.shape[0], volume.voxel_z, choice.any_position)
     path = None if output is None else Path(output)
+    on_disk = path and stream_request(volume, request, choice, str(path))
     shape = (len(schedule.slices), *volume.shape[1:])
     stack = np.empty(shape, volume.dtype) if path is None else None
     attributes = placed_like(
         layer, axis, place, float(schedule.slices[0].position), float(schedule.step)
     )
     marks, digests = LayerMarks(), {}
-    for event in run(RunPlan(volume, schedule, choice, path, overwrite), ModelCache()):
+    for event in run(RunPlan(volume, schedule, choice, on_disk, overwrite), ModelCache()):
         if isinstance(event, Opened):
             marks = result_marks(layer, axis, place, schedule, event.synthetic, event.provenance)
-        elif isinstance(event, Finished):
+        elif isinstance(event, Finished) and stack is not None:
+            stack[event.index] = event.image
             if event.index in marks.synthetic:
                 digests[event.index] = slice_digest(event.image)
-            if stack is not None:
-                stack[event.index] = event.image
-    attributes["metadata"] = replace(marks, digests=digests).to_metadata()
     if path is not None:
-        return _from_file(path, layer.ndim, axis, attributes)
+        return _from_file(path, layer.ndim, axis, attributes, marks)
+    attributes["metadata"] = replace(marks, digests=digests).to_metadata()
     return Image(
         expand_axes(stack, layer.ndim, axis), name=f"{layer.name} interpolated", **attributes
     )
 
 
-def _from_file(path: Path, ndim: int, axis: int, attributes: dict[str, Any]) -> Image:
+def _from_file(
+    path: Path, ndim: int, axis: int, attributes: dict[str, Any], marks: LayerMarks
+) -> Image:
     """The layer of a result that was written, with its pyramid."""
     from napari.layers import Image
 
+    from .interpolation._run import as_written
     from .io import layer_data
+    from .layers.provenance import METADATA_KEY
     from .layers.result import expand_axes
 
     data, read, _ = layer_data(path)
+    marks = as_written(marks, path, read["metadata"][METADATA_KEY])
+    attributes["metadata"] = marks.to_metadata()
     levels = [expand_axes(level, ndim, axis) for level in (data if read["multiscale"] else [data])]
     multiscale = len(levels) > 1
     return Image(

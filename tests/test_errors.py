@@ -33,7 +33,9 @@ def test_each_front_end_has_its_words() -> None:
     assert str(error) == "Begin again with restart=True, or give voxel_size and every=1."
     options = error.worded(as_option)
     assert options == "Begin again with --restart, or give --voxel-size Z Y X and --every 1."
-    assert in_dock_words(error).startswith("Begin again with another output file, or give the ")
+    assert in_dock_words(error).startswith(
+        'Begin again with "Discard an unfinished run", or give the '
+    )
 
 
 def test_words_of_the_command_are_arguments_again() -> None:

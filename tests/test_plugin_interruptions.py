@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from blockwise import marks
 from gui import (  # noqa: F401
     add_dock,
     canvas,
@@ -44,8 +45,12 @@ def test_cancel_leaves_the_viewer_as_it_was(qtbot: Any, viewer: Any) -> None:  #
     assert dock.bar.run.isEnabled() and not dock.bar.cancel.isEnabled()
 
 
-def test_cancel_leaves_no_file(qtbot: Any, viewer: Any, tmp_path: Path) -> None:  # noqa: F811
-    viewer.add_image(tissue(12, 384), name="stack")
+def test_a_cancelled_run_on_disk_goes_on(
+    qtbot: Any,
+    viewer: Any,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    viewer.add_image(tissue(12, 160), name="stack")
     dock = open_dock(viewer)
     click(qtbot, dock.output.where.buttons["OME-Zarr on disk"])
     type_into(qtbot, dock.output.path_box.line_edit.native, str(tmp_path / "result.zarr"))
@@ -58,8 +63,21 @@ def test_cancel_leaves_no_file(qtbot: Any, viewer: Any, tmp_path: Path) -> None:
     assert np.asarray(layer.data[0][1]).std() > 1
     click(qtbot, dock.bar.cancel)
     qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Cancelled"), timeout=TIMEOUT)
-    assert len(viewer.layers) == 1
-    assert not [path for path in tmp_path.iterdir() if "result" in path.name]
+    assert len(viewer.layers) == 1 and not (tmp_path / "result.zarr").exists()
+    assert "goes on" in dock.bar.status.text()
+    done = marks(tmp_path / "result.zarr")
+    assert 0 < done < 12
+    # with other settings it does not, and the message names a control that the dock has
+    dock.model.model_box.value = "mean"
+    click(qtbot, dock.bar.run)
+    qtbot.waitUntil(lambda: "other settings" in dock.bar.status.text(), timeout=TIMEOUT)
+    assert f'"{dock.output.restart_box.text}"' in dock.bar.status.text()
+    assert marks(tmp_path / "result.zarr") == done
+    click(qtbot, dock.output.restart_box.native)
+    click(qtbot, dock.bar.run)
+    qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Done"), timeout=TIMEOUT)
+    assert not dock.output.restart
+    assert [path.name for path in tmp_path.iterdir() if "result" in path.name] == ["result.zarr"]
 
 
 def test_result_layer_deleted_in_mid_run(qtbot: Any, viewer: Any) -> None:  # noqa: F811

@@ -13,11 +13,12 @@ from tsain_core.errors import TsainError
 
 from ..widgets.segments import Segments
 
+_RESTART = "Discard an unfinished run"
 _MEMORY, _DISK = "In memory", "OME-Zarr on disk"
 
 
 class OutputForm(QWidget):
-    """Memory, or an OME-Zarr that is written slice by slice."""
+    """Memory, or an OME-Zarr that is written block by block."""
 
     changed = Signal()
 
@@ -26,7 +27,8 @@ class OutputForm(QWidget):
         self.where = Segments(
             {
                 _MEMORY: "Quickest; Save result writes it to a file",
-                _DISK: "For large stacks: written as it is computed, opened lazily with a pyramid",
+                _DISK: "For large stacks: written as it is computed, opened lazily with a pyramid. "
+                "A run that was interrupted goes on where it stopped",
             }
         )
         self.path_box = FileEdit(
@@ -41,7 +43,11 @@ class OutputForm(QWidget):
             "there, and go on when napari is closed. Leave it empty to compute here.",
         )
         self.cluster_box.native.setPlaceholderText("none: computed here")
-        boxes = [self.path_box, self.replace_box, self.cluster_box]
+        self.restart_box = CheckBox(
+            text=_RESTART,
+            tooltip="Compute all of it, also what an interrupted run of this file has computed",
+        )
+        boxes = [self.path_box, self.replace_box, self.restart_box, self.cluster_box]
         self._form = Container(widgets=boxes, labels=True)
         self._form.margins = (0, 0, 0, 0)
         layout = QVBoxLayout(self)
@@ -58,6 +64,11 @@ class OutputForm(QWidget):
     def overwrite(self) -> bool:
         """Whether an existing file may be replaced."""
         return bool(self.replace_box.value)
+
+    @property
+    def restart(self) -> bool:
+        """Whether what an interrupted run has left is forgotten."""
+        return bool(self.restart_box.value)
 
     @property
     def cluster(self) -> str | None:

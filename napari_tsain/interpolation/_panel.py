@@ -35,7 +35,7 @@ from ._saving import ResultSaver
 from ._selection_form import MARK_KEY, WishForm
 from ._source import SourceForm
 from ._summaries import command_of, cost_of, effect_of
-from ._worker_tasks import ModelCache, RunPlan, cost
+from ._worker_tasks import ModelCache, RunPlan, cost, stream_request
 
 if TYPE_CHECKING:
     import napari
@@ -152,14 +152,14 @@ class InterpolationPanel(QWidget):
     # What is wanted now
 
     def _plan(self) -> RunPlan:
-        volume = self.source.stack()
-        choice = self.model.choice
+        volume, choice, path = self.source.stack(), self.model.choice, self.output.path
         return RunPlan(
             volume,
             self._schedule(volume, choice.any_position),
             choice,
-            self.output.path,
+            path and stream_request(volume, self.wish.request, choice, str(path)),
             self.output.overwrite,
+            self.output.restart,
         )
 
     def _schedule(self, volume: Volume, any_position: bool) -> Schedule:
@@ -302,6 +302,7 @@ class InterpolationPanel(QWidget):
         except TsainError as error:
             self._ended(None, error)
             return
+        self.output.restart_box.value = False  # what this run leaves is to be gone on with
         animate(self.window(), _CALM)
         self._changed()
 
@@ -310,9 +311,8 @@ class InterpolationPanel(QWidget):
             return LayerRun(
                 self._viewer, place, plan, self._models, self._queue, self._progress, self._ended
             )
-        return ClusterRun(
-            self._viewer, place, plan, self.command_line(), self._progress, self._ended
-        )
+        command = self.command_line(restart=plan.restart)
+        return ClusterRun(self._viewer, place, plan, command, self._progress, self._ended)
 
     def _progress(self, progress: Progress) -> None:
         self.bar.show_progress(progress)
@@ -331,12 +331,8 @@ class InterpolationPanel(QWidget):
         if error is not None:
             self._show_error(error)
         elif layer is None:
-            kept = self.output.cluster is not None
-            self._say(
-                "Cancelled; the same run goes on where it stopped."
-                if kept
-                else "Cancelled; nothing was kept."
-            )
+            goes_on = "the same run goes on where it stopped"
+            self._say(f"Cancelled; {goes_on if self.output.on_disk else 'nothing was kept'}.")
         else:
             self.saver.last = layer
             self.output.written = self.output.chosen
@@ -373,8 +369,10 @@ class InterpolationPanel(QWidget):
         QApplication.clipboard().setText(command)
         self._say(f"Copied: {command}")
 
-    def command_line(self) -> str:
+    def command_line(self, restart: bool = False) -> str:
         """The `tsain` command that does what the dock is set to.
+
+        It goes on with an unfinished run of the dock, unless it is told to restart.
 
         Raises
         ------
@@ -390,6 +388,7 @@ class InterpolationPanel(QWidget):
             choice,
             str(output),
             overwrite=self.output.overwrite,
+            restart=restart,
             cluster=self.output.cluster,
         )
 

@@ -5,24 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
 from napari.utils import progress
 
+from tsain_core.blockwise import Progress as BlockProgress
+from tsain_core.blockwise import SlicesReady
 from tsain_core.errors import TsainError
 from tsain_core.inference.models import free_memory
 from tsain_core.interpolation.estimate import format_bytes
 from tsain_core.interpolation.interpolate import Finished, Step
 from tsain_core.interpolation.schedule import evaluations
-from tsain_core.interpolation.to_file import Begun
-from tsain_core.volumes import growing_levels, slice_digest
+from tsain_core.volumes import slice_digest
 
 from ..layers.provenance import METADATA_KEY, LayerMarks
 from ..layers.result import expand_axes, placed_like, result_marks
 from ..widgets.worker import JobQueue
-from ._worker_tasks import ModelCache, Opened, RunPlan, run
+from ._worker_tasks import Growing, ModelCache, Opened, RunPlan, run
 
 if TYPE_CHECKING:
     import napari
@@ -87,6 +88,8 @@ class LayerRun:
         total = evaluations(plan.schedule, plan.choice.any_position)
         self._bar = progress(total=total, desc=f"Interpolating {place.layer.name}", unit="slice")
         self._total, self._began, self._drawn = total, time.perf_counter(), 0.0
+        self._shown = 0  # slices of the result that are in the layer
+        self._before: float | None = None  # slices that an earlier run had computed
         viewer.layers.events.removed.connect(self._layer_removed)
         queue.start(lambda: run(plan, models), self._event, self._done, self._failed, self._stopped)
 
@@ -105,10 +108,15 @@ class LayerRun:
     def _event(self, event: Any) -> None:
         if isinstance(event, Opened):
             self._opened(event)
-        elif isinstance(event, Begun):
-            self._begun(event)
+        elif isinstance(event, Growing):
+            # arrays with more axes cannot be looked into while they grow
+            self._levels = event.levels if self._place.layer.ndim == 3 else []
+        elif isinstance(event, SlicesReady):
+            self._ready(event.count)
+        elif isinstance(event, BlockProgress):
+            self._reached(event.done * self._total)
         elif isinstance(event, Step):
-            self._step(event)
+            self._reached(event.done)
         elif isinstance(event, Finished):
             self._finished(event)
 
@@ -117,31 +125,29 @@ class LayerRun:
         self._marks = result_marks(
             place.layer, place.z_axis, place.index, plan.schedule, event.synthetic, event.provenance
         )
-        self._began = time.perf_counter()
+        self._began, self._before = time.perf_counter(), None
         if plan.output is None:
             self._stack = np.empty(
                 (len(plan.schedule.slices), *plan.volume.shape[1:]), plan.volume.dtype
             )
             self._levels = [self._stack]
 
-    def _begun(self, event: Begun) -> None:
-        # arrays with more axes cannot be looked into while they grow
-        if self._place.layer.ndim == 3:
-            self._levels = growing_levels(event.partial)
-
     def _add(self, data: Any, marks: LayerMarks, **more: Any) -> None:
         self.layer = self._viewer.add_image(
             data, metadata=marks.to_metadata(), **self._attributes, **more
         )
 
-    def _step(self, event: Step) -> None:
+    def _reached(self, done: float) -> None:
+        """So many slices are computed, those of an earlier run of the same included."""
+        if self._before is None:
+            self._before = done if self._plan.output else 0.0
         seconds = time.perf_counter() - self._began
-        rate = event.done / seconds if seconds else 0.0
-        left = (event.total - event.done) / rate if rate else float("inf")
-        self._on_progress(Progress(event.done, event.total, rate, left))
+        rate = (done - self._before) / seconds if seconds else 0.0
+        left = (self._total - done) / rate if rate else float("inf")
+        self._on_progress(Progress(done, self._total, rate, left))
         # Last, since napari's bars let Qt handle what waits, this run's end perhaps. They count in
         # whole numbers.
-        if (whole := int(event.done)) > self._bar.n:
+        if (whole := int(done)) > self._bar.n:
             self._bar.update(whole - self._bar.n)
 
     def _finished(self, event: Finished) -> None:
@@ -149,15 +155,19 @@ class LayerRun:
             self._stack[event.index] = event.image
         if event.index in self._marks.synthetic:
             self._digests[event.index] = slice_digest(event.image)
-        now = time.perf_counter()
-        if self._levels and (self.layer is None or now - self._drawn > _REFRESH):
-            self._grow(event.index + 1)
-            self._drawn = time.perf_counter()
+        self._ready(event.index + 1)
+
+    def _ready(self, depth: int) -> None:
+        """The first slices of the result are there."""
+        late = self.layer is None or time.perf_counter() - self._drawn > _REFRESH
+        if self._levels and late and depth > self._shown:
+            self._grow(depth)
+            self._shown, self._drawn = depth, time.perf_counter()
 
     def _grow(self, depth: int) -> None:
         """Show the slices that are there, and no others: they may be saved by any writer."""
         axis, ndim = self._place.z_axis, self._place.layer.ndim
-        levels = [expand_axes(level[:depth], ndim, axis) for level in map(_lazy, self._levels)]
+        levels = [expand_axes(level[:depth], ndim, axis) for level in self._levels]
         marks = replace(
             self._marks,
             synthetic=tuple(z for z in self._marks.synthetic if z < depth),
@@ -193,8 +203,7 @@ class LayerRun:
     def _open_result(self) -> None:
         """Show the file, which has its name now, with its pyramid."""
         levels, marks = result_levels(self._place, self._plan)
-        form = str(marks.get("format", ""))
-        self._marks = replace(self._marks, source=str(self._plan.output), format=form)
+        self._marks = as_written(self._marks, self._plan.output, marks)
         self._show(levels)
 
     def _show(self, levels: list[Any]) -> None:
@@ -250,11 +259,11 @@ def result_levels(place: Place, plan: RunPlan) -> tuple[list[Any], dict[str, Any
     return levels, dict(attributes.get("metadata", {}).get(METADATA_KEY, {}))
 
 
-def _lazy(level: Any) -> Any:
-    """A level of a growing result, of which a part can be taken without reading it."""
-    if isinstance(level, np.ndarray):
-        return level
-    return da.from_array(level, chunks=level.chunks, name=False)
+def as_written(marks: LayerMarks, path: Path | None, read: dict[str, Any]) -> LayerMarks:
+    """Marks of a result, with what the reader says of its file."""
+    digests = {int(z): str(digest) for z, digest in read.get("digests", {}).items()}
+    form = str(read.get("format", ""))
+    return replace(marks, source=str(path), format=form, digests=digests)
 
 
 def show_result(viewer: napari.Viewer, place: Place, plan: RunPlan) -> Image:
@@ -274,7 +283,7 @@ def show_result(viewer: napari.Viewer, place: Place, plan: RunPlan) -> Image:
         tuple(read.get("synthetic_slices", ())),
         read.get("provenance", {}),
     )
-    marks = replace(marks, source=str(plan.output), format=str(read.get("format", "")))
+    marks = as_written(marks, plan.output, read)
     data = levels if len(levels) > 1 else levels[0]
     return viewer.add_image(
         data,

@@ -10,7 +10,7 @@ from tsain_core.interpolation.schedule import evaluations
 from tsain_core.volumes import LOST, Volume, unit_symbol
 
 from ._model import ModelChoice
-from ._worker_tasks import RunPlan
+from ._worker_tasks import RunPlan, stream_request
 
 
 def effect_of(plan: RunPlan) -> str:
@@ -54,6 +54,7 @@ def command_of(
     output: str,
     *,
     overwrite: bool,
+    restart: bool = False,
     cluster: str | None = None,
 ) -> str:
     """The `tsain` command that does the same.
@@ -68,18 +69,18 @@ def command_of(
             "The layer was not read from a file, so no command can read it; save it first "
             "(File > Save Selected Layers), and open the file."
         )
-    size = volume.voxel_size
-    said = size is not None and None not in size
+    stream = stream_request(volume, request, choice, output)
     return as_command(
-        volume.source,
-        output,
+        stream.source,
+        stream.output,
         request,
-        choice.name,
-        choice.settings,
-        dataset=volume.dataset,
-        voxel_size=[side for side in size if side] if size and said else None,
-        unit=volume.unit if said else None,
+        stream.model,
+        stream.inference,
+        dataset=stream.dataset,
+        voxel_size=[side for side in stream.voxel_size if side] if stream.voxel_size else None,
+        unit=stream.unit,
         overwrite=overwrite,
+        restart=restart,
         cluster=cluster,
     )
 

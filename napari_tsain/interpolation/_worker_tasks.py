@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
+from tsain_core.blockwise import Begun, Given, Progress, SlicesReady, StreamRequest, stream
 from tsain_core.inference.intensity import IntensityRange, estimate_range
 from tsain_core.inference.models import BaselineModel, SliceModel, open_model
 from tsain_core.interpolation.estimate import SliceCost, slice_cost
 from tsain_core.interpolation.interpolate import Finished, Step, interpolate
+from tsain_core.interpolation.request import Request
 from tsain_core.interpolation.schedule import OutputSlice, Schedule
-from tsain_core.interpolation.to_file import (
-    Begun,
-    interpolate_to_file,
-    provenance,
-    synthetic_slices,
-)
+from tsain_core.interpolation.to_file import provenance, synthetic_slices
 from tsain_core.volumes import Volume
+from tsain_core.volumes._locations import locate
+from tsain_core.volumes.zarr_layout import open_array
 
 from ..layers.view import Rectangle
 from ._model import ModelChoice
@@ -37,7 +38,20 @@ class Opened:
 
     provenance: dict[str, Any]
     synthetic: tuple[int, ...]
-    device: str
+
+
+@dataclass(frozen=True)
+class Growing:
+    """A result on disk is begun, or gone on with.
+
+    Attributes
+    ----------
+    levels : list of array-like (z, y, x)
+        In which slices that are not there yet are 0. The coarser ones are every second, fourth,
+        ... pixel of the finest: their own files come last.
+    """
+
+    levels: list[Any]
 
 
 class ModelCache:
@@ -62,33 +76,94 @@ class ModelCache:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """A run, with all it needs: `output` None keeps the result in memory."""
+    """A run, with all it needs.
+
+    Attributes
+    ----------
+    volume : Volume
+    schedule : Schedule
+    choice : ModelChoice
+    on_disk : StreamRequest or None
+        What is written to an OME-Zarr, as the command would; None keeps the result in memory.
+    overwrite, restart : bool
+        Replace an existing result; forget an unfinished one.
+    """
 
     volume: Volume
     schedule: Schedule
     choice: ModelChoice
-    output: Path | None = None
+    on_disk: StreamRequest | None = None
     overwrite: bool = False
+    restart: bool = False
+
+    @property
+    def output(self) -> Path | None:
+        """The file that is written."""
+        return None if self.on_disk is None else Path(self.on_disk.output)
+
+
+def stream_request(
+    volume: Volume, request: Request, choice: ModelChoice, output: str
+) -> StreamRequest:
+    """What the command gets to know, where a stack of a layer is written block by block.
+
+    The command goes on with a run of the dock, and the dock with one of the command: so both have
+    the same request.
+    """
+    size = volume.voxel_size
+    known = size is not None and None not in size
+    return StreamRequest(
+        volume.source,
+        output,
+        volume.dataset,
+        size if known else None,
+        volume.unit if known else None,
+        request,
+        choice.name,
+        choice.settings,
+    )
 
 
 def run(
     plan: RunPlan, models: ModelCache
-) -> Generator[Opened | Begun | Step | Finished, None, None]:
-    """Compute a plan; slices come as `Finished`, to a file they are written besides."""
+) -> Generator[Opened | Growing | SlicesReady | Progress | Step | Finished, None, None]:
+    """Compute a plan: into memory slice by slice, as `Finished`; to disk block by block."""
+    if plan.on_disk is not None:
+        yield from _write(plan, plan.on_disk)
+        return
     model = models.open(plan.choice)
     volume, schedule = plan.volume, plan.schedule
     intensity = estimate_range(volume, model.scaling)
     yield Opened(
         provenance(volume, schedule, model.provenance(), intensity),
         synthetic_slices(volume, schedule),
-        model.execution,
     )
-    if plan.output is None:
-        yield from interpolate(volume, schedule, model, intensity)
-    else:
-        yield from interpolate_to_file(
-            volume, plan.output, schedule, model, intensity, overwrite=plan.overwrite
-        )
+    yield from interpolate(volume, schedule, model, intensity)
+
+
+def _write(
+    plan: RunPlan, request: StreamRequest
+) -> Generator[Opened | Growing | SlicesReady | Progress, None, None]:
+    events = stream(
+        request,
+        overwrite=plan.overwrite,
+        restart=plan.restart,
+        given=Given(plan.volume),
+    )
+    with closing(events):
+        for event in events:
+            if isinstance(event, Begun):
+                marks = event.plan.target(plan.volume).marks
+                yield Opened(dict(marks.provenance), marks.synthetic)
+                yield Growing(_growing_levels(event.partial, len(event.plan.grids())))
+            elif isinstance(event, SlicesReady | Progress):
+                yield event
+
+
+def _growing_levels(partial: str, levels: int) -> list[Any]:
+    array = open_array(locate(partial), 0, "r")
+    whole = da.from_array(array, chunks=array.chunks, name=False)
+    return [whole[:, :: 2**i, :: 2**i] for i in range(levels)]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ CONTROLS = {
     "overwrite": '"Replace it if it exists"',
     "precision": '"precision" under "Advanced"',
     "replace": '"Replace"',
-    "restart": "another output file",
+    "restart": '"Discard an unfinished run"',
     "tile": '"tile" under "Advanced"',
     "voxel_size": "the scale of the layer",
     "z_size": 'the z voxel size under "finer by"',

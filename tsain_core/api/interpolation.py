@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..blockwise import Progress, StreamRequest, stream
+from ..blockwise import Given, Progress, StreamRequest, stream
 from ..errors import TsainError
 from ..inference.intensity import IntensityRange
 from ..inference.models import InferenceSettings, SliceModel
@@ -22,7 +22,16 @@ from ..interpolation.schedule import Schedule
 from ..interpolation.to_file import interpolate_to_file as write_schedule
 from ..volumes import Volume, open_volume
 from ..volumes.volume import Triple
-from .arguments import Model, OnProgress, Source, as_volume, is_path, model_for, name_for
+from .arguments import (
+    Model,
+    OnProgress,
+    Source,
+    as_model,
+    as_volume,
+    is_path,
+    model_for,
+    name_for,
+)
 
 
 def interpolate(
@@ -128,9 +137,9 @@ def interpolate_to_file(
 ) -> Volume:
     """Compute the slices that are missing in a stack, and write the result.
 
-    From a path to an OME-Zarr the work is done block by block, as `tsain interpolate` does: it
-    takes no more than `memory`, and the same call goes on where an interrupted one stopped. All
-    other results are written slice by slice; nothing is left behind when the run is stopped.
+    An OME-Zarr is made block by block, as `tsain interpolate` does: that takes no more than
+    `memory`, and the same call goes on where an interrupted one stopped. All other results are
+    written slice by slice; nothing is left behind when the run is stopped.
 
     Parameters
     ----------
@@ -165,22 +174,29 @@ def interpolate_to_file(
     request = Request(factor, z_size, tuple(replace), between)
     target = os.fspath(output)
     zarr = target.rstrip("/").lower().endswith(".zarr") or "://" in target
-    if zarr and is_path(source) and is_path(model):
+    volume = as_volume(source, voxel_size, unit, dataset)
+    if zarr:
+        given: SliceModel | None = None
+        if is_path(model):
+            name = name_for(volume, model, settings)
+        else:
+            given = as_model(model, settings)
+            name = given.name
+        tiled = given.tiled if given else None
         asked = StreamRequest(
-            os.fspath(source),
+            os.fspath(source) if is_path(source) else volume.source,
             target,
-            dataset,
+            dataset or volume.dataset,
             voxel_size,
             unit,
             request,
-            name_for(as_volume(source, dataset=dataset), model, settings),
-            settings or InferenceSettings(),
+            name,
+            tiled.settings if tiled else settings or InferenceSettings(),
             intensity,
             memory=memory,
         )
-        _follow(stream(asked, overwrite=overwrite), progress)
+        _follow(stream(asked, overwrite=overwrite, given=Given(volume, given)), progress)
         return open_volume(output)
-    volume = as_volume(source, voxel_size, unit, dataset)
     opened = model_for(volume, model, settings)
     schedule = _schedule(volume, opened, request)
     limits = None if intensity is None else IntensityRange(*intensity)

@@ -4,9 +4,9 @@
 says beforehand what it would take.
 """
 
-from .plan import RunPlan, StreamRequest
+from .plan import Given, RunPlan, StreamRequest
 from .planning import make_plan
-from .run import Begun, BlockDone, BlockFailed, Cluster, Done, Progress, stream
+from .run import Begun, BlockDone, BlockFailed, Cluster, Done, Progress, SlicesReady, stream
 
 __all__ = [
     "Begun",
@@ -14,8 +14,10 @@ __all__ = [
     "BlockFailed",
     "Cluster",
     "Done",
+    "Given",
     "Progress",
     "RunPlan",
+    "SlicesReady",
     "StreamRequest",
     "make_plan",
     "stream",

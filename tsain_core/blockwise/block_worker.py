@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -29,7 +29,7 @@ from ..system.threads import computing_threads
 from ..volumes import Volume
 from ..volumes.zarr_layout import halve, open_array
 from .blocks import Block
-from .plan import RunPlan
+from .plan import NOTHING, Given, RunPlan
 from .run_store import Record
 from .window import WindowModel, WindowVolume, generations, window
 
@@ -64,6 +64,14 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class BlockStep:
+    """How far a block is: the fraction that is done, and how many of its slices are on disk."""
+
+    fraction: float
+    slices: int = 0
+
+
+@dataclass(frozen=True)
 class OpenRun:
     """A run with everything open."""
 
@@ -94,11 +102,16 @@ def open_run(root: str, run: str) -> OpenRun:
     TsainError
         If it is not there, or another one is.
     """
+    return open_given(root, run, NOTHING)
+
+
+def open_given(root: str, run: str, given: Given) -> OpenRun:
+    """As `open_run`, with what is open already; not kept."""
     record = Record(root)
     plan = record.plan()
     if plan is None or plan.id != run:
         raise TsainError(f"The run at {root} is not there any more; start it again.")
-    volume, model = plan.asked.open_volume(), plan.open_model()
+    volume, model = given.open_volume(plan.asked), plan.open_model(given)
     return OpenRun(record, plan, volume, model, plan.schedule(volume))
 
 
@@ -114,11 +127,13 @@ def do_task(task: Task) -> Outcome:
             return outcome
 
 
-def work_on(task: Task) -> Generator[float, None, Outcome]:
-    """Make a block; yields the fraction that is done. Closing the generator stops within a tile."""
+def work_on(
+    task: Task, open_: Callable[[str, str], OpenRun] = open_run
+) -> Generator[BlockStep, None, Outcome]:
+    """Make a block; yields how far it is. Closing the generator stops within a tile."""
     try:
         with _AT_WORK:
-            run = open_run(task.root, task.run)
+            run = open_(task.root, task.run)
             block = run.plan.grids()[task.level][task.index]
             make = coarsen if task.level else compute
             report = yield from make(run, block)
@@ -135,7 +150,7 @@ def _is_fatal(error: BaseException | None) -> bool:
     return isinstance(error, OSError) and error.errno in _FATAL
 
 
-def compute(run: OpenRun, block: Block) -> Generator[float, None, dict[str, Any]]:
+def compute(run: OpenRun, block: Block) -> Generator[BlockStep, None, dict[str, Any]]:
     """A block of full resolution."""
     started, cpu = time.perf_counter(), time.process_time()
     table = run.generations
@@ -155,10 +170,10 @@ def compute(run: OpenRun, block: Block) -> Generator[float, None, dict[str, Any]
     with computing_threads(run.plan.threads), _Writer(run, block) as writer:
         for event in events:
             if isinstance(event, Step):
-                yield event.done / max(event.total, 1)
+                yield BlockStep(event.done / max(event.total, 1), writer.written)
             elif isinstance(event, Finished):
                 writer.add(event.image[inside])
-                yield (event.index + 1) / len(slices)
+                yield BlockStep((event.index + 1) / len(slices), writer.written)
                 if event.without_data is not None:
                     empty += int(np.count_nonzero(event.without_data[inside]))
     return {
@@ -182,7 +197,7 @@ class _Writer:
         self._block, self._at = block, block.z0
         self._pieces: list[NDArray[Any]] = []
         self._waiting: deque[Future[None]] = deque()
-        self.seconds = 0.0
+        self.seconds, self.written = 0.0, 0
 
     def __enter__(self) -> _Writer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tsain-write")
@@ -214,10 +229,11 @@ class _Writer:
         started = time.perf_counter()
         y, x = self._block.region.slices
         self._array[z : z + len(pieces), y, x] = pieces
+        self.written += len(pieces)
         self.seconds += time.perf_counter() - started
 
 
-def coarsen(run: OpenRun, block: Block) -> Generator[float, None, dict[str, Any]]:
+def coarsen(run: OpenRun, block: Block) -> Generator[BlockStep, None, dict[str, Any]]:
     """A block of a coarser level, from the level below."""
     started, cpu = time.perf_counter(), time.process_time()
     fine = open_array(run.record.root, block.level - 1, "r")
@@ -233,7 +249,7 @@ def coarsen(run: OpenRun, block: Block) -> Generator[float, None, dict[str, Any]
         begun = time.perf_counter()
         coarse[z:last, r.y0 : r.y1, r.x0 : r.x1] = halved
         writing += time.perf_counter() - begun
-        yield (last - block.z0) / (block.z1 - block.z0)
+        yield BlockStep((last - block.z0) / (block.z1 - block.z0))
     return {
         "seconds": time.perf_counter() - started,
         "cpu": time.process_time() - cpu,

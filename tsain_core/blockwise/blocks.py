@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import ceil, lcm, prod
 
@@ -82,6 +82,38 @@ class BlockGrid:
         starts = [i * b for i, b in zip(at, self.block, strict=True)]
         z1, y1, x1 = (min(s + b, n) for s, b, n in zip(starts, self.block, self.shape, strict=True))
         return Block(self.level, index, starts[0], z1, Region(starts[1], starts[2], y1, x1))
+
+
+class ReadySlices:
+    """How many slices of a level, from its first on, are complete.
+
+    Parameters
+    ----------
+    grid : BlockGrid
+    done : iterable of int
+        Blocks that are finished already.
+    """
+
+    def __init__(self, grid: BlockGrid, done: Iterable[int]) -> None:
+        layers, rows, columns = grid.counts
+        self._across, self._deep, self._depth = rows * columns, grid.block[0], grid.shape[0]
+        self._missing = [self._across] * layers
+        self._first = 0
+        for index in done:
+            self.finish(index)
+
+    def finish(self, index: int) -> None:
+        """A block is done."""
+        self._missing[index // self._across] -= 1
+        while self._first < len(self._missing) and not self._missing[self._first]:
+            self._first += 1
+
+    def count(self, index: int | None = None, written: int = 0) -> int:
+        """Complete slices, `written` of them in a block that is being made, if it is the last."""
+        ready = min(self._first * self._deep, self._depth)
+        if index is None or index // self._across != self._first:
+            return ready
+        return ready + (written if self._missing[self._first] == 1 else 0)
 
 
 def choose_block(

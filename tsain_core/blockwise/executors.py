@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from ..errors import TsainError, TsainWarning, first_line, warn
-from .block_worker import Outcome, Task, do_task, work_on
+from .block_worker import BlockStep, OpenRun, Outcome, Task, do_task, open_given, open_run, work_on
+from .plan import NOTHING, Given
 
 logger = logging.getLogger(__name__)
 
@@ -56,13 +57,13 @@ class Executor(Protocol):
     def add(self, task: Task) -> None:
         """One more task, during `run`."""
 
-    def run(self, tasks: Iterator[Task]) -> Iterator[Outcome | tuple[Task | None, float]]:
-        """Carry tasks out; yields outcomes, and (task, fraction done), or (None, 0) meanwhile."""
+    def run(self, tasks: Iterator[Task]) -> Iterator[Outcome | tuple[Task, BlockStep] | None]:
+        """Carry tasks out; yields outcomes, and (task, how far it is), or None meanwhile."""
 
 
 @contextmanager
-def open_executor(cluster: Cluster) -> Iterator[Executor]:
-    """The executor for a cluster, or for this process.
+def open_executor(cluster: Cluster, given: Given = NOTHING) -> Iterator[Executor]:
+    """The executor for a cluster, or for this process, which may have things open already.
 
     Raises
     ------
@@ -70,7 +71,7 @@ def open_executor(cluster: Cluster) -> Iterator[Executor]:
         If dask.distributed is missing, or the scheduler cannot be reached.
     """
     if not cluster.workers and not cluster.address:
-        yield _Here()
+        yield _Here(given)
         return
     with ExitStack() as stack:
         yield _OnDask(stack, cluster)
@@ -81,8 +82,10 @@ class _Here:
 
     dashboard = ""
 
-    def __init__(self) -> None:
+    def __init__(self, given: Given) -> None:
         self._again: deque[Task] = deque()
+        self._given = given
+        self._opened: OpenRun | None = None
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
         return function(*arguments)
@@ -90,10 +93,18 @@ class _Here:
     def add(self, task: Task) -> None:
         self._again.append(task)
 
-    def run(self, tasks: Iterator[Task]) -> Iterator[Outcome | tuple[Task | None, float]]:
+    def _open(self, root: str, run: str) -> OpenRun:
+        """The run with what is given, opened once: it cannot be found again by the run's id."""
+        if self._given is NOTHING:
+            return open_run(root, run)
+        if self._opened is None:
+            self._opened = open_given(root, run, self._given)
+        return self._opened
+
+    def run(self, tasks: Iterator[Task]) -> Iterator[Outcome | tuple[Task, BlockStep] | None]:
         while (task := next(tasks, None)) or self._again:
             task = task or self._again.popleft()
-            work = work_on(task)
+            work = work_on(task, self._open)
             with closing(work):
                 while True:
                     try:
@@ -149,7 +160,7 @@ class _OnDask:
     def add(self, task: Task) -> None:
         self._again.append(task)
 
-    def run(self, tasks: Iterator[Task]) -> Iterator[Outcome | tuple[Task | None, float]]:
+    def run(self, tasks: Iterator[Task]) -> Iterator[Outcome | tuple[Task, BlockStep] | None]:
         from distributed import wait
 
         running: dict[Any, Task] = {}
@@ -164,7 +175,7 @@ class _OnDask:
                         list(running), timeout=_PATIENCE, return_when="FIRST_COMPLETED"
                     ).done
                 except TimeoutError:
-                    yield None, 0.0
+                    yield None
                     continue
                 for future in done:
                     yield _outcome(future, running.pop(future))

@@ -23,13 +23,14 @@ def fingerprint(volume: Volume) -> dict[str, Any]:
 
     Shape, dtype, and eight boxes of grey values spread over the volume always; besides, size and
     time of change of a file, or number, sizes and latest change of the files of a folder. Folders
-    of more than 100,000 files, and what lies behind a URL, are known by the boxes alone.
+    of more than 100,000 files, and what lies behind a URL, are known by the boxes alone. A volume
+    without a source is an array, of which every value counts.
     """
     return {
         "shape": list(volume.shape),
         "dtype": volume.dtype.name,
         "boxes": _hash_of_boxes(volume),
-        **_files(volume.source),
+        **(_files(volume.source) if volume.source else {"values": _hash_of_values(volume)}),
     }
 
 
@@ -48,9 +49,16 @@ def _hash_of_boxes(volume: Volume) -> str:
     return digest.hexdigest()[:32]
 
 
+def _hash_of_values(volume: Volume) -> str:
+    digest = hashlib.sha256()
+    for z in range(volume.shape[0]):
+        digest.update(np.ascontiguousarray(volume[z]).tobytes())
+    return digest.hexdigest()[:32]
+
+
 def _files(source: str) -> dict[str, Any]:
     location = locate(source)
-    if not source or is_remote(location):
+    if is_remote(location):
         return {}
     path = Path(source)
     if path.is_file():

@@ -94,6 +94,40 @@ class StreamRequest:
         return StreamRequest(**_tuples(v))
 
 
+@dataclass(frozen=True)
+class Given:
+    """What is open already, in the place of what a request names; only for this process.
+
+    Attributes
+    ----------
+    volume : Volume or None
+    model : SliceModel or None
+    """
+
+    volume: Volume | None = None
+    model: SliceModel | None = None
+
+    def open_volume(self, request: StreamRequest) -> Volume:
+        """The volume that is given, or the source of the request."""
+        return self.volume if self.volume is not None else request.open_volume()
+
+    def open_model(self, request: StreamRequest, settings: InferenceSettings) -> SliceModel:
+        """The model that is given, or that of the request, with these settings.
+
+        Of a given model, only tile, halo and memory for features are taken from the settings.
+        """
+        if self.model is None:
+            return open_model(request.model, settings)
+        tiled = self.model.tiled
+        if tiled is None:
+            return self.model
+        return tiled.with_tiles(settings.tile, settings.halo, settings.feature_memory)
+
+
+#: Nothing is open yet.
+NOTHING = Given()
+
+
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
     """JSON has lists only."""
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
@@ -156,7 +190,7 @@ class RunPlan:
         ]
         return [BlockGrid(0, self.shape, self.block), *coarse]
 
-    def open_model(self) -> SliceModel:
+    def open_model(self, given: Given = NOTHING) -> SliceModel:
         """The model, with the tiles of the plan."""
         settings = replace(
             self.asked.inference,
@@ -165,7 +199,7 @@ class RunPlan:
             precision=self.made_by["precision"],
             feature_memory=self.features or None,
         )
-        return open_model(self.asked.model, settings)
+        return given.open_model(self.asked, settings)
 
     def schedule(self, volume: Volume) -> Schedule:
         """All slices of the output."""
@@ -218,10 +252,11 @@ class RunPlan:
         elif (
             self.source != other.source and _part(self) == _part(other) and not accept_changed_input
         ):
+            source = self.asked.source or "array"
             raise TsainError(
-                f"The input {self.asked.source} has changed since {self.asked.output} was begun: "
-                f"begin again with {argument('restart')}, or, if only damaged parts of it were "
-                f"mended, go on with {argument('accept_changed_input')}."
+                f"The input {source} has changed since {self.asked.output} was begun: begin again "
+                f"with {argument('restart')}, or, if only damaged parts of it were mended, go on "
+                f"with {argument('accept_changed_input')}."
             )
         if found:
             raise TsainError(

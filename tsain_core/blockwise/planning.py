@@ -13,7 +13,7 @@ import torch
 
 from ..errors import TsainError
 from ..inference.intensity import IntensityRange, estimate_range
-from ..inference.models import Image, SliceModel, TiledModel, open_model, run_to_end
+from ..inference.models import Image, SliceModel, TiledModel, run_to_end
 from ..inference.nonfinite import fill_pair
 from ..inference.tiles import Region, tile_image
 from ..interpolation.schedule import Schedule
@@ -24,7 +24,7 @@ from ..volumes import Volume
 from ..volumes.volume import Shape
 from .blocks import choose_block
 from .fingerprint import fingerprint
-from .plan import RunPlan, StreamRequest, schedule_of
+from .plan import NOTHING, Given, RunPlan, StreamRequest, schedule_of
 from .window import Window, generations, window
 
 _TEMPORARY = 40  # bytes a pixel for the conversions of a slice: float64, several times
@@ -37,8 +37,14 @@ _FEATURES = 0.15  # of the memory, at least, for features that serve two pairs
 _ENOUGH = 6  # slices whose features are worth keeping
 
 
-def make_plan(asked: StreamRequest) -> RunPlan:
+def make_plan(asked: StreamRequest, given: Given = NOTHING) -> RunPlan:
     """Decide how a run is cut, on the machine that computes it.
+
+    Parameters
+    ----------
+    asked : StreamRequest
+    given : Given
+        Volume and model, if they are open already.
 
     Raises
     ------
@@ -46,16 +52,16 @@ def make_plan(asked: StreamRequest) -> RunPlan:
         If the source cannot be read, or the memory bound is too small.
     """
     with computing_threads(asked.threads):
-        return _make_plan(asked)
+        return _make_plan(asked, given)
 
 
-def _make_plan(asked: StreamRequest) -> RunPlan:
-    volume = asked.open_volume()
+def _make_plan(asked: StreamRequest, given: Given) -> RunPlan:
+    volume = given.open_volume(asked)
     memory = asked.memory or int(psutil.virtual_memory().available * 0.6)
-    if asked.model == "auto":
+    if asked.model == "auto" and given.model is None:
         name, _ = run_to_end(choose_model(volume, asked.inference))
         asked = replace(asked, model=name)
-    model = open_model(asked.model, asked.inference)
+    model = given.open_model(asked, asked.inference)
     schedule = schedule_of(asked, volume, model.any_position)
     intensity = (
         IntensityRange(*asked.intensity)

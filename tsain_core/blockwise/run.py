@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from math import prod
@@ -15,12 +15,12 @@ from ..errors import TsainError, argument, first_line
 from ..volumes._locations import Location, is_remote, locate
 from ..volumes._lock import OutputLock
 from ..volumes._publish import cannot_write, publish
-from ..volumes.writer import check_free, refuse_source
+from ..volumes.writer import Target, check_free, refuse_source
 from ..volumes.zarr_layout import computed_digests, create_arrays, write_metadata
 from .block_worker import Outcome, Task, open_run
-from .blocks import Block, BlockGrid
+from .blocks import Block, BlockGrid, ReadySlices
 from .executors import HERE, Cluster, Executor, open_executor
-from .plan import RunPlan, StreamRequest
+from .plan import NOTHING, Given, RunPlan, StreamRequest
 from .planning import make_plan
 from .run_store import Record, staging
 
@@ -30,11 +30,23 @@ _SHOWN = 5  # failed blocks that are named in an error
 
 @dataclass(frozen=True)
 class Begun:
-    """The plan stands. `done` of the plan's blocks were there already; `dashboard` is Dask's."""
+    """The plan stands.
+
+    Attributes
+    ----------
+    plan : RunPlan
+    done, total : int
+        Blocks that were there already, and all.
+    partial : str
+        Where the result grows: the arrays of all levels, in which what is missing is 0.
+    dashboard : str
+        Dask's page.
+    """
 
     plan: RunPlan
     done: int
     total: int
+    partial: str
     dashboard: str = ""
 
 
@@ -43,6 +55,13 @@ class Progress:
     """Fraction of all voxels, of all levels, that are done."""
 
     done: float
+
+
+@dataclass(frozen=True)
+class SlicesReady:
+    """The first `count` slices of the result are on disk, in full resolution; never fewer later."""
+
+    count: int
 
 
 @dataclass(frozen=True)
@@ -87,7 +106,7 @@ class Done:
     left_out: tuple[str, ...] = ()
 
 
-Event = Begun | Progress | BlockDone | BlockFailed | Done
+Event = Begun | Progress | SlicesReady | BlockDone | BlockFailed | Done
 
 
 def stream(
@@ -98,6 +117,7 @@ def stream(
     restart: bool = False,
     leave_out_failed: bool = False,
     accept_changed_input: bool = False,
+    given: Given = NOTHING,
 ) -> Generator[Event, None, None]:
     """Interpolate a volume block by block, or go on where an earlier run of the same was stopped.
 
@@ -119,10 +139,12 @@ def stream(
         Finish although blocks failed: they hold the fill value, and the output says which.
     accept_changed_input : bool
         Go on although the input's files have changed: damaged ones were mended.
+    given : Given
+        Volume and model that are open already; only where blocks are computed in this process.
 
     Yields
     ------
-    Begun, Progress, BlockDone, BlockFailed or Done
+    Begun, Progress, SlicesReady, BlockDone, BlockFailed or Done
         `Begun` first, `Done` last.
 
     Raises
@@ -131,9 +153,11 @@ def stream(
         If the input or the settings are others than those of the run that is to go on, another
         process is at it, the disk is full, or blocks failed: after all others are done.
     """
+    if given is not NOTHING and cluster != HERE:
+        raise ValueError("What is open in this process cannot be given to a cluster.")
     options = RunOptions(overwrite, restart, leave_out_failed, accept_changed_input)
     try:
-        yield from _carry_out(asked, cluster, options)
+        yield from _carry_out(asked, cluster, options, given)
     except TsainError:
         raise
     except Exception as error:  # the libraries behind URLs have errors of many kinds
@@ -159,7 +183,7 @@ class RunOptions:
 
 
 def _carry_out(
-    asked: StreamRequest, cluster: Cluster, options: RunOptions
+    asked: StreamRequest, cluster: Cluster, options: RunOptions, given: Given
 ) -> Generator[Event, None, None]:
     started = time.monotonic()
     output = locate(asked.output)
@@ -171,12 +195,13 @@ def _carry_out(
         record = Record(staging(output))
         if options.restart:
             record.discard()
-        executor = stack.enter_context(open_executor(cluster))
-        plan = _begin_or_go_on(asked, record, executor, options.accept_changed_input)
+        executor = stack.enter_context(open_executor(cluster, given))
+        plan = _begin_or_go_on(asked, record, executor, options.accept_changed_input, given)
         grids = plan.grids()
         done = [record.done(grid.level) for grid in grids]
         total = sum(len(grid) for grid in grids)
-        yield Begun(plan, sum(len(d) for d in done), total, executor.dashboard)
+        there = sum(len(d) for d in done)
+        yield Begun(plan, there, total, str(record.root), executor.dashboard)
         failed: list[tuple[Block, str]] = []
         made = 0
         for event in _levels(record, plan, executor, done, failed, options.leave_out_failed):
@@ -188,7 +213,8 @@ def _carry_out(
         reports = [r for grid in grids for r in record.done(grid.level).values()]
         _check_files(record, plan, {(block.level, block.index) for block, _ in failed})
         lock.check()
-        _finish(record, plan, output, options.overwrite, left_out)
+        target = plan.target(given.open_volume(plan.asked))
+        _finish(record, plan, target, output, options.overwrite, left_out)
     yield Done(
         made,
         time.monotonic() - started,
@@ -218,11 +244,15 @@ def _check_output(output: Location, overwrite: bool) -> None:
 
 
 def _begin_or_go_on(
-    asked: StreamRequest, record: Record, executor: Executor, accept_changed_input: bool
+    asked: StreamRequest,
+    record: Record,
+    executor: Executor,
+    accept_changed_input: bool,
+    given: Given,
 ) -> RunPlan:
     """The plan of the run that lies there, if it is the same; else a new one."""
     old = record.plan()
-    plan = executor.call(make_plan, asked)
+    plan = executor.call(make_plan, asked, given)
     if old is not None:
         old.check_same(plan, accept_changed_input)
         if plan.asked.memory and old.need > plan.asked.memory:
@@ -234,7 +264,7 @@ def _begin_or_go_on(
         record.begin(old)
         return old
     record.discard()  # what a run left that did not come as far as a plan
-    create_arrays(record.root, plan.target(plan.asked.open_volume()), plan.asked.layout)
+    create_arrays(record.root, plan.target(given.open_volume(plan.asked)), plan.asked.layout)
     record.begin(plan)
     return plan
 
@@ -257,8 +287,7 @@ def _levels(
     for grid, finished in zip(grids, done, strict=True):
         if failed and not leave_out_failed:
             return
-        todo = (i for i in range(len(grid)) if i not in finished)
-        for event in _blocks(record, plan, grid, todo, executor):
+        for event in _blocks(record, plan, grid, finished, executor):
             if isinstance(event, float):
                 yield Progress((reached + _weight(grid.level) * event) / whole)
                 continue
@@ -266,7 +295,7 @@ def _levels(
             if isinstance(event, BlockDone):
                 reached += _weight(grid.level) * event.block.voxels
                 yield Progress(reached / whole)
-            elif not event.again:
+            elif isinstance(event, BlockFailed) and not event.again:
                 failed.append((event.block, event.why))
 
 
@@ -276,19 +305,35 @@ def _weight(level: int) -> float:
 
 
 def _blocks(
-    record: Record, plan: RunPlan, grid: BlockGrid, todo: Iterator[int], executor: Executor
-) -> Iterator[float | BlockDone | BlockFailed]:
+    record: Record,
+    plan: RunPlan,
+    grid: BlockGrid,
+    finished: Collection[int],
+    executor: Executor,
+) -> Iterator[float | SlicesReady | BlockDone | BlockFailed]:
     """The blocks of a level; numbers are the voxels of blocks that are not done yet."""
     attempts: Counter[int] = Counter()
+    todo = (i for i in range(len(grid)) if i not in finished)
     tasks = (Task(str(record.root), plan.id, grid.level, i) for i in todo)
+    ready = ReadySlices(grid, finished)
+    if not grid.level:
+        yield SlicesReady(ready.count())
     for result in executor.run(tasks):
+        if result is None:
+            yield 0.0
+            continue
         if not isinstance(result, Outcome):
-            task, fraction = result
-            yield fraction * grid[task.index].voxels if task else 0.0
+            task, step = result
+            if not grid.level and step.slices:
+                yield SlicesReady(ready.count(task.index, step.slices))
+            yield step.fraction * grid[task.index].voxels
             continue
         block = grid[result.index]
         if result.report is not None:
+            ready.finish(result.index)
             yield BlockDone(block, result.report)
+            if not grid.level:
+                yield SlicesReady(ready.count())
             continue
         if result.fatal:
             raise TsainError(
@@ -322,10 +367,14 @@ def _check_files(record: Record, plan: RunPlan, left_out: set[tuple[int, int]]) 
 
 
 def _finish(
-    record: Record, plan: RunPlan, output: Location, overwrite: bool, left_out: tuple[str, ...]
+    record: Record,
+    plan: RunPlan,
+    target: Target,
+    output: Location,
+    overwrite: bool,
+    left_out: tuple[str, ...],
 ) -> None:
     """Give a complete output its metadata and its name."""
-    target = plan.target(plan.asked.open_volume())
     if left_out:
         target.marks.provenance["left_out"] = list(left_out)
     digests = computed_digests(record.root, target, plan.asked.layout)

@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from ..errors import printable
 from ..interpolation.interpolate import Finished, Step
-from ..interpolation.to_file import Begun
 
 
 def bar(**options: Any) -> tqdm:  # type: ignore[type-arg]
@@ -58,9 +57,7 @@ def progress_bar(total: int | None = None) -> tqdm:  # type: ignore[type-arg]
     )
 
 
-def with_progress(
-    events: Generator[Begun | Step | Finished, None, None], total: int
-) -> Iterator[Finished]:
+def with_progress(events: Generator[Step | Finished, None, None], total: int) -> Iterator[Finished]:
     """Draw progress while passing on finished slices."""
     with closing(events), progress_bar(total) as shown:
         for event in events:

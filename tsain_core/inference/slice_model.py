@@ -112,12 +112,20 @@ class TiledModel(SliceModel, Protocol):
     ----------
     tile, halo : int or None
         Side of the tiles and pixels read around them; None until they are measured or given.
+    settings : InferenceSettings
+        As it was opened.
     multiple : int
         The sides of what is read are multiples of this.
     """
 
     tile: int | None
     halo: int | None
+    settings: Any
+
+    def with_tiles(
+        self, tile: int | None, halo: int | None, feature_memory: int | None
+    ) -> TiledModel:
+        """The same model with tiles of its own; what it computes is shared with no other."""
 
     @property
     def multiple(self) -> int:

@@ -98,6 +98,7 @@ def as_command(
     voxel_size: Sequence[float] | None = None,
     unit: str | None = None,
     overwrite: bool = False,
+    restart: bool = False,
     cluster: str | None = None,
 ) -> str:
     """The `tsain` command that does the same, quoted for a shell.
@@ -108,7 +109,7 @@ def as_command(
     if dataset:
         words += ["--dataset", dataset]
     if voxel_size:
-        words += ["--voxel-size", *(f"{v:g}" for v in voxel_size)]
+        words += ["--voxel-size", *(_number(v) for v in voxel_size)]
     if unit:
         words += ["--unit", unit]
     if request.between:
@@ -116,7 +117,7 @@ def as_command(
     if request.factor:
         words += ["--factor", str(request.factor)]
     if request.z_size is not None:
-        words += ["--z-size", f"{request.z_size:g}"]
+        words += ["--z-size", _number(request.z_size)]
     if request.damaged:
         words += ["--replace", format_slices(request.damaged)]
     words += ["--model", model]
@@ -124,14 +125,22 @@ def as_command(
     for option in ("device", "precision", "tile", "halo", "detail", "ensemble"):
         value = getattr(settings, option)
         if value != getattr(defaults, option):
-            words += [f"--{option}", f"{value:g}" if isinstance(value, float) else str(value)]
+            words += [f"--{option}", _number(value) if isinstance(value, float) else str(value)]
     if settings.compile:
         words.append("--compile")
     if overwrite:
         words.append("--overwrite")
+    if restart:
+        words.append("--restart")
     if cluster:
         words += ["--dask", cluster]
     return shlex.join(words)
+
+
+def _number(value: float) -> str:
+    """A number as short as it may be, without loss."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(float(value))
 
 
 def format_slices(slices: Sequence[int]) -> str:

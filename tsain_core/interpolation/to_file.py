@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 from .. import __version__
 from ..inference.intensity import IntensityRange, estimate_range
@@ -30,13 +29,6 @@ class ResultGeometry:
     shape: tuple[int, int, int]
     voxel_size: VoxelSize | None
     offset: tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Begun:
-    """The file is begun. It grows at `partial`, in which slices that are not there yet are 0."""
-
-    partial: Path
 
 
 def result_geometry(volume: Volume, schedule: Schedule) -> ResultGeometry:
@@ -82,7 +74,7 @@ def interpolate_to_file(
     *,
     overwrite: bool = False,
     compression: int | None = None,
-) -> Generator[Begun | Step | Finished, None, None]:
+) -> Generator[Step | Finished, None, None]:
     """Compute a schedule and write it, slice by slice.
 
     The result appears under `path` when it is complete. Closing the generator, an error, or a
@@ -92,7 +84,7 @@ def interpolate_to_file(
     ----------
     volume : Volume
     path : path
-        Its suffix tells the format: .tif, .h5, .zarr.
+        Its suffix tells the format: .tif, .h5. OME-Zarr is made by `blockwise.stream`.
     schedule : Schedule
     model : SliceModel
     intensity : IntensityRange, optional
@@ -104,8 +96,8 @@ def interpolate_to_file(
 
     Yields
     ------
-    Begun, Step or Finished
-        `Begun` first, the others as `interpolate`.
+    Step or Finished
+        As `interpolate`; a slice is `Finished` when it is written.
 
     Raises
     ------
@@ -127,7 +119,6 @@ def interpolate_to_file(
         source=volume.source,
         compression=compression,
     ) as writer:
-        yield Begun(writer.partial)
         events = interpolate(volume, schedule, model, intensity)
         with ThreadPoolExecutor(1, thread_name_prefix="tsain-write") as thread:
             yield from _written(events, writer, thread)

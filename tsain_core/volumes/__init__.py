@@ -1,6 +1,5 @@
 """Reading and writing EM stacks: `open_volume`, `create_volume`, `Volume`."""
 
-from ._growing import growing_levels
 from ._marks import LOST, changed_slice, marks_fault, middle_of, slice_digest
 from ._part import part_of
 from ._units import is_length, normal_unit, offset_in, unit_symbol, voxel_size_of, with_size
@@ -15,7 +14,6 @@ __all__ = [
     "VolumeWriter",
     "changed_slice",
     "create_volume",
-    "growing_levels",
     "is_length",
     "list_datasets",
     "marks_fault",

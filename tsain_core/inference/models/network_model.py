@@ -137,6 +137,19 @@ class NetworkModel:
         """See `SliceModel.scaling`."""
         return self.info.scaling
 
+    def with_tiles(
+        self, tile: int | None, halo: int | None, feature_memory: int | None
+    ) -> NetworkModel:
+        """See `TiledModel.with_tiles`; the network is the same one."""
+        settings = replace(
+            self.settings,
+            tile=tile,
+            halo=halo,
+            precision=self.precision,
+            feature_memory=feature_memory,
+        )
+        return NetworkModel(self.network, self.info, self.device, settings)
+
     @property
     def tiled(self) -> NetworkModel:
         """See `SliceModel.tiled`."""
