@@ -29,10 +29,18 @@ import numpy as np
 import torch
 from common import hardware, print_head, print_row
 
-from tsain_core.blockwise import BlockDone, Cluster, Done, RunPlan, StreamRequest, make_plan, stream
-from tsain_core.blockwise.forecast import Sample, forecast, measure
+from tsain_core.blockwise import (
+    BlockDone,
+    Cluster,
+    RunFinished,
+    RunPlan,
+    StreamRequest,
+    make_plan,
+    stream,
+)
+from tsain_core.blockwise.forecast import TimedBlocks, forecast, measure
 from tsain_core.inference.models import open_model
-from tsain_core.interpolation.interpolate import Finished, interpolate
+from tsain_core.interpolation.interpolate import SliceReady, interpolate
 from tsain_core.interpolation.schedule import by_factor
 from tsain_core.sample_data.phantom import em_phantom
 from tsain_core.volumes import open_volume
@@ -158,12 +166,12 @@ def volume(folder: Path, mebibytes: int) -> Path:
     return path
 
 
-def planned(source: Path, model: str, threads: int) -> tuple[RunPlan, Sample]:
+def planned(source: Path, model: str, threads: int) -> tuple[RunPlan, TimedBlocks]:
     """(plan, sample) as `tsain plan` makes them."""
-    asked = StreamRequest(
+    request = StreamRequest(
         str(source), "x.zarr", model=model, layout=LAYOUT, memory=int(_BOUND), threads=threads
     )
-    plan = make_plan(asked)
+    plan = make_plan(request)
     return plan, measure(plan, source.parent)
 
 
@@ -179,17 +187,17 @@ def run(source: Path, output: Path, model: str, threads: int, workers: int = 0) 
 
 def one(source: str, output: str, model: str, threads: str, workers: str) -> None:
     """A run in this process; prints what it took."""
-    asked = StreamRequest(
+    request = StreamRequest(
         source, output, model=model, memory=int(_BOUND), threads=int(threads), layout=LAYOUT
     )
-    events = stream(asked, Cluster(int(workers)))
+    events = stream(request, Cluster(int(workers)))
     next(events)
     started = time.perf_counter()
     opened, first = 0.0, 0
     for event in events:
         if isinstance(event, BlockDone) and not first:
             opened, first = time.perf_counter() - started, event.block.voxels
-        if isinstance(event, Done):
+        if isinstance(event, RunFinished):
             seconds = time.perf_counter() - started
             print(json.dumps([seconds, event.peak, seconds - opened, first]))
 
@@ -203,15 +211,15 @@ def identical(source: Path, output: Path) -> str:
     """Whether the result is what is computed in memory, slice for slice."""
     volume, result = open_volume(source), open_volume(output)
     events = interpolate(volume, by_factor(volume.shape[0], 2), open_model("mean"))
-    images = (event for event in events if isinstance(event, Finished))
+    images = (event for event in events if isinstance(event, SliceReady))
     return "same" if all((result[e.index] == e.image).all() for e in images) else "DIFFERENT"
 
 
 def in_memory(plan: RunPlan, output: Path) -> str:
     """How many voxels differ from those that the same plan gives slice by slice, in memory."""
-    source, result = plan.asked.open_volume(), open_volume(output)
+    source, result = plan.request.open_volume(), open_volume(output)
     events = interpolate(source, plan.schedule(source), plan.open_model(), plan.intensity)
-    images = (event for event in events if isinstance(event, Finished))
+    images = (event for event in events if isinstance(event, SliceReady))
     count = sum(int(np.count_nonzero(result[e.index] != e.image)) for e in images)
     return "same" if not count else f"{count} differ"
 

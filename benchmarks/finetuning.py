@@ -22,10 +22,10 @@ import torch
 from common import hardware
 
 from tsain_core.evaluation.leave_one_out import evaluate, mean_by_model, score_table
-from tsain_core.finetuning.finetune import Begun, FinetuneSettings, Verdict, finetune
+from tsain_core.finetuning.finetune import FinetuneSettings, FineTuningStarted, Verdict, finetune
 from tsain_core.inference.models import BaselineModel, NetworkModel, model_files
 from tsain_core.model_files.checkpoint import load
-from tsain_core.training import Progress
+from tsain_core.training import TrainingProgress
 from tsain_core.volumes import open_volume
 
 
@@ -51,9 +51,9 @@ def main() -> None:
         path = Path(folder) / "first.tif"
         tifffile.imwrite(path, stack[: args.learn])
         for event in finetune(open_volume(path), network, info, settings):
-            if isinstance(event, Begun):
+            if isinstance(event, FineTuningStarted):
                 print(hardware(torch.device("cpu")), f"\n{event.steps} steps fit, {event.blocks}")
-            elif isinstance(event, Progress) and event.validation is not None:
+            elif isinstance(event, TrainingProgress) and event.validation is not None:
                 print(f"step {event.step}: held-out {event.validation:.3f} dB", flush=True)
     assert isinstance(event, Verdict)
     minutes = (time.process_time() - started) / 60

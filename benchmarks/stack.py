@@ -27,7 +27,7 @@ from common import hardware, peak_mib, print_head, print_row
 
 from tsain_core.inference.models import InferenceSettings, open_model, run_to_end
 from tsain_core.inference.slice_model import TileDone
-from tsain_core.interpolation.interpolate import Finished
+from tsain_core.interpolation.interpolate import SliceReady
 from tsain_core.interpolation.schedule import by_factor
 from tsain_core.interpolation.to_file import interpolate_to_file
 from tsain_core.volumes import create_volume, open_volume
@@ -78,7 +78,7 @@ def measure(args: argparse.Namespace, length: int, size: int) -> None:
         schedule = by_factor(length, 2)
         start = time.perf_counter()
         events = interpolate_to_file(volume, target, schedule, timed)  # type: ignore[arg-type]
-        made = sum(event.synthetic for event in events if isinstance(event, Finished))
+        made = sum(event.synthetic for event in events if isinstance(event, SliceReady))
         total = time.perf_counter() - start
     device = getattr(model, "device", torch.device("cpu"))
     result = {"seconds": total, "computing": timed.seconds, "slices": made}

@@ -36,7 +36,7 @@ def interpolate_layer(
     layer : napari.layers.Image
         A grey stack; of a multiscale layer level 0 is taken.
     factor, z_size, damaged, between
-        What is wanted, as in `tsain_core.interpolation.request.Request`.
+        What is wanted, as in `tsain_core.interpolation.selection.SliceSelection`.
     model : str or Path
         Name from `tsain models`, or a model file; "auto" takes the best on some slices of the
         stack, of the models that come with napari-tsain and the baselines.
@@ -60,19 +60,19 @@ def interpolate_layer(
     Raises
     ------
     TsainError
-        If the wishes do not fit the layer, or the result cannot be computed or written.
+        If the selection does not fit the layer, or the result cannot be computed or written.
     """
     import numpy as np
     from napari.layers import Image
 
     from tsain_core.inference.models import InferenceSettings, run_to_end
-    from tsain_core.interpolation.interpolate import Finished
-    from tsain_core.interpolation.request import Request
+    from tsain_core.interpolation.interpolate import SliceReady
+    from tsain_core.interpolation.selection import SliceSelection
     from tsain_core.stack_check import choose_model
     from tsain_core.volumes import slice_digest
 
     from .interpolation._model import ModelChoice
-    from .interpolation._worker_tasks import ModelCache, Opened, RunPlan, run, stream_request
+    from .interpolation._worker_tasks import LayerRunPlan, ModelCache, Opened, run, stream_request
     from .layers.provenance import LayerMarks, z_axis_of
     from .layers.result import expand_axes, placed_like, result_marks
     from .layers.stack import place_of, stack_of
@@ -84,20 +84,20 @@ def interpolate_layer(
     if model == "auto":
         model, _ = run_to_end(choose_model(volume, settings))
     choice = ModelChoice(str(model), settings)
-    request = Request(factor, z_size, tuple(damaged), between)
-    schedule = request.schedule(volume.shape[0], volume.voxel_z, choice.any_position)
+    selection = SliceSelection(factor, z_size, tuple(damaged), between)
+    schedule = selection.schedule(volume.shape[0], volume.voxel_z, choice.any_position)
     path = None if output is None else Path(output)
-    on_disk = path and stream_request(volume, request, choice, str(path))
+    on_disk = path and stream_request(volume, selection, choice, str(path))
     shape = (len(schedule.slices), *volume.shape[1:])
     stack = np.empty(shape, volume.dtype) if path is None else None
     attributes = placed_like(
         layer, axis, place, float(schedule.slices[0].position), float(schedule.step)
     )
     marks, digests = LayerMarks(), {}
-    for event in run(RunPlan(volume, schedule, choice, on_disk, overwrite), ModelCache()):
+    for event in run(LayerRunPlan(volume, schedule, choice, on_disk, overwrite), ModelCache()):
         if isinstance(event, Opened):
             marks = result_marks(layer, axis, place, schedule, event.synthetic, event.provenance)
-        elif isinstance(event, Finished) and stack is not None:
+        elif isinstance(event, SliceReady) and stack is not None:
             stack[event.index] = event.image
             if event.index in marks.synthetic:
                 digests[event.index] = slice_digest(event.image)

@@ -16,33 +16,33 @@ import pytest
 import zarr
 from numpy.typing import NDArray
 
-from tsain_core.blockwise import Begun, BlockDone, Done, RunPlan, StreamRequest, stream
+from tsain_core.blockwise import BlockDone, RunFinished, RunPlan, RunStarted, StreamRequest, stream
 from tsain_core.blockwise.run_store import staging
-from tsain_core.interpolation.interpolate import Finished, interpolate
+from tsain_core.interpolation.interpolate import SliceReady, interpolate
 from tsain_core.sample_data.phantom import em_phantom
 from tsain_core.volumes.zarr_layout import ZarrLayout, default_version
 
 _COMMAND = "import sys; from tsain_core.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
-def in_memory(asked: StreamRequest, plan: RunPlan) -> NDArray[Any]:
+def in_memory(spec: StreamRequest, plan: RunPlan) -> NDArray[Any]:
     """What the same plan gives when all of it is computed at once."""
-    volume, model = asked.open_volume(), plan.open_model()
+    volume, model = spec.open_volume(), plan.open_model()
     schedule = plan.schedule(volume)
     events = interpolate(volume, schedule, model, plan.intensity)
-    return np.stack([e.image for e in events if isinstance(e, Finished)])
+    return np.stack([e.image for e in events if isinstance(e, SliceReady)])
 
 
-def finish(asked: StreamRequest, **options: Any) -> tuple[RunPlan, Done]:
+def finish(spec: StreamRequest, **options: Any) -> tuple[RunPlan, RunFinished]:
     """Run to the end."""
-    begun, *_, done = stream(asked, **options)
-    assert isinstance(begun, Begun) and isinstance(done, Done)
+    begun, *_, done = stream(spec, **options)
+    assert isinstance(begun, RunStarted) and isinstance(done, RunFinished)
     return begun.plan, done
 
 
-def stop_after(asked: StreamRequest, blocks: int, **options: Any) -> None:
+def stop_after(spec: StreamRequest, blocks: int, **options: Any) -> None:
     """Close a run when some blocks are done."""
-    events = stream(asked, **options)
+    events = stream(spec, **options)
     for event in events:
         blocks -= isinstance(event, BlockDone)
         if blocks == 0:
@@ -114,7 +114,7 @@ def shallow_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def asked(stack: Path, tmp_path: Path) -> StreamRequest:
+def spec(stack: Path, tmp_path: Path) -> StreamRequest:
     layout = ZarrLayout(default_version(), (1, 64, 64))
     return StreamRequest(str(stack), str(tmp_path / "out.zarr"), model="mean", layout=layout)
 

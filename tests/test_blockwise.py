@@ -26,13 +26,13 @@ from blockwise import (
     wait_for,
 )
 
-from tsain_core.blockwise import Begun, Done, StreamRequest, stream
+from tsain_core.blockwise import RunFinished, RunStarted, StreamRequest, stream
 from tsain_core.blockwise.blocks import choose_block
 from tsain_core.blockwise.window import generations
 from tsain_core.errors import TsainError
 from tsain_core.inference.models import InferenceSettings
 from tsain_core.inference.tiles import Region
-from tsain_core.interpolation.request import Request
+from tsain_core.interpolation.selection import SliceSelection
 from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN
 from tsain_core.sample_data.phantom import em_phantom
@@ -52,29 +52,29 @@ def model_file(tmp_path_factory: pytest.TempPathFactory, stirred_network: TSAIN)
 @pytest.mark.parametrize(
     "request_, model",
     [
-        (Request(factor=2), "mean"),
-        (Request(factor=4, damaged=(3, 4)), "mean"),
-        (Request(factor=2), "network"),
-        (Request(factor=4), "network"),
-        (Request(between=(2, 4), factor=8), "network"),
-        (Request(z_size=27.0), "network"),
-        (Request(factor=2), "network, sharp"),
-        (Request(factor=2), "network, four passes"),
-        (Request(damaged=(2, 3, 4)), "network"),
-        (Request(between=(2, 6), factor=4), "network"),
-        (Request(factor=2), "optical-flow-blur1"),
+        (SliceSelection(factor=2), "mean"),
+        (SliceSelection(factor=4, damaged=(3, 4)), "mean"),
+        (SliceSelection(factor=2), "network"),
+        (SliceSelection(factor=4), "network"),
+        (SliceSelection(between=(2, 4), factor=8), "network"),
+        (SliceSelection(z_size=27.0), "network"),
+        (SliceSelection(factor=2), "network, sharp"),
+        (SliceSelection(factor=2), "network, four passes"),
+        (SliceSelection(damaged=(2, 3, 4)), "network"),
+        (SliceSelection(between=(2, 6), factor=4), "network"),
+        (SliceSelection(factor=2), "optical-flow-blur1"),
     ],
 )
 def test_same_voxels_as_in_memory(
-    asked: StreamRequest,
+    spec: StreamRequest,
     model_file: str,
     monkeypatch: pytest.MonkeyPatch,
-    request_: Request,
+    request_: SliceSelection,
     model: str,
 ) -> None:
-    asked = replace(
-        asked,
-        request=request_,
+    spec = replace(
+        spec,
+        selection=request_,
         model=model_file if "network" in model else model,
         # the sampling offsets of the small network reach far; a measured halo once is enough, and
         # without any, what detail reads beyond the block is read for its sake
@@ -88,16 +88,16 @@ def test_same_voxels_as_in_memory(
     )
     if "flow" not in model:
         cut_small(monkeypatch)
-    plan, done = finish(asked)
+    plan, done = finish(spec)
     assert done.blocks == sum(len(grid) for grid in plan.grids()) > 4
-    result = open_volume(asked.output)
+    result = open_volume(spec.output)
     if "flow" not in model:
         assert plan.grids()[0].counts[1:] == (2, 2)
-    np.testing.assert_array_equal(result.data.compute(), in_memory(asked, plan))
+    np.testing.assert_array_equal(result.data.compute(), in_memory(spec, plan))
     assert result.synthetic and result.provenance["model"]
     assert result.voxel_size is not None and result.voxel_size[1:] == (5, 5)
-    assert sorted(p.name for p in Path(asked.output).parent.iterdir()) == ["out.zarr"]
-    assert not (Path(asked.output) / ".tsain-run").exists()
+    assert sorted(p.name for p in Path(spec.output).parent.iterdir()) == ["out.zarr"]
+    assert not (Path(spec.output) / ".tsain-run").exists()
 
 
 def test_blocks_begin_where_chunks_of_the_source_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +119,7 @@ def test_blocks_begin_where_chunks_of_the_source_do(monkeypatch: pytest.MonkeyPa
 
 def test_generations_count_the_halvings_that_read_a_slice() -> None:
     half, quarter = Fraction(1, 2), Fraction(1, 4)
-    schedule = Request(factor=8).schedule(3)
+    schedule = SliceSelection(factor=8).schedule(3)
     assert generations(schedule, any_position=False) == {
         half: 2,
         quarter: 1,
@@ -136,12 +136,12 @@ def test_pyramid(tmp_path: Path, version: Any) -> None:
     data = np.tile(data, (1, 11, 17))[:, :651, :1043]
     tifffile.imwrite(tmp_path / "stack.tif", data)
     layout = ZarrLayout(version, (2, 100, 128))
-    asked = StreamRequest(
+    spec = StreamRequest(
         str(tmp_path / "stack.tif"), str(tmp_path / "out.zarr"), model="mean", layout=layout
     )
-    plan, _ = finish(asked)
-    group = zarr.open_group(asked.output, mode="r")
-    expected = in_memory(asked, plan)
+    plan, _ = finish(spec)
+    group = zarr.open_group(spec.output, mode="r")
+    expected = in_memory(spec, plan)
     from tsain_core.volumes.zarr_layout import halve
 
     for name in ("0", "1", "2"):
@@ -150,15 +150,15 @@ def test_pyramid(tmp_path: Path, version: Any) -> None:
     assert "3" not in group
 
 
-def test_shards_are_written_whole(asked: StreamRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shards_are_written_whole(spec: StreamRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     layout = ZarrLayout("0.5", (2, 32, 32), shards=(4, 128, 128))
-    asked = replace(asked, layout=layout)
+    spec = replace(spec, layout=layout)
     cut_small(monkeypatch)
-    plan, _ = finish(asked)
-    array = zarr.open_group(asked.output, mode="r")["0"]
+    plan, _ = finish(spec)
+    array = zarr.open_group(spec.output, mode="r")["0"]
     assert array.shards == (4, 128, 128) and array.chunks == (2, 32, 32)
     assert all(b % s == 0 for b, s in zip(plan.block, array.shards, strict=True))
-    np.testing.assert_array_equal(array[:], in_memory(asked, plan))
+    np.testing.assert_array_equal(array[:], in_memory(spec, plan))
 
 
 @pytest.mark.parametrize(
@@ -177,21 +177,21 @@ def test_layouts_that_make_no_sense(values: dict[str, Any], message: str) -> Non
 # Interruptions
 
 
-def test_goes_on_where_it_was_stopped(asked: StreamRequest, tmp_path: Path) -> None:
-    whole, done = finish(asked)
-    other = replace(asked, output=str(tmp_path / "again.zarr"))
+def test_goes_on_where_it_was_stopped(spec: StreamRequest, tmp_path: Path) -> None:
+    whole, done = finish(spec)
+    other = replace(spec, output=str(tmp_path / "again.zarr"))
     stop_after(other, 4)
     assert not Path(other.output).exists()
     begun, *_, end = stream(other)
-    assert isinstance(begun, Begun) and begun.done == 4
-    assert isinstance(end, Done) and end.blocks == done.blocks - 4
-    assert files(Path(other.output), "0") == files(Path(asked.output), "0")
+    assert isinstance(begun, RunStarted) and begun.done == 4
+    assert isinstance(end, RunFinished) and end.blocks == done.blocks - 4
+    assert files(Path(other.output), "0") == files(Path(spec.output), "0")
 
 
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"request": Request(factor=4)}, "other slices"),
+        ({"selection": SliceSelection(factor=4)}, "other slices"),
         ({"model": "mean-blur1"}, "weights"),
         ({"intensity": (0.0, 99.0)}, "intensity range"),
         ({"layout": ZarrLayout(default_version(), (1, 32, 32))}, "chunks"),
@@ -200,23 +200,23 @@ def test_goes_on_where_it_was_stopped(asked: StreamRequest, tmp_path: Path) -> N
     ],
 )
 def test_other_settings_are_refused(
-    asked: StreamRequest, change: dict[str, Any], message: str
+    spec: StreamRequest, change: dict[str, Any], message: str
 ) -> None:
-    stop_after(asked, 2)
+    stop_after(spec, 2)
     with pytest.raises(TsainError, match=message):
-        finish(replace(asked, **change))
-    _, done = finish(replace(asked, **change), restart=True)
+        finish(replace(spec, **change))
+    _, done = finish(replace(spec, **change), restart=True)
     assert done.blocks > 4
 
 
-def test_changed_input_is_refused(stack: Path, tmp_path: Path, asked: StreamRequest) -> None:
+def test_changed_input_is_refused(stack: Path, tmp_path: Path, spec: StreamRequest) -> None:
     mine = tmp_path / "mine.zarr"
     shutil.copytree(stack, mine)
-    asked = replace(asked, source=str(mine))
-    stop_after(asked, 2)
+    spec = replace(spec, source=str(mine))
+    stop_after(spec, 2)
     zarr.open_array(str(mine), mode="r+")[0, 100, 100] ^= 1
     with pytest.raises(TsainError, match="has changed since"):
-        finish(asked)
+        finish(spec)
 
 
 def test_peak_memory_is_that_of_the_process_alone() -> None:

@@ -17,7 +17,7 @@ from blockwise import files, finish, marks, serve, start, wait_for
 from tsain_core.blockwise import Cluster, StreamRequest, stream
 from tsain_core.errors import TsainError
 from tsain_core.inference.models import InferenceSettings
-from tsain_core.interpolation.request import Request
+from tsain_core.interpolation.selection import SliceSelection
 from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN
 from tsain_core.sample_data.phantom import em_phantom
@@ -28,7 +28,7 @@ pytest.importorskip("distributed", reason="Dask's distributed is not installed")
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory, stirred_network: TSAIN) -> StreamRequest:
+def spec(tmp_path_factory: pytest.TempPathFactory, stirred_network: TSAIN) -> StreamRequest:
     """A run of some 50 blocks, of which each takes a moment."""
     folder = tmp_path_factory.mktemp("cluster")
     tifffile.imwrite(folder / "stack.tif", em_phantom((15, 128, 128), seed=5))
@@ -37,7 +37,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory, stirred_network: TSAIN) -> S
     return StreamRequest(
         str(folder / "stack.tif"),
         str(folder / "one-process.zarr"),
-        request=Request(factor=4),
+        selection=SliceSelection(factor=4),
         model=str(folder / "stirred.safetensors"),
         inference=InferenceSettings("cpu", tile=64, halo=24),
         layout=ZarrLayout(default_version(), (1, 64, 64)),
@@ -46,16 +46,16 @@ def asked(tmp_path_factory: pytest.TempPathFactory, stirred_network: TSAIN) -> S
 
 
 @pytest.fixture(scope="module")
-def expected(asked: StreamRequest) -> dict[str, bytes]:
+def expected(spec: StreamRequest) -> dict[str, bytes]:
     """Files of what one process makes."""
-    finish(asked)
-    return files(Path(asked.output), "0")
+    finish(spec)
+    return files(Path(spec.output), "0")
 
 
-def words(asked: StreamRequest, *more: str) -> list[str]:
+def words(spec: StreamRequest, *more: str) -> list[str]:
     """The command that asks for the same."""
     return [
-        *("interpolate", asked.source, asked.output, "--factor", "4", "--model", asked.model),
+        *("interpolate", spec.source, spec.output, "--factor", "4", "--model", spec.model),
         *(
             "--device",
             "cpu",
@@ -95,18 +95,16 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[str]]]]
             process.communicate()
 
 
-def test_two_local_workers(
-    asked: StreamRequest, expected: dict[str, bytes], tmp_path: Path
-) -> None:
-    asked = replace(asked, output=str(tmp_path / "out.zarr"))
-    events = list(stream(asked, Cluster(workers=2)))
-    assert files(Path(asked.output), "0") == expected
+def test_two_local_workers(spec: StreamRequest, expected: dict[str, bytes], tmp_path: Path) -> None:
+    spec = replace(spec, output=str(tmp_path / "out.zarr"))
+    events = list(stream(spec, Cluster(workers=2)))
+    assert files(Path(spec.output), "0") == expected
     workers = {e.report["worker"] for e in events if hasattr(e, "report")}
     assert len(workers) == 2
 
 
 def test_a_worker_is_killed(
-    asked: StreamRequest,
+    spec: StreamRequest,
     expected: dict[str, bytes],
     tmp_path: Path,
     cluster: tuple[str, list[subprocess.Popen[str]]],
@@ -114,7 +112,7 @@ def test_a_worker_is_killed(
     """One of two workers dies of kill -9 in mid-run; the other finishes, the result is the same."""
     place, workers = cluster
     out = tmp_path / "out.zarr"
-    client = start(*words(replace(asked, output=str(out)), "--dask", place))
+    client = start(*words(replace(spec, output=str(out)), "--dask", place))
     wait_for(lambda: marks(out) >= 5, "blocks")
     os.kill(workers[0].pid, signal.SIGKILL)
     text, _ = client.communicate(timeout=240)
@@ -123,7 +121,7 @@ def test_a_worker_is_killed(
 
 
 def test_the_client_is_killed(
-    asked: StreamRequest,
+    spec: StreamRequest,
     expected: dict[str, bytes],
     tmp_path: Path,
     cluster: tuple[str, list[subprocess.Popen[str]]],
@@ -131,7 +129,7 @@ def test_the_client_is_killed(
     """The same command goes on; at most the blocks in flight are made again."""
     place, _ = cluster
     out = tmp_path / "out.zarr"
-    command = words(replace(asked, output=str(out)), "--dask", place)
+    command = words(replace(spec, output=str(out)), "--dask", place)
     client = start(*command)
     wait_for(lambda: marks(out) >= 5, "blocks")
     os.kill(client.pid, signal.SIGKILL)
@@ -147,11 +145,11 @@ def test_the_client_is_killed(
     assert files(out, "0") == expected
 
 
-def test_local_cluster_dies_with_its_client(asked: StreamRequest, tmp_path: Path) -> None:
+def test_local_cluster_dies_with_its_client(spec: StreamRequest, tmp_path: Path) -> None:
     import psutil
 
     out = tmp_path / "out.zarr"
-    client = start(*words(replace(asked, output=str(out)), "--workers", "2"))
+    client = start(*words(replace(spec, output=str(out)), "--workers", "2"))
     wait_for(lambda: marks(out) >= 3, "blocks")
     children = psutil.Process(client.pid).children(recursive=True)
     assert len(children) >= 2
@@ -162,12 +160,12 @@ def test_local_cluster_dies_with_its_client(asked: StreamRequest, tmp_path: Path
 
 
 def test_what_cannot_be(
-    asked: StreamRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spec: StreamRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tsain_core.blockwise.executors._CONNECT", 1.0)
-    asked = replace(asked, output=str(tmp_path / "out.zarr"))
+    spec = replace(spec, output=str(tmp_path / "out.zarr"))
     with pytest.raises(TsainError, match="cannot be reached"):
-        list(stream(asked, Cluster(address="tcp://127.0.0.1:9")))
-    client = start(*words(asked, "--workers", "2", "--dask", "tcp://127.0.0.1:9"))
+        list(stream(spec, Cluster(address="tcp://127.0.0.1:9")))
+    client = start(*words(spec, "--workers", "2", "--dask", "tcp://127.0.0.1:9"))
     text: Any = client.communicate()[0]
     assert client.returncode == 1 and "give one of them" in text

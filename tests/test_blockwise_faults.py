@@ -15,7 +15,7 @@ import pytest
 import zarr
 from blockwise import cut_small, finish, in_memory
 
-from tsain_core.blockwise import Begun, BlockDone, BlockFailed, StreamRequest, stream
+from tsain_core.blockwise import BlockDone, BlockFailed, RunStarted, StreamRequest, stream
 from tsain_core.blockwise.planning import make_plan
 from tsain_core.errors import TsainError
 from tsain_core.volumes import open_volume
@@ -37,14 +37,14 @@ def test_missing_chunks_are_not_made_up(tmp_path: Path) -> None:
         if p.is_file() and _key(p) in ("2/1/0", "2.1.0")
     ]
     path.unlink()
-    asked = StreamRequest(str(tmp_path / "in.zarr"), str(tmp_path / "out.zarr"), model="mean")
-    plan, done = finish(asked)
-    result = open_volume(asked.output).data.compute()
+    spec = StreamRequest(str(tmp_path / "in.zarr"), str(tmp_path / "out.zarr"), model="mean")
+    plan, done = finish(spec)
+    result = open_volume(spec.output).data.compute()
     expected = np.full((9, 128, 128), 90, np.uint8)
     expected[3:6, 64:, :64] = 0
     np.testing.assert_array_equal(result, expected)
     assert done.without_data == 2 * 64 * 64
-    np.testing.assert_array_equal(in_memory(asked, plan), expected)
+    np.testing.assert_array_equal(in_memory(spec, plan), expected)
 
 
 def _key(path: Path) -> str:
@@ -68,23 +68,23 @@ def test_corrupt_chunk_costs_only_its_blocks(
     broken.write_bytes(good[: len(good) // 2])
     cut_small(monkeypatch)
     layout = ZarrLayout(default_version(), (1, 64, 64), pyramid=False)
-    asked = StreamRequest(str(mine), str(tmp_path / "out.zarr"), model="mean", layout=layout)
+    spec = StreamRequest(str(mine), str(tmp_path / "out.zarr"), model="mean", layout=layout)
     events: list[Any] = []
     with pytest.raises(TsainError, match=r"blocks of .* failed \(z 10-11, .*cannot be read"):
-        events.extend(_kept(stream(asked), events))
+        events.extend(_kept(stream(spec), events))
     failed = [e for e in events if isinstance(e, BlockFailed)]
     lost = {str(e.block) for e in failed if not e.again}
     assert lost and len(failed) == 3 * len(lost)
-    plan = next(e.plan for e in events if isinstance(e, Begun))
+    plan = next(e.plan for e in events if isinstance(e, RunStarted))
     made = sum(isinstance(e, BlockDone) for e in events)
     assert made == len(plan.grids()[0]) - len(lost)
-    assert not Path(asked.output).exists()
+    assert not Path(spec.output).exists()
     broken.write_bytes(good)  # mended
     with pytest.raises(TsainError, match="accept_changed_input=True"):
-        finish(asked)
-    _, done = finish(asked, accept_changed_input=True)
+        finish(spec)
+    _, done = finish(spec, accept_changed_input=True)
     assert done.blocks == len(lost)
-    np.testing.assert_array_equal(open_volume(asked.output).data.compute(), in_memory(asked, plan))
+    np.testing.assert_array_equal(open_volume(spec.output).data.compute(), in_memory(spec, plan))
 
 
 def _kept(events: Any, into: list[Any]) -> list[Any]:
@@ -94,7 +94,7 @@ def _kept(events: Any, into: list[Any]) -> list[Any]:
 
 
 def test_failed_blocks_can_be_left_out(
-    tmp_path: Path, asked: StreamRequest, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, spec: StreamRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import tsain_core.blockwise.block_worker as work
 
@@ -106,8 +106,8 @@ def test_failed_blocks_can_be_left_out(
         return real(run, block)
 
     monkeypatch.setattr(work, "compute", failing)
-    _, done = finish(asked, leave_out_failed=True)
-    result = open_volume(asked.output)
+    _, done = finish(spec, leave_out_failed=True)
+    result = open_volume(spec.output)
     assert list(done.left_out) == result.provenance["left_out"]
     assert len(done.left_out) == 1 and done.left_out[0].startswith("z 2-3")
     assert not result.data[2:4].compute().any() and result.data[0:2].compute().any()
@@ -115,7 +115,7 @@ def test_failed_blocks_can_be_left_out(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Mounts a file system of a few MiB, or mounts it anew with other options."""
+    """Mounts a file system of a few MiB, or remounts it with other options."""
     folder = tmp_path / "disk"
     folder.mkdir()
 
@@ -138,27 +138,27 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 
 @pytest.mark.skipif(shutil.which("mount") is None, reason="no mount command")
-def test_full_disk(asked: StreamRequest, small_disk: Callable[[str], Path]) -> None:
+def test_full_disk(spec: StreamRequest, small_disk: Callable[[str], Path]) -> None:
     """It ends the run at once, with what to do; when there is room, the run goes on."""
     disk = small_disk("size=150k")
-    asked = replace(asked, output=str(disk / "out.zarr"))
+    spec = replace(spec, output=str(disk / "out.zarr"))
     with pytest.raises(TsainError, match="No space left on device.*free space"):
-        finish(asked)
-    assert not Path(asked.output).exists()
+        finish(spec)
+    assert not Path(spec.output).exists()
     small_disk("size=64m")
-    events = list(stream(asked))
+    events = list(stream(spec))
     assert events[0].done > 0  # type: ignore[union-attr]
     np.testing.assert_array_equal(
-        open_volume(asked.output).data.compute(),
-        in_memory(asked, events[0].plan),  # type: ignore[union-attr]
+        open_volume(spec.output).data.compute(),
+        in_memory(spec, events[0].plan),  # type: ignore[union-attr]
     )
 
 
 @pytest.mark.skipif(shutil.which("mount") is None, reason="no mount command")
-def test_permission_lost(asked: StreamRequest, small_disk: Callable[[str], Path]) -> None:
+def test_permission_lost(spec: StreamRequest, small_disk: Callable[[str], Path]) -> None:
     disk = small_disk("size=64m")
-    asked = replace(asked, output=str(disk / "out.zarr"))
-    events = stream(asked)
+    spec = replace(spec, output=str(disk / "out.zarr"))
+    events = stream(spec)
     done = 0
     with pytest.raises(TsainError, match="Read-only file system"):
         for event in events:
@@ -166,13 +166,13 @@ def test_permission_lost(asked: StreamRequest, small_disk: Callable[[str], Path]
             if done == 3:
                 small_disk("ro")
     small_disk("rw")
-    begun, *_ = stream(asked)
-    assert isinstance(begun, Begun) and begun.done == 3
+    begun, *_ = stream(spec)
+    assert isinstance(begun, RunStarted) and begun.done == 3
     np.testing.assert_array_equal(
-        open_volume(asked.output).data.compute(), in_memory(asked, begun.plan)
+        open_volume(spec.output).data.compute(), in_memory(spec, begun.plan)
     )
 
 
-def test_memory_bound_that_is_too_small(asked: StreamRequest) -> None:
+def test_memory_bound_that_is_too_small(spec: StreamRequest) -> None:
     with pytest.raises(TsainError, match="smallest block takes .* larger memory"):
-        make_plan(replace(asked, memory=1 << 20))
+        make_plan(replace(spec, memory=1 << 20))

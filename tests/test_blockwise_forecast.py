@@ -12,11 +12,11 @@ import tifffile
 from tsain_core.blockwise import RunPlan, StreamRequest, make_plan
 from tsain_core.blockwise.block_worker import OpenRun
 from tsain_core.blockwise.blocks import Block
-from tsain_core.blockwise.forecast import Sample, forecast, measure
+from tsain_core.blockwise.forecast import TimedBlocks, forecast, measure
 from tsain_core.cli import main
 from tsain_core.sample_data.phantom import em_phantom
 
-SAMPLE = Sample(
+SAMPLE = TimedBlocks(
     startup=2.0,
     per_block=0.0,
     per_voxel=1e-6,
@@ -33,8 +33,8 @@ SAMPLE = Sample(
 @pytest.fixture
 def plan(tmp_path: Path) -> RunPlan:
     tifffile.imwrite(tmp_path / "stack.tif", em_phantom((9, 128, 128), seed=1))
-    asked = StreamRequest(str(tmp_path / "stack.tif"), str(tmp_path / "out.zarr"), model="mean")
-    return make_plan(asked)
+    spec = StreamRequest(str(tmp_path / "stack.tif"), str(tmp_path / "out.zarr"), model="mean")
+    return make_plan(spec)
 
 
 def test_time_is_shared_until_blocks_or_storage_run_out(plan: RunPlan) -> None:
@@ -89,8 +89,8 @@ def test_whole_blocks_are_timed_where_they_take_little(
     """A part of a block makes too much of what each slice costs whatever its size."""
     black = np.zeros((9, 2048, 2048), np.uint8)
     tifffile.imwrite(tmp_path / "stack.tif", black, compression="zlib")
-    asked = StreamRequest(str(tmp_path / "stack.tif"), str(tmp_path / "out.zarr"), model="mean")
-    plan = make_plan(asked)
+    spec = StreamRequest(str(tmp_path / "stack.tif"), str(tmp_path / "out.zarr"), model="mean")
+    plan = make_plan(spec)
     timed = []
 
     def fake(_: OpenRun, block: Block) -> dict[str, float]:
@@ -126,6 +126,6 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_plan_is_the_same_again(plan: RunPlan) -> None:
-    again = make_plan(plan.asked)
-    assert replace(again, id=plan.id, need=plan.need) == plan
+    again = make_plan(plan.request)
+    assert replace(again, id=plan.id, need=plan.memory_bytes) == plan
     assert RunPlan.from_json(plan.to_json()) == plan

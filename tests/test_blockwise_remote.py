@@ -16,7 +16,7 @@ import pytest
 import zarr
 from blockwise import finish, in_memory, serve, stop_after, wait_for
 
-from tsain_core.blockwise import Begun, StreamRequest, stream
+from tsain_core.blockwise import RunStarted, StreamRequest, stream
 from tsain_core.errors import TsainError
 from tsain_core.sample_data.phantom import em_phantom
 from tsain_core.volumes import open_volume
@@ -116,23 +116,23 @@ def request_for(source: str, output: str) -> StreamRequest:
 
 
 def test_from_bucket_to_bucket(source: str) -> None:
-    asked = request_for(source, "s3://em-data/whole.zarr")
-    plan, _ = finish(asked)
-    result = open_volume(asked.output)
-    np.testing.assert_array_equal(result.data.compute(), in_memory(asked, plan))
+    spec = request_for(source, "s3://em-data/whole.zarr")
+    plan, _ = finish(spec)
+    result = open_volume(spec.output)
+    np.testing.assert_array_equal(result.data.compute(), in_memory(spec, plan))
     assert result.synthetic == (1, 3, 5, 7, 9)
     with pytest.raises(TsainError, match="exists"):
-        finish(asked)
+        finish(spec)
 
 
 def test_unfinished_is_no_image_and_goes_on(source: str) -> None:
-    asked = request_for(source, "s3://em-data/stopped.zarr")
-    stop_after(asked, 2)
+    spec = request_for(source, "s3://em-data/stopped.zarr")
+    stop_after(spec, 2)
     with pytest.raises(TsainError, match="cannot be read as Zarr"):
-        open_volume(asked.output)
-    begun, *_ = stream(asked)
-    assert isinstance(begun, Begun) and begun.done == 2
-    assert open_volume(asked.output).synthetic == (1, 3, 5, 7, 9)
+        open_volume(spec.output)
+    begun, *_ = stream(spec)
+    assert isinstance(begun, RunStarted) and begun.done == 2
+    assert open_volume(spec.output).synthetic == (1, 3, 5, 7, 9)
     import s3fs
 
     s3fs.S3FileSystem().invalidate_cache()
@@ -141,16 +141,16 @@ def test_unfinished_is_no_image_and_goes_on(source: str) -> None:
 
 def test_slow_answers_and_cut_connections(source: str, s3: SlowProxy) -> None:
     """Both cost time only: the client asks again."""
-    asked = request_for(source, "s3://em-data/slow.zarr")
-    events = stream(asked)
-    plan = next(e.plan for e in events if isinstance(e, Begun))
+    spec = request_for(source, "s3://em-data/slow.zarr")
+    events = stream(spec)
+    plan = next(e.plan for e in events if isinstance(e, RunStarted))
     s3.delay, s3.cut = 0.05, 3
     try:
         for _ in events:
             pass
     finally:
         s3.delay, s3.cut = 0.0, 0
-    np.testing.assert_array_equal(open_volume(asked.output).data.compute(), in_memory(asked, plan))
+    np.testing.assert_array_equal(open_volume(spec.output).data.compute(), in_memory(spec, plan))
 
 
 def test_server_that_is_gone_fails_and_goes_on_later(
@@ -159,28 +159,28 @@ def test_server_that_is_gone_fails_and_goes_on_later(
     """No block is claimed that is not there; when the server is back, the same run goes on."""
     import s3fs
 
-    asked = request_for(source, "s3://em-data/gone.zarr")
-    stop_after(asked, 1)
+    spec = request_for(source, "s3://em-data/gone.zarr")
+    stop_after(spec, 1)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # else boto waits for half a minute
     s3fs.S3FileSystem.clear_instance_cache()
     s3.cut = 10**6
     try:
         with pytest.raises(TsainError, match="cannot be reached"):
-            finish(asked)
+            finish(spec)
     finally:
         s3.cut = 0
-    plan, _ = finish(asked)
-    np.testing.assert_array_equal(open_volume(asked.output).data.compute(), in_memory(asked, plan))
+    plan, _ = finish(spec)
+    np.testing.assert_array_equal(open_volume(spec.output).data.compute(), in_memory(spec, plan))
 
 
 def test_plain_http_is_read(tmp_path: Path) -> None:
     pytest.importorskip("aiohttp", reason="aiohttp, which fsspec needs for HTTP, is not installed")
     data = em_phantom((5, 96, 96), seed=4)
-    asked = StreamRequest("", str(tmp_path / "served.zarr"), model="mean")
+    spec = StreamRequest("", str(tmp_path / "served.zarr"), model="mean")
     import tifffile
 
     tifffile.imwrite(tmp_path / "stack.tif", data)
-    finish(StreamRequest(str(tmp_path / "stack.tif"), asked.output, model="mean"))
+    finish(StreamRequest(str(tmp_path / "stack.tif"), spec.output, model="mean"))
     handler = partial(_Quiet, directory=str(tmp_path))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -14,8 +14,8 @@ from tsain_core.blockwise import StreamRequest
 from tsain_core.cli import main
 from tsain_core.errors import TsainError
 from tsain_core.inference.models import InferenceSettings
-from tsain_core.interpolation.request import Request
 from tsain_core.interpolation.schedule import parse_slices
+from tsain_core.interpolation.selection import SliceSelection
 from tsain_core.volumes import open_volume
 
 LONG = "9" * 5000
@@ -125,14 +125,14 @@ def test_slices_beyond_the_stack(source: Path, capsys: pytest.CaptureFixture[str
         lambda: InferenceSettings(detail=float("nan")),
         lambda: StreamRequest("a", "b", threads=100_000),
         lambda: StreamRequest("a", "b", memory=0),
-        lambda: Request(factor=0).schedule(5),
-        lambda: Request(factor=1).schedule(5),
-        lambda: Request(factor=17).schedule(5),
-        lambda: Request(z_size=float("nan")).schedule(5, 40.0),
-        lambda: Request(z_size=1e308).schedule(5, 1e-300),
-        lambda: Request(z_size=1e-300).schedule(5, 40.0),
-        lambda: Request(z_size=0.0, between=(1, 2)).schedule(5, 40.0),
-        lambda: Request(between=(3, 3)).schedule(5),
+        lambda: SliceSelection(factor=0).schedule(5),
+        lambda: SliceSelection(factor=1).schedule(5),
+        lambda: SliceSelection(factor=17).schedule(5),
+        lambda: SliceSelection(z_size=float("nan")).schedule(5, 40.0),
+        lambda: SliceSelection(z_size=1e308).schedule(5, 1e-300),
+        lambda: SliceSelection(z_size=1e-300).schedule(5, 40.0),
+        lambda: SliceSelection(z_size=0.0, between=(1, 2)).schedule(5, 40.0),
+        lambda: SliceSelection(between=(3, 3)).schedule(5),
     ],
 )
 def test_from_python(make: object) -> None:

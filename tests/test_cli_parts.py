@@ -98,9 +98,9 @@ def test_another_part_does_not_go_on_with_a_run(source: Path, tmp_path: Path) ->
     from tsain_core.blockwise import StreamRequest
     from tsain_core.blockwise.planning import make_plan
 
-    asked = StreamRequest(str(source), str(tmp_path / "a.zarr"), model="mean", z_range=(0, 4))
-    plan = make_plan(asked)
-    assert type(plan).from_json(json.loads(json.dumps(plan.to_json()))).asked == asked
+    spec = StreamRequest(str(source), str(tmp_path / "a.zarr"), model="mean", z_range=(0, 4))
+    plan = make_plan(spec)
+    assert type(plan).from_json(json.loads(json.dumps(plan.to_json()))).request == spec
     other = make_plan(
         StreamRequest(str(source), str(tmp_path / "a.zarr"), model="mean", z_range=(1, 5))
     )

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter, laplace
 from tsain_core.errors import TsainError
 from tsain_core.inference.detail import REACH, add_detail
 from tsain_core.inference.models import InferenceSettings, NetworkModel, open_model
-from tsain_core.interpolation.interpolate import Finished, interpolate
+from tsain_core.interpolation.interpolate import SliceReady, interpolate
 from tsain_core.interpolation.schedule import by_factor
 from tsain_core.sample_data.phantom import em_phantom
 
@@ -77,7 +77,7 @@ def test_slices_are_computed_from_soft_ones() -> None:
     for share in (0.0, 0.9):
         model = open_model("tsain-lite", InferenceSettings("cpu", detail=share))
         events = interpolate(stack, by_factor(2, 4), model)
-        images[share] = [e.image for e in events if isinstance(e, Finished)]
+        images[share] = [e.image for e in events if isinstance(e, SliceReady)]
         assert isinstance(model, NetworkModel)
         assert ("detail" in model.provenance()) == (share > 0)
     soft, sharp = images[0.0], images[0.9]

@@ -10,9 +10,9 @@ from slice_models import pair, run, wrap
 
 from tsain_core.errors import TsainError
 from tsain_core.evaluation.leave_one_out import evaluate, mean_by_model
-from tsain_core.inference.ensemble import Turn, turns, views
+from tsain_core.inference.ensemble import DihedralTransform, turns, views
 from tsain_core.inference.models import InferenceSettings, TileDone, open_model
-from tsain_core.interpolation.request import Request, as_command
+from tsain_core.interpolation.selection import SliceSelection, as_command
 from tsain_core.network import TSAIN
 from tsain_core.volumes import open_volume
 
@@ -20,7 +20,7 @@ from tsain_core.volumes import open_volume
 def test_views_differ_and_lead_with_the_pair_as_it_is() -> None:
     assert len(set(views(16))) == 16
     assert [turns(n) for n in (1, 2, 4, 8, 16)] == [1, 2, 4, 8, 8]
-    assert views(1)[0].turn == Turn() and not views(1)[0].reversed
+    assert views(1)[0].turn == DihedralTransform() and not views(1)[0].reversed
     for count in (2, 4, 8, 16):
         assert sum(view.reversed for view in views(count)) == count // 2
 
@@ -29,7 +29,9 @@ def test_views_differ_and_lead_with_the_pair_as_it_is() -> None:
 def test_turns_are_undone(view) -> None:  # type: ignore[no-untyped-def]
     image = np.arange(12, dtype=np.float32).reshape(3, 4)
     turned = view.turn.apply(image)
-    assert view.turn == Turn() or turned.shape != image.shape or (turned != image).any()
+    assert (
+        view.turn == DihedralTransform() or turned.shape != image.shape or (turned != image).any()
+    )
     np.testing.assert_array_equal(view.turn.undo(turned), image)
 
 
@@ -82,7 +84,9 @@ def test_features_are_kept_for_every_turn(
 def test_results_and_commands_say_so(stirred_network: TSAIN) -> None:
     assert wrap(stirred_network, ensemble=4).provenance()["ensemble"] == 4
     assert "ensemble" not in wrap(stirred_network).provenance()
-    words = as_command("a.tif", "b.tif", Request(2), "tsain-lite", InferenceSettings(ensemble=4))
+    words = as_command(
+        "a.tif", "b.tif", SliceSelection(2), "tsain-lite", InferenceSettings(ensemble=4)
+    )
     assert "--ensemble 4" in words
 
 

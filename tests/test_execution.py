@@ -125,7 +125,7 @@ def test_graphs_replay_the_network(stirred_network: TSAIN, precision: str) -> No
 
 @pytest.mark.skipif(_memory._libc() is None, reason="no glibc, no allocator to be told")
 def test_freed_memory_is_kept_and_given_back() -> None:
-    """Blocks are not asked from the system again; in a process of its own, for it changes it."""
+    """Memory is not requested again; in a process of its own, for it changes it."""
     code = """
 import resource
 import numpy as np
@@ -183,12 +183,11 @@ usual = {_memory._M_MMAP_MAX: 65536, _memory._M_TRIM_THRESHOLD: 131072}
 assert dict(calls) == usual, calls
 
 import tifffile
-from tsain_core.interpolation.request import Request
 from tsain_core.blockwise import StreamRequest, stream
 tifffile.imwrite("stack.tif", stack, photometric="minisblack")
 for threads in (1, None):
-    asked = StreamRequest("stack.tif", f"out{threads}.zarr", model="tsain-lite", threads=threads)
-    for event in stream(asked):
+    spec = StreamRequest("stack.tif", f"out{threads}.zarr", model="tsain-lite", threads=threads)
+    for event in stream(spec):
         pass
     assert torch.get_num_threads() == 2, "threads are left as they were"
     assert dict(calls) == usual, calls

@@ -19,14 +19,19 @@ from tsain_core.cli import main
 from tsain_core.errors import TsainError
 from tsain_core.evaluation.metrics import Scores
 from tsain_core.finetuning import finetune
-from tsain_core.finetuning.finetune import Begun, FinetuneSettings, Verdict, split_blocks
+from tsain_core.finetuning.finetune import (
+    FinetuneSettings,
+    FineTuningStarted,
+    Verdict,
+    split_blocks,
+)
 from tsain_core.finetuning.model_card import check_outcome, check_writable
 from tsain_core.finetuning.verdict import Gain
 from tsain_core.inference.intensity import estimate_range
 from tsain_core.model_files.checkpoint import ModelInfo, load, save
 from tsain_core.network import TSAIN
 from tsain_core.sample_data.phantom import em_phantom
-from tsain_core.training import Progress
+from tsain_core.training import TrainingProgress
 from tsain_core.volumes import Volume, open_volume
 
 QUICK = FinetuneSettings(minutes=0.1, batch=2, crop=64, lr=5e-4)
@@ -71,8 +76,8 @@ def run(volume: Volume, network: TSAIN, settings: FinetuneSettings = QUICK) -> l
 def test_it_learns_and_says_how_much(stack_file: Path, stirred_network: TSAIN) -> None:
     before = copy.deepcopy(stirred_network.state_dict())
     begun, *steps, verdict = run(open_volume(stack_file), stirred_network)
-    assert isinstance(begun, Begun)
-    assert all(isinstance(step, Progress | finetune.Preview) for step in steps)
+    assert isinstance(begun, FineTuningStarted)
+    assert all(isinstance(step, TrainingProgress | finetune.FineTuningPreview) for step in steps)
     assert isinstance(verdict, Verdict)
     assert set(verdict.scores) == {"before", "after", "mean", "optical-flow"}
     assert verdict.improved
@@ -111,7 +116,7 @@ def test_judging_slices_are_never_learnt_from(
     monkeypatch.setattr(finetune, "Trainer", Watched)
     work = finetune.finetune(volume, stirred_network, info(stirred_network), QUICK)
     begun, _ = next(work), next(work)
-    assert isinstance(begun, Begun)
+    assert isinstance(begun, FineTuningStarted)
     judged = set(range(*begun.blocks.judge))
     assert seen == set(range(16)) - judged
 
@@ -191,7 +196,11 @@ def test_the_curve_is_in_the_grey_levels_of_the_verdict(
     work = finetune.finetune(volume, stirred_network, info(stirred_network), QUICK)
     begun, start = next(work), next(work)
     work.close()
-    assert isinstance(begun, Begun) and isinstance(start, Progress) and start.step == 0
+    assert (
+        isinstance(begun, FineTuningStarted)
+        and isinstance(start, TrainingProgress)
+        and start.step == 0
+    )
     first, last = begun.blocks.stop
     scores = finetune._scores(
         volume,

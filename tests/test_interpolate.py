@@ -10,7 +10,7 @@ import torch
 
 from tsain_core.inference.intensity import Scaling
 from tsain_core.inference.models import BaselineModel, NetworkModel, TileDone
-from tsain_core.interpolation.interpolate import Finished, Step, interpolate
+from tsain_core.interpolation.interpolate import SliceReady, TileProgress, interpolate
 from tsain_core.interpolation.schedule import by_factor, by_step, evaluations
 from tsain_core.model_files.checkpoint import ModelInfo
 from tsain_core.network import TSAIN
@@ -47,8 +47,8 @@ class Middle:
         return {}
 
 
-def finished(events) -> list[Finished]:  # type: ignore[no-untyped-def]
-    return [e for e in events if isinstance(e, Finished)]
+def finished(events) -> list[SliceReady]:  # type: ignore[no-untyped-def]
+    return [e for e in events if isinstance(e, SliceReady)]
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])
@@ -78,13 +78,13 @@ def test_halving_reaches_what_the_mean_reaches_directly() -> None:
 
 def test_progress_rises_to_the_total() -> None:
     schedule = by_factor(6, 1, [1, 3, 4])
-    steps = [e for e in interpolate(STACK, schedule, Middle()) if isinstance(e, Step)]
+    steps = [e for e in interpolate(STACK, schedule, Middle()) if isinstance(e, TileProgress)]
     done = [s.done for s in steps]
     assert done == sorted(done)
     assert done[-1] == steps[-1].total == evaluations(schedule) == 6
 
 
-class StartsAnew(Middle):
+class StartsAgain(Middle):
     """Runs out of memory after two of four tiles, and goes on with twelve smaller ones."""
 
     def between(self, before, after, fraction=Fraction(1, 2)):  # type: ignore[no-untyped-def]
@@ -95,7 +95,9 @@ class StartsAnew(Middle):
 
 
 def test_progress_never_falls() -> None:
-    steps = [e for e in interpolate(STACK, by_factor(6, 4), StartsAnew()) if isinstance(e, Step)]
+    steps = [
+        e for e in interpolate(STACK, by_factor(6, 4), StartsAgain()) if isinstance(e, TileProgress)
+    ]
     done = [s.done for s in steps]
     assert done == sorted(done)
     assert done[-1] == steps[-1].total == 15
@@ -115,7 +117,7 @@ def test_closing_stops_at_once() -> None:
     model = Middle()
     events = interpolate(STACK, by_factor(6, 2), model)
     for event in events:
-        if isinstance(event, Step):
+        if isinstance(event, TileProgress):
             break
     events.close()  # type: ignore[attr-defined]
     assert model.calls == 1

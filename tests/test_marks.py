@@ -25,7 +25,7 @@ from tsain_core.blockwise import StreamRequest, stream
 from tsain_core.errors import TsainWarning
 from tsain_core.finetuning.jobs import JobRequest, copy_input, make_job
 from tsain_core.inference.models import open_model
-from tsain_core.interpolation.request import Request
+from tsain_core.interpolation.selection import SliceSelection
 from tsain_core.interpolation.to_file import interpolate_to_file
 from tsain_core.volumes import LOST, create_volume, open_pyramid, open_volume, slice_digest
 from tsain_core.volumes.zarr_layout import ZarrLayout
@@ -76,14 +76,14 @@ def test_a_streamed_result_does_too(tmp_path: Path, version: Any, chunks: Any) -
 
 
 def stream_mean(source: Path, output: Path, layout: ZarrLayout) -> None:
-    asked = StreamRequest(str(source), str(output), model="mean", layout=layout)
-    for _ in stream(replace(asked, request=Request(factor=2))):
+    spec = StreamRequest(str(source), str(output), model="mean", layout=layout)
+    for _ in stream(replace(spec, selection=SliceSelection(factor=2))):
         pass
 
 
 def write_mean(source: Path, output: Path, _: ZarrLayout) -> None:
     volume, model = open_volume(source), open_model("mean")
-    for _event in interpolate_to_file(volume, output, Request(factor=2).schedule(7), model):
+    for _event in interpolate_to_file(volume, output, SliceSelection(factor=2).schedule(7), model):
         pass
 
 

@@ -25,9 +25,9 @@ from tsain_core.inference.intensity import IntensityRange, Scaling, estimate_ran
 from tsain_core.inference.models import BASELINES, BaselineModel, SliceModel, TileDone
 from tsain_core.inference.nonfinite import fill_pair
 from tsain_core.interpolation.estimate import run_cost
-from tsain_core.interpolation.interpolate import Finished, interpolate
-from tsain_core.interpolation.request import Request
+from tsain_core.interpolation.interpolate import SliceReady, interpolate
 from tsain_core.interpolation.schedule import by_factor
+from tsain_core.interpolation.selection import SliceSelection
 from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN
 from tsain_core.sample_data.phantom import em_phantom
@@ -66,7 +66,7 @@ def check(source: NDArray[Any], result: NDArray[Any], factor: int) -> None:
 
 def computed(data: NDArray[Any], model: SliceModel, factor: int = 2) -> NDArray[Any]:
     events = interpolate(data, by_factor(len(data), factor, exact=model.any_position), model)
-    return np.stack([e.image for e in events if isinstance(e, Finished)])
+    return np.stack([e.image for e in events if isinstance(e, SliceReady)])
 
 
 @pytest.mark.parametrize("hole", HOLES)
@@ -132,11 +132,11 @@ def test_streamed_blocks_that_cut_a_hole(
     source = tmp_path / "source.tif"
     tifffile.imwrite(source, data)
     cut_small(monkeypatch)
-    asked = StreamRequest(str(source), str(tmp_path / "out.zarr"), model="mean")
-    asked = replace(asked, layout=replace(asked.layout, chunks=(1, 64, 64)))
-    plan, done = finish(replace(asked, request=Request(factor=2)))
+    spec = StreamRequest(str(source), str(tmp_path / "out.zarr"), model="mean")
+    spec = replace(spec, layout=replace(spec.layout, chunks=(1, 64, 64)))
+    plan, done = finish(replace(spec, selection=SliceSelection(factor=2)))
     assert len(plan.grids()[0]) > 4
-    result = open_volume(asked.output)
+    result = open_volume(spec.output)
     check(data, np.stack([result[z] for z in range(9)]), 2)
     assert done.without_data == 20 * 20
 

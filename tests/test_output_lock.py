@@ -166,18 +166,18 @@ def test_a_lost_lock_publishes_nothing(tmp_path: Path, sleeper: psutil.Process) 
     assert [p.name for p in tmp_path.iterdir()] == [".v.zarr.lock"]  # the other one's
 
 
-def test_streamed_and_other_writers_share_one_lock(asked: StreamRequest) -> None:
-    events = stream(asked)
+def test_streamed_and_other_writers_share_one_lock(spec: StreamRequest) -> None:
+    events = stream(spec)
     next(events)
     with pytest.raises(TsainError, match="written already"):
-        finish(asked)
+        finish(spec)
     with pytest.raises(TsainError, match="written already"):
-        finish(asked, restart=True)
+        finish(spec, restart=True)
     with pytest.raises(TsainError, match="written already"):
-        create_volume(asked.output, (2, 8, 8), "uint8")
+        create_volume(spec.output, (2, 8, 8), "uint8")
     events.close()
-    finish(asked)
-    folder = Path(asked.output).parent
+    finish(spec)
+    folder = Path(spec.output).parent
     assert [p.name for p in folder.iterdir() if "out" in p.name] == ["out.zarr"]
 
 
@@ -192,24 +192,24 @@ def test_a_source_folder_is_not_touched(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("shallow_blocks")
 @pytest.mark.parametrize("level", [0, 1])
-def test_files_that_vanish_are_noticed_and_made_again(asked: StreamRequest, level: int) -> None:
+def test_files_that_vanish_are_noticed_and_made_again(spec: StreamRequest, level: int) -> None:
     from dataclasses import replace
 
     from tsain_core.volumes.zarr_layout import ZarrLayout
 
-    asked = replace(asked, layout=ZarrLayout("0.5", (1, 32, 32)))
-    plan, _ = finish(asked)
-    expected = open_volume(asked.output).data.compute()
-    os.rename(asked.output, f"{asked.output}.alone.zarr")
-    stop_after(asked, sum(len(grid) for grid in plan.grids()))
+    spec = replace(spec, layout=ZarrLayout("0.5", (1, 32, 32)))
+    plan, _ = finish(spec)
+    expected = open_volume(spec.output).data.compute()
+    os.rename(spec.output, f"{spec.output}.alone.zarr")
+    stop_after(spec, sum(len(grid) for grid in plan.grids()))
     level = min(level, len(plan.grids()) - 1)
-    root = Path(str(staging(Path(asked.output))))
+    root = Path(str(staging(Path(spec.output))))
     next(p for p in sorted((root / str(level) / "c").rglob("*")) if p.is_file()).unlink()
     with pytest.raises(TsainError, match="Files of 1 finished blocks.*are missing"):
-        finish(asked)
-    assert not Path(asked.output).exists()
-    finish(asked)
-    np.testing.assert_array_equal(open_volume(asked.output).data.compute(), expected)
+        finish(spec)
+    assert not Path(spec.output).exists()
+    finish(spec)
+    np.testing.assert_array_equal(open_volume(spec.output).data.compute(), expected)
 
 
 def test_blocks_of_nothing_but_the_fill_value_have_files(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_blocks_of_nothing_but_the_fill_value_have_files(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES])
 def test_a_share_that_refuses_fsync_of_folders(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: StreamRequest, number: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: StreamRequest, number: int
 ) -> None:
     """As some network shares do: the result is complete all the same."""
     real = os.fsync
@@ -239,7 +239,7 @@ def test_a_share_that_refuses_fsync_of_folders(
         with create_volume(tmp_path / name, (2, 8, 8), "uint8") as writer:
             for z in range(2):
                 writer.write(z, np.zeros((8, 8), np.uint8))
-    finish(asked)
+    finish(spec)
     assert all((tmp_path / name).exists() for name in (*NAMES, "out.zarr"))
 
 

@@ -21,7 +21,7 @@ from gui import (  # noqa: F401
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication
 
-from napari_tsain.widgets.model_added import NEWS
+from napari_tsain.widgets.model_added import MODEL_ADDED
 from tsain_core.finetuning.jobs import JobState, list_jobs
 from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN
@@ -258,4 +258,4 @@ def test_news_of_models_do_not_reach_docks_that_are_gone(
     dock.deleteLater()
     QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     QApplication.processEvents()
-    NEWS.arrived.emit("mine")  # raises where a dead widget is called
+    MODEL_ADDED.arrived.emit("mine")  # raises where a dead widget is called

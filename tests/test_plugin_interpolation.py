@@ -80,9 +80,9 @@ def test_whole_stack(qtbot: Any, viewer: Any) -> None:  # noqa: F811
 def test_z_size(qtbot: Any, viewer: Any) -> None:  # noqa: F811
     viewer.add_image(tissue(4, 64), name="stack", **PLACED)
     dock = open_dock(viewer)
-    assert not dock.wish.z_size.isEnabled() and "factor" in dock.wish.z_size.toolTip()
-    qtbot.keyClicks(dock.wish.factor, "z")
-    type_into(qtbot, dock.wish.z_size, "16")
+    assert not dock.selection.z_size.isEnabled() and "factor" in dock.selection.z_size.toolTip()
+    qtbot.keyClicks(dock.selection.factor, "z")
+    type_into(qtbot, dock.selection.z_size, "16")
     layer = run_and_wait(qtbot, viewer, dock)
     assert layer.scale[0] == pytest.approx(16) and len(layer.data) == 8
 
@@ -92,10 +92,10 @@ def test_between_two_slices(qtbot: Any, viewer: Any) -> None:  # noqa: F811
     source = viewer.add_image(data, name="stack", **PLACED)
     dock = open_dock(viewer)
     viewer.dims.set_point(0, source.data_to_world((2, 0, 0))[0])
-    click(qtbot, dock.wish.mode_box.buttons["Between two"])
-    click(qtbot, dock.wish.take_current)
-    assert (dock.wish.first.value(), dock.wish.last.value()) == (2, 3)
-    qtbot.keyClick(dock.wish.last.findChild(QSlider), Qt.Key.Key_Right)
+    click(qtbot, dock.selection.mode_box.buttons["Between two"])
+    click(qtbot, dock.selection.take_current)
+    assert (dock.selection.first.value(), dock.selection.last.value()) == (2, 3)
+    qtbot.keyClick(dock.selection.last.findChild(QSlider), Qt.Key.Key_Right)
     assert viewer.dims.point[0] == source.data_to_world((4, 0, 0))[0]  # the viewer follows
     layer = run_and_wait(qtbot, viewer, dock)
     np.testing.assert_array_equal(layer.data[::2], data[2:5])
@@ -113,7 +113,7 @@ def test_replace_slices_marked_with_the_key(qtbot: Any, viewer: Any) -> None:  #
         viewer.dims.set_point(0, source.data_to_world((z, 0, 0))[0])
         shift = Qt.KeyboardModifier.ShiftModifier
         qtbot.keyClick(canvas(viewer), Qt.Key.Key_D, shift)
-    assert dock.wish.damaged.text() == "2"
+    assert dock.selection.damaged.text() == "2"
     layer = run_and_wait(qtbot, viewer, dock)
     np.testing.assert_array_equal(layer.data[[0, 1, 3, 4, 5]], data[[0, 1, 3, 4, 5]])
     assert layer.data[2].mean() > 50
@@ -124,10 +124,10 @@ def test_replace_slices_marked_with_the_key(qtbot: Any, viewer: Any) -> None:  #
 def test_nothing_marked_says_what_to_do(qtbot: Any, viewer: Any) -> None:  # noqa: F811
     viewer.add_image(tissue(4, 64), name="stack")
     dock = open_dock(viewer)
-    click(qtbot, dock.wish.mode_box.buttons["Replace"])
+    click(qtbot, dock.selection.mode_box.buttons["Replace"])
     assert not dock.bar.run.isEnabled()
     assert "Shift-D" in dock.bar.run.toolTip() and "Shift-D" in dock.effect.text()
-    type_into(qtbot, dock.wish.damaged, "9")
+    type_into(qtbot, dock.selection.damaged, "9")
     assert not dock.bar.run.isEnabled() and "0 to 3" in dock.effect.text()
 
 
@@ -153,9 +153,9 @@ def test_lies_where_its_source_lies_under_any_transform(qtbot: Any, viewer: Any)
         affine=affine,
     )
     dock = open_dock(viewer)
-    click(qtbot, dock.wish.mode_box.buttons["Between two"])
+    click(qtbot, dock.selection.mode_box.buttons["Between two"])
     viewer.dims.set_point(0, source.data_to_world((1, 0, 0))[0])
-    dock.wish.set_pair(1)
+    dock.selection.set_pair(1)
     layer = run_and_wait(qtbot, viewer, dock)
     for z, corner in ((0, (0, 0)), (1, (9, 50)), (2, (63, 1))):
         np.testing.assert_allclose(
@@ -349,7 +349,7 @@ def test_fits_a_full_hd_screen(qtbot: Any, viewer: Any) -> None:  # noqa: F811
     dock = open_dock(viewer)
     dock.model.advanced.expand(animate=False)
     click(qtbot, dock.output.where.buttons["OME-Zarr on disk"])
-    for mode in dock.wish.mode_box.buttons.values():
+    for mode in dock.selection.mode_box.buttons.values():
         click(qtbot, mode)
         QApplication.processEvents()
         assert dock.minimumSizeHint().height() < 940 and dock.minimumSizeHint().width() < 420

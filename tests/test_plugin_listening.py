@@ -28,7 +28,7 @@ def test_scale_units_and_data_set_later(qtbot: Any, viewer: Any) -> None:  # noq
     assert "z 40 → 20 nm" in dock.effect.text()
     source.data = tissue(9, 64)
     settle()
-    assert "9 slices → 17" in dock.effect.text() and dock.wish.last.maximum() == 8
+    assert "9 slices → 17" in dock.effect.text() and dock.selection.last.maximum() == 8
     source.name = "renamed"
     settle()
     assert dock.source.layer == source and dock.source.layer_box.current_choice == "renamed"
@@ -72,9 +72,9 @@ def test_between_two_keeps_real_slices(qtbot: Any, viewer: Any) -> None:  # noqa
     data = tissue(9, 64)
     viewer.add_image(data, name="stack", **PLACED)
     dock = open_dock(viewer)
-    click(qtbot, dock.wish.mode_box.buttons["Between two"])
-    dock.wish.last.setValue(7)
-    dock.wish.first.setValue(4)
+    click(qtbot, dock.selection.mode_box.buttons["Between two"])
+    dock.selection.last.setValue(7)
+    dock.selection.first.setValue(4)
     assert "Slices 4 to 7: 4 → 7 slices, 3 of them computed" in dock.effect.text()
     assert "z 40 → 20 nm" in dock.effect.text()
     layer = run_and_wait(qtbot, viewer, dock)
@@ -85,24 +85,24 @@ def test_between_two_keeps_real_slices(qtbot: Any, viewer: Any) -> None:  # noqa
 def test_isotropic(qtbot: Any, viewer: Any) -> None:  # noqa: F811
     source = viewer.add_image(tissue(4, 64), name="stack", **{**PLACED, "scale": (40, 10, 8)})
     dock = open_dock(viewer)
-    dock.wish.factor.setCurrentText("isotropic")
-    assert dock.wish.z_size.value() == 8 and not dock.wish.z_size.isEnabled()
+    dock.selection.factor.setCurrentText("isotropic")
+    assert dock.selection.z_size.value() == 8 and not dock.selection.z_size.isEnabled()
     layer = run_and_wait(qtbot, viewer, dock)
     np.testing.assert_allclose(layer.scale, (8, 10, 8))
     source.scale = (4, 10, 8)
     settle()
-    item = dock.wish.factor.model().item(dock.wish.factor.findText("isotropic"))
+    item = dock.selection.factor.model().item(dock.selection.factor.findText("isotropic"))
     assert not item.isEnabled() and "no further apart" in item.toolTip()
-    assert dock.wish.factor.currentText() == "2 x"
+    assert dock.selection.factor.currentText() == "2 x"
 
 
 @pytest.mark.parametrize("typed", ["1", "80"])
 def test_a_z_size_that_cannot_be_stays_and_is_told(qtbot: Any, viewer: Any, typed: str) -> None:  # noqa: F811
     viewer.add_image(tissue(4, 64), name="stack", **PLACED)
     dock = open_dock(viewer)
-    dock.wish.factor.setCurrentText("z size")
-    type_into(qtbot, dock.wish.z_size, typed)
-    assert dock.wish.z_size.value() == float(typed)
+    dock.selection.factor.setCurrentText("z size")
+    type_into(qtbot, dock.selection.z_size, typed)
+    assert dock.selection.z_size.value() == float(typed)
     assert not dock.bar.run.isEnabled() and "of the old one" in dock.effect.text()
 
 
@@ -110,8 +110,8 @@ def test_a_z_size_that_cannot_be_stays_and_is_told(qtbot: Any, viewer: Any, type
 def test_slices_beyond_the_stack_are_refused_at_once(qtbot: Any, viewer: Any, text: str) -> None:  # noqa: F811
     viewer.add_image(tissue(4, 64), name="stack")
     dock = open_dock(viewer)
-    click(qtbot, dock.wish.mode_box.buttons["Replace"])
-    type_into(qtbot, dock.wish.damaged, text)
+    click(qtbot, dock.selection.mode_box.buttons["Replace"])
+    type_into(qtbot, dock.selection.damaged, text)
     assert "0 to 3" in dock.effect.text() and not dock.bar.run.isEnabled()
 
 

@@ -137,7 +137,7 @@ def test_shows_a_slice_that_the_result_has(qtbot: Any, viewer: Any) -> None:  # 
     source = viewer.add_image(tissue(4, 64), name="stack", **PLACED)
     dock = open_dock(viewer)
     dock.model.model_box.value = "mean"
-    dock.wish.factor.setCurrentText("5 x")
+    dock.selection.factor.setCurrentText("5 x")
     go(viewer, source, 1)
     click(qtbot, dock.preview_bar.button)
     qtbot.waitUntil(lambda: "Preview" in viewer.layers, timeout=TIMEOUT)

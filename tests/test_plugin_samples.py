@@ -40,9 +40,9 @@ def test_sample_is_downloaded_with_its_licence(
     np.testing.assert_array_equal(layer.scale, (50, 4.6, 4.6))
     assert "non-commercial" in layer.metadata["licence"]
     assert "Gerhard" in notification_manager.records[-1].message
-    asked = len(server.requests)
+    downloads = len(server.requests)
     sample_layer("vnc1", tmp_path, server.files())
-    assert len(server.requests) == asked  # it was there
+    assert len(server.requests) == downloads  # it was there
     qtbot.wait(50)
 
 

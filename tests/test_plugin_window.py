@@ -83,7 +83,7 @@ def test_fits_a_small_screen(qtbot: Any, viewer: Any) -> None:  # noqa: F811
     QApplication.processEvents()
     click(qtbot, dock.output.where.buttons["OME-Zarr on disk"])
     dock.model.advanced.expand(animate=False)
-    for mode in dock.wish.mode_box.buttons.values():
+    for mode in dock.selection.mode_box.buttons.values():
         mode.click()
         QApplication.processEvents()
         window = viewer.window._qt_window

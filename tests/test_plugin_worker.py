@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from napari_tsain.widgets.worker import Job, JobQueue
+from napari_tsain.widgets.worker import JobQueue, WorkerJob
 
 
-def ends_of(qtbot: Any, work: Generator[Any, None, Any]) -> tuple[Job, list[str]]:
+def ends_of(qtbot: Any, work: Generator[Any, None, Any]) -> tuple[WorkerJob, list[str]]:
     """Run a job to its end; the callbacks that were called."""
     ends: list[str] = []
-    job = Job(
+    job = WorkerJob(
         work,
         on_done=lambda _: ends.append("done"),
         on_error=lambda _: ends.append("error"),
@@ -43,7 +43,7 @@ def test_asked_to_quit_while_it_ends(qtbot: Any, last_words: str) -> None:
             closed_in.append(threading.current_thread())
 
     ends: list[str] = []
-    jobs.append(Job(work(), on_cancel=lambda: ends.append("cancelled")))
+    jobs.append(WorkerJob(work(), on_cancel=lambda: ends.append("cancelled")))
     begin.set()
     qtbot.waitUntil(lambda: not jobs[0].running)
     assert ends == ["cancelled"]

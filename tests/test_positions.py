@@ -21,7 +21,7 @@ from tsain_core.inference.models import (
     open_model,
     run_to_end,
 )
-from tsain_core.interpolation.request import Request
+from tsain_core.interpolation.selection import SliceSelection
 from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN, Sampling, SideWeights
 from tsain_core.offsets import SamplingProbe
@@ -133,14 +133,16 @@ def test_reversed_pass_sees_the_position_from_the_other_side(network: TSAIN) -> 
     np.testing.assert_allclose(averaged, np.mean(passes, 0), atol=2e-5)
 
 
-@pytest.mark.parametrize("request_", [Request(factor=3), Request(factor=5, damaged=(2,))])
+@pytest.mark.parametrize(
+    "request_", [SliceSelection(factor=3), SliceSelection(factor=5, damaged=(2,))]
+)
 @pytest.mark.usefixtures("shallow_blocks")
 def test_blocks_at_exact_positions(
-    asked: StreamRequest,
+    spec: StreamRequest,
     network: TSAIN,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    request_: Request,
+    request_: SliceSelection,
 ) -> None:
     """Factors that are no power of two: same voxels as in memory, nothing shifted, all marked."""
     path = tmp_path / "placed.safetensors"
@@ -148,11 +150,11 @@ def test_blocks_at_exact_positions(
     assert any_position(str(path)) and any_position("mean")
     cut_small(monkeypatch)
     settings = InferenceSettings("cpu", tile=64, halo=32)
-    asked = replace(asked, model=str(path), request=request_, inference=settings)
-    plan, _ = finish(asked)
-    volume = open_volume(asked.output)
-    np.testing.assert_array_equal(volume.data.compute(), in_memory(asked, plan))
-    schedule = plan.schedule(asked.open_volume())
+    spec = replace(spec, model=str(path), selection=request_, inference=settings)
+    plan, _ = finish(spec)
+    volume = open_volume(spec.output)
+    np.testing.assert_array_equal(volume.data.compute(), in_memory(spec, plan))
+    schedule = plan.schedule(spec.open_volume())
     assert schedule.largest_shift == 0
     assert volume.shape[0] == 6 * int(request_.factor or 1) + 1
     assert tuple(volume.synthetic) == schedule.synthetic

@@ -26,7 +26,7 @@ STACK = np.random.default_rng(0).integers(0, 255, (3, 16, 16), np.uint8)
 
 @dataclass
 class Server:
-    """Serves slices; `broken` ones stop half-way, `requests` is what was asked for.
+    """Serves slices; `broken` ones stop half-way, `requests` is what was requested.
 
     Each answer takes `delay` seconds.
     """
@@ -93,7 +93,7 @@ def test_a_sample_is_a_volume(tmp_path: Path, server: Server) -> None:
     assert seen[-1] == (total, total)
     assert [s[0] for s in seen] == sorted(s[0] for s in seen)
     fetch_sample("fib25", tmp_path, files=server.files())
-    assert len(server.requests) == 3, "complete slices are not asked for again"
+    assert len(server.requests) == 3, "complete slices are not requested again"
 
 
 def test_wrong_hash(tmp_path: Path, server: Server) -> None:

@@ -80,7 +80,7 @@ def test_share_of_defects(stack: NDArray[np.uint8]) -> None:
     assert defective_share(image[:4, :4]) == 0  # too small to tell
 
 
-def test_rejected_triplets_are_drawn_anew(stack: NDArray[np.uint8]) -> None:
+def test_rejected_triplets_are_replaced(stack: NDArray[np.uint8]) -> None:
     """A slice that is lost appears in no batch; without screening it does."""
     damaged = stack.copy()
     damaged[4] = 255

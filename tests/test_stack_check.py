@@ -199,7 +199,7 @@ def test_auto_takes_the_best_on_every_way(tmp_path: Path) -> None:
     finer = tsain.interpolate(stack)
     np.testing.assert_array_equal(finer, tsain.interpolate(stack, model="mean"))
     plan = make_plan(StreamRequest(str(path), str(tmp_path / "b.zarr")))
-    assert plan.made_by["model"] == "mean"
+    assert plan.model_id["model"] == "mean"
     assert main(["interpolate", str(path), str(tmp_path / "c.tif"), "--no-check"]) == 0
     assert open_volume(tmp_path / "c.tif").provenance["model"] == "tsain-lite"
 

@@ -47,19 +47,15 @@ def test_engines_do_not_ask_which_model_it_is(known: dict[str, object]) -> None:
 
 def test_files_and_functions_are_short(known: dict[str, object]) -> None:
     assert not structure.long_files(known)
-    # one that is there already; no other may come
-    names = {text.split(":")[0] for text in structure.long_functions(known)}
-    assert names <= {"tsain_core.finetuning.finetune.finetune"}
+    assert not structure.long_functions(known)
 
 
-def test_no_more_names_are_used_twice(known: dict[str, object]) -> None:
-    names = {text.split(":")[0] for text in structure.equal_names(known)}
-    before = {"Job", "Place", "Begun", "Sample", "RunPlan", "Progress", "Preview", "SourceForm"}
-    assert names <= before
+def test_no_name_is_used_twice(known: dict[str, object]) -> None:
+    assert not structure.equal_names(known)
 
 
-def test_no_more_packages_import_one_another(known: dict[str, object]) -> None:
-    assert len(structure.package_cycles(known)) <= 2
+def test_packages_do_not_import_one_another(known: dict[str, object]) -> None:
+    assert not structure.package_cycles(known)
 
 
 @pytest.fixture

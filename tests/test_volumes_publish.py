@@ -108,7 +108,7 @@ def test_a_link_to_a_folder_is_replaced_not_followed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shape", [(4, 4), (0, 4, 4), (2, 0, 4)])
 def test_shapes_that_are_no_stack(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    with pytest.raises(TsainError, match=r"needed is \(z, y, x\)"):
+    with pytest.raises(TsainError, match=r"expected \(z, y, x\)"):
         create_volume(tmp_path / "v.tif", shape, "uint8")
 
 

@@ -140,7 +140,7 @@ def test_order_and_completeness(tmp_path: Path) -> None:
         for z in range(3):
             writer.write(z, data[z])
     with (
-        pytest.raises(ValueError, match="needed is"),
+        pytest.raises(ValueError, match="expected"),
         create_volume(tmp_path / "w.zarr", data.shape, data.dtype) as writer,
     ):
         writer.write(0, data[0].astype(np.float32))
@@ -179,5 +179,5 @@ def test_the_source_is_never_written_to(tmp_path: Path) -> None:
 def test_unknown_endings_and_dtypes(tmp_path: Path) -> None:
     with pytest.raises(TsainError, match=r"\.tif, \.h5 or \.zarr"):
         create_volume(tmp_path / "v.mrc", (2, 4, 4), "uint8")
-    with pytest.raises(TsainError, match="needed is one of"):
+    with pytest.raises(TsainError, match="expected one of"):
         create_volume(tmp_path / "v.tif", (2, 4, 4), "float64")

@@ -11,7 +11,7 @@ import sys
 
 from dask_jobqueue import SLURMCluster
 
-from tsain_core.blockwise import BlockFailed, Cluster, Done, StreamRequest, stream
+from tsain_core.blockwise import BlockFailed, Cluster, RunFinished, StreamRequest, stream
 
 WORKERS = 16
 
@@ -30,9 +30,9 @@ def main() -> None:
         worker_extra_args=["--nthreads", "1", "--lifetime", "7h45m", "--lifetime-stagger", "5m"],
     ) as cluster:
         cluster.adapt(minimum_jobs=0, maximum_jobs=WORKERS)
-        asked = StreamRequest(source, output, memory=24 * 2**30)
-        for event in stream(asked, Cluster(address=cluster.scheduler_address)):
-            if isinstance(event, (BlockFailed, Done)):
+        request = StreamRequest(source, output, memory=24 * 2**30)
+        for event in stream(request, Cluster(address=cluster.scheduler_address)):
+            if isinstance(event, (BlockFailed, RunFinished)):
                 print(event, flush=True)
 
 

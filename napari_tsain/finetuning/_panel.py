@@ -19,7 +19,7 @@ from ..interpolation._source import SourceForm
 from ..interpolation._summaries import duration
 from ..layers.listening import PLACING, choose_selected, listen_to_images
 from ..widgets.closing import Closing
-from ..widgets.model_added import NEWS
+from ..widgets.model_added import MODEL_ADDED
 from ..widgets.notifications import notify_error
 from ..widgets.scrolling import scrolled_layout
 from ..widgets.wording import in_dock_words
@@ -203,7 +203,7 @@ class FineTunePanel(QWidget):
         """Let the other docks know of a new model."""
         if job.folder not in self._told and event["model"]:
             self._told.add(job.folder)
-            NEWS.arrived.emit(Path(event["model"]).stem)
+            MODEL_ADDED.arrived.emit(Path(event["model"]).stem)
             self.setup.refresh()
 
     def _show_progress(self) -> None:

@@ -14,8 +14,8 @@ from tsain_core.blockwise.detached import DetachedRun
 from tsain_core.errors import TsainError
 from tsain_core.interpolation.schedule import evaluations
 
-from ._run import LayerRun, Place, Progress, show_result
-from ._worker_tasks import RunPlan
+from ._run import LayerRun, LayerSlot, SliceProgress, show_result
+from ._worker_tasks import LayerRunPlan
 
 if TYPE_CHECKING:
     import napari
@@ -30,12 +30,12 @@ class ClusterRun(QObject):
     Parameters
     ----------
     viewer : napari.Viewer
-    place : Place
-    plan : RunPlan
+    place : LayerSlot
+    plan : LayerRunPlan
         With an output on disk.
     command : str
         The `tsain` command that does it.
-    on_progress : callable (Progress)
+    on_progress : callable (SliceProgress)
     on_end : callable (Image or None, Exception or None)
         As those of `LayerRun`.
     """
@@ -43,10 +43,10 @@ class ClusterRun(QObject):
     def __init__(
         self,
         viewer: napari.Viewer,
-        place: Place,
-        plan: RunPlan,
+        place: LayerSlot,
+        plan: LayerRunPlan,
         command: str,
-        on_progress: Callable[[Progress], None],
+        on_progress: Callable[[SliceProgress], None],
         on_end: Callable[[Image | None, Exception | None], None],
     ) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class ClusterRun(QObject):
             share = done / total if total else 0.0
             left = seconds * (1 / share - 1) if share else float("inf")
             reached = share * self._total
-            self._on_progress(Progress(reached, self._total, reached / seconds, left))
+            self._on_progress(SliceProgress(reached, self._total, reached / seconds, left))
             return
         self._timer.stop()
         self._bar.close()

@@ -35,7 +35,7 @@ from tsain_core.inference.models import (
 from tsain_core.model_files.checkpoint import ModelInfo
 
 from ..widgets.closing import Closing
-from ..widgets.model_added import NEWS
+from ..widgets.model_added import MODEL_ADDED
 from ..widgets.settings import remember, remembered
 
 _FROM_FILE = "from file ..."
@@ -108,9 +108,9 @@ class ModelForm(QWidget):
         layout.addLayout(row)
         layout.addWidget(self.advanced)
         self._recall()
-        NEWS.arrived.connect(self._news)
+        MODEL_ADDED.arrived.connect(self._news)
         # or the form would be called when it is gone, and those after it not at all
-        Closing(self).stack.callback(NEWS.arrived.disconnect, self._news)
+        Closing(self).stack.callback(MODEL_ADDED.arrived.disconnect, self._news)
         self.model_box.changed.connect(self._chosen)
         self.file_box.changed.connect(self._chosen)
         self.detail_box.changed.connect(self._chosen)
@@ -134,7 +134,7 @@ class ModelForm(QWidget):
         if name == _FROM_FILE:
             path = Path(self.file_box.value)
             if not str(self.file_box.line_edit.value).strip():
-                raise TsainError("No model file is named; needed is a .safetensors file.")
+                raise TsainError("No model file is named; expected a .safetensors file.")
             name = str(path)
         return ModelChoice(name, self.settings)
 

@@ -27,15 +27,15 @@ from ._cluster_run import AnyRun, ClusterRun
 from ._damage_list import DamageList
 from ._model import ModelForm
 from ._output import OutputForm
-from ._preview import PreviewLayer, PreviewWish
+from ._preview import PreviewLayer, PreviewRequest
 from ._real_slices_only import RealSlicesOnly
-from ._run import LayerRun, Place, Progress, check_memory
+from ._run import LayerRun, LayerSlot, SliceProgress, check_memory
 from ._run_controls import PreviewBar, RunBar
 from ._saving import ResultSaver
-from ._selection_form import MARK_KEY, WishForm
+from ._selection_form import MARK_KEY, SelectionForm
 from ._source import SourceForm
 from ._summaries import command_of, cost_of, effect_of
-from ._worker_tasks import ModelCache, RunPlan, cost, stream_request
+from ._worker_tasks import LayerRunPlan, ModelCache, cost, stream_request
 
 if TYPE_CHECKING:
     import napari
@@ -61,7 +61,7 @@ class InterpolationPanel(QWidget):
         self._queue, self._models = JobQueue(), ModelCache()
         self._run: AnyRun | None = None
         self._costs: dict[Any, SliceCost] = {}
-        self.source, self.wish, self.model = SourceForm(viewer), WishForm(), ModelForm()
+        self.source, self.selection, self.model = SourceForm(viewer), SelectionForm(), ModelForm()
         self.output, self.preview_bar, self.bar = OutputForm(), PreviewBar(), RunBar()
         self.check = CheckLine(self.source, self.model, self._queue)
         self.damage = DamageList(viewer, self.source, self.wish, self._say)
@@ -71,7 +71,7 @@ class InterpolationPanel(QWidget):
             viewer,
             self._queue,
             self._models,
-            self._preview_wish,
+            self._preview_request,
             self._say,
             self.preview_bar.show_progress,
             self._show_error,
@@ -91,7 +91,7 @@ class InterpolationPanel(QWidget):
         layout = scrolled_layout(self)
         layout.setSpacing(6)
         parts = (
-            (self.source, self.wish, self.effect),
+            (self.source, self.selection, self.effect),
             (self.model, self.check),
             (self.output,),
             (self.preview_bar,),
@@ -109,10 +109,12 @@ class InterpolationPanel(QWidget):
     def _connect(self) -> None:
         viewer, camera = self._viewer, camera_of(self._viewer)
         self.source.changed.connect(self._stack_changed)
-        self.wish.changed.connect(self._changed)
-        self.wish.slice_chosen.connect(self.source.go_to)
-        self.wish.mark_asked.connect(self._mark_current)
-        self.wish.take_current.clicked.connect(lambda: self.wish.set_pair(self.source.here))
+        self.selection.changed.connect(self._changed)
+        self.selection.slice_chosen.connect(self.source.go_to)
+        self.selection.mark_pressed.connect(self._mark_current)
+        self.selection.take_current.clicked.connect(
+            lambda: self.selection.set_pair(self.source.here)
+        )
         self.model.changed.connect(self._changed)
         self.check.stopped.connect(self._settling.start)
         self.output.changed.connect(self._changed)
@@ -151,34 +153,34 @@ class InterpolationPanel(QWidget):
 
     # What is wanted now
 
-    def _plan(self) -> RunPlan:
+    def _plan(self) -> LayerRunPlan:
         volume, choice, path = self.source.stack(), self.model.choice, self.output.path
-        return RunPlan(
+        return LayerRunPlan(
             volume,
             self._schedule(volume, choice.any_position),
             choice,
-            path and stream_request(volume, self.wish.request, choice, str(path)),
+            path and stream_request(volume, self.selection.chosen, choice, str(path)),
             self.output.overwrite,
             self.output.restart,
         )
 
     def _schedule(self, volume: Volume, any_position: bool) -> Schedule:
-        return self.wish.request.schedule(volume.shape[0], volume.voxel_z, any_position)
+        return self.selection.chosen.schedule(volume.shape[0], volume.voxel_z, any_position)
 
-    def _preview_wish(self) -> PreviewWish:
+    def _preview_request(self) -> PreviewRequest:
         volume, choice = self.source.stack(), self.model.choice
         layer = self.source.layer
         assert layer is not None
         depth, here = volume.shape[0], self.source.here
-        if self.wish.mode == "Replace":
-            damaged = {*self.wish.damaged_or_none(), here}
+        if self.selection.mode == "Replace":
+            damaged = {*self.selection.damaged_or_none(), here}
             chosen = by_factor(depth, 1, damaged, choice.any_position).slices[here]
         else:
             # a slice that the result will have: the one nearest to the middle of the gap ahead
             middle = min(here, depth - 2) + Fraction(1, 2)
             made = self._schedule(volume, choice.any_position).slices
             chosen = min((s for s in made if s.synthetic), key=lambda s: abs(s.position - middle))
-        return PreviewWish(layer, volume, chosen, choice)
+        return PreviewRequest(layer, volume, chosen, choice)
 
     # What changed
 
@@ -200,7 +202,7 @@ class InterpolationPanel(QWidget):
         assert self.source.layer is not None
         if word := self.model.for_stack(volume.source or self.source.layer.name):
             self._say(word)
-        self.wish.set_stack(volume.shape[0], volume.voxel_size, volume.unit, self.source.here)
+        self.selection.set_stack(volume.shape[0], volume.voxel_size, volume.unit, self.source.here)
         self._changed()
 
     def _changed(self) -> None:
@@ -240,8 +242,8 @@ class InterpolationPanel(QWidget):
     def _mark_current(self) -> None:
         if self.source.layer is None:
             return
-        self.wish.mode_box.choose("Replace")
-        self.wish.toggle_damaged(self.source.here)
+        self.selection.mode_box.choose("Replace")
+        self.selection.toggle_damaged(self.source.here)
 
     # What it would take
 
@@ -267,7 +269,7 @@ class InterpolationPanel(QWidget):
         self._queue.start(
             lambda: cost(plan.volume, plan.choice, self._models),
             on_done=arrived,
-            # nobody asked: no notification
+            # not the result of a click: no notification
             on_error=lambda error: self.bar.estimate.setText(
                 f"No estimate: {in_dock_words(error)}"
             ),
@@ -287,7 +289,7 @@ class InterpolationPanel(QWidget):
         try:
             plan = self._plan()
             assert self.source.layer is not None
-            place = Place(self.source.layer, self.source.z_axis, self.source.index)
+            place = LayerSlot(self.source.layer, self.source.z_axis, self.source.index)
             if plan.output is None:
                 check_memory(plan)
         except TsainError as error:
@@ -306,7 +308,7 @@ class InterpolationPanel(QWidget):
         animate(self.window(), _CALM)
         self._changed()
 
-    def _new_run(self, place: Place, plan: RunPlan) -> AnyRun:
+    def _new_run(self, place: LayerSlot, plan: LayerRunPlan) -> AnyRun:
         if self.output.cluster is None:
             return LayerRun(
                 self._viewer, place, plan, self._models, self._queue, self._progress, self._ended
@@ -314,7 +316,7 @@ class InterpolationPanel(QWidget):
         command = self.command_line(restart=plan.restart)
         return ClusterRun(self._viewer, place, plan, command, self._progress, self._ended)
 
-    def _progress(self, progress: Progress) -> None:
+    def _progress(self, progress: SliceProgress) -> None:
         self.bar.show_progress(progress)
         watch(self._viewer).update()
 
@@ -384,7 +386,7 @@ class InterpolationPanel(QWidget):
         output = self.output.path or "result.zarr"
         return command_of(
             volume,
-            self.wish.request,
+            self.selection.chosen,
             choice,
             str(output),
             overwrite=self.output.overwrite,

@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from tsain_core.errors import TsainError
 from tsain_core.inference.intensity import IntensityRange
-from tsain_core.interpolation.interpolate import Step
+from tsain_core.interpolation.interpolate import TileProgress
 from tsain_core.interpolation.schedule import OutputSlice
 from tsain_core.volumes import Volume
 
@@ -37,7 +37,7 @@ _LOOKS = ("contrast_limits", "colormap", "gamma", "interpolation2d")
 
 
 @dataclass(frozen=True)
-class PreviewWish:
+class PreviewRequest:
     """What to preview: a slice of a stack, with a model, on its layer."""
 
     layer: Image
@@ -68,7 +68,7 @@ class PreviewLayer(QObject):
     viewer : napari.Viewer
     queue : JobQueue
     models : ModelCache
-    wish : callable () -> PreviewWish
+    request : callable () -> PreviewRequest
         What should be seen now; raises TsainError with the reason where nothing can be.
     status : callable (str)
         Told in a line what is seen.
@@ -83,7 +83,7 @@ class PreviewLayer(QObject):
         viewer: napari.Viewer,
         queue: JobQueue,
         models: ModelCache,
-        wish: Callable[[], PreviewWish],
+        request: Callable[[], PreviewRequest],
         status: Callable[[str], None],
         progress: Callable[[float | None], None],
         failed: Callable[[Exception], None],
@@ -91,7 +91,12 @@ class PreviewLayer(QObject):
     ) -> None:
         super().__init__(parent)
         self._viewer, self._queue, self._models = viewer, queue, models
-        self._wish, self._status, self._progress, self._failed = wish, status, progress, failed
+        self._request, self._status, self._progress, self._failed = (
+            request,
+            status,
+            progress,
+            failed,
+        )
         self.layer: Image | None = None
         self.on = False
         self._what = "Interpolated"
@@ -131,15 +136,15 @@ class PreviewLayer(QObject):
         self._looks.stop()
 
     def moved(self) -> None:
-        """The viewer or the wish may be another: look again, at once if it is there already."""
+        """View or selection may have changed: look again, at once if the preview is known."""
         if not self.on:
             return
         self._timer.start()
         try:
-            wish = self._wish()
+            request = self._request()
         except TsainError:
             return
-        if shows_plane(self._viewer) and self._key_of(wish)[0] in self._cache:
+        if shows_plane(self._viewer) and self._key_of(request)[0] in self._cache:
             self._timer.stop()
             self._compute()
 
@@ -160,24 +165,24 @@ class PreviewLayer(QObject):
         self.layer = None
         return True
 
-    def _key_of(self, wish: PreviewWish) -> tuple[tuple[Any, ...], Rectangle, bool]:
-        seen = visible_rectangle(wish.layer)
+    def _key_of(self, request: PreviewRequest) -> tuple[tuple[Any, ...], Rectangle, bool]:
+        seen = visible_rectangle(request.layer)
         rectangle = central(seen, LARGEST)
-        s = wish.slice
-        key = (wish.layer.unique_id, s.before, s.after, s.fraction, rectangle, wish.choice)
+        s = request.slice
+        key = (request.layer.unique_id, s.before, s.after, s.fraction, rectangle, request.choice)
         return key, rectangle, rectangle != seen
 
     def _compute(self) -> None:
         if not self.on:
             return
         try:
-            wish = self._wish()
+            request = self._request()
             if not shows_plane(self._viewer):
                 raise TsainError(_no_plane(self._viewer))
         except TsainError as error:
             self._hide(in_dock_words(error))
             return
-        key, rectangle, cut = self._key_of(wish)
+        key, rectangle, cut = self._key_of(request)
         if key == self._key:
             return
         self._key = key
@@ -185,24 +190,26 @@ class PreviewLayer(QObject):
             self._cache.move_to_end(key)
             self._queue.cancel()
             self._progress(None)
-            self._present(self._cache[key], wish)
+            self._present(self._cache[key], request)
             return
-        s = wish.slice
+        s = request.slice
         self._status(f"Computing the preview between slices {s.before} and {s.after} ...")
         self._progress(0.0)
         self._await(s)
         self._queue.start(
-            lambda: preview(wish.volume, s, rectangle, wish.choice, self._models, self._ranges),
+            lambda: preview(
+                request.volume, s, rectangle, request.choice, self._models, self._ranges
+            ),
             on_event=self._step,
             on_done=lambda done: self._arrived(
-                key, _Shown(done, s, rectangle, cut, wish.choice.label), wish
+                key, _Shown(done, s, rectangle, cut, request.choice.label), request
             ),
             on_error=self._broke,
             on_cancel=lambda: self._progress(None),
         )
 
     def _step(self, event: Any) -> None:
-        if isinstance(event, Step):
+        if isinstance(event, TileProgress):
             self._progress(event.done / max(event.total, 1))
 
     def _hide(self, why: str) -> None:
@@ -217,33 +224,33 @@ class PreviewLayer(QObject):
         self._progress(None)
         self._failed(error)
 
-    def _arrived(self, key: tuple[Any, ...], shown: _Shown, wish: PreviewWish) -> None:
+    def _arrived(self, key: tuple[Any, ...], shown: _Shown, request: PreviewRequest) -> None:
         self._progress(None)
-        if not self.on or wish.layer not in self._viewer.layers:
+        if not self.on or request.layer not in self._viewer.layers:
             return
         self._cache[key] = shown
         while len(self._cache) > _KEPT:
             self._cache.popitem(last=False)
-        self._present(shown, wish)
+        self._present(shown, request)
 
-    def _present(self, shown: _Shown, wish: PreviewWish) -> None:
+    def _present(self, shown: _Shown, request: PreviewRequest) -> None:
         self._shown = shown
         image = shown.preview.images[self._what]
-        placed = _placed_2d(wish.layer, shown.rectangle)
+        placed = _placed_2d(request.layer, shown.rectangle)
         if self.layer is None:
             self.layer = self._viewer.add_image(
                 image,
                 name="Preview",
                 metadata={HELPER_KEY: "preview"},
-                contrast_limits=list(wish.layer.contrast_limits),
+                contrast_limits=list(request.layer.contrast_limits),
                 **placed,
             )
-            self._viewer.layers.selection.active = wish.layer
+            self._viewer.layers.selection.active = request.layer
         else:
             self.layer.data = image
             for name, value in placed.items():
                 setattr(self.layer, name, value)
-        self._looks.listen(wish.layer)
+        self._looks.listen(request.layer)
         self._follow()
         self.layer.visible = True
         self._show()

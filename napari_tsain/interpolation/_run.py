@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.utils import progress
 
-from tsain_core.blockwise import Progress as BlockProgress
+from tsain_core.blockwise import SliceProgress as RunProgress
 from tsain_core.blockwise import SlicesReady
 from tsain_core.errors import TsainError
 from tsain_core.inference.models import free_memory
 from tsain_core.interpolation.estimate import format_bytes
-from tsain_core.interpolation.interpolate import Finished, Step
+from tsain_core.interpolation.interpolate import SliceReady, TileProgress
 from tsain_core.interpolation.schedule import evaluations
 from tsain_core.volumes import slice_digest
 
 from ..layers.provenance import METADATA_KEY, LayerMarks
 from ..layers.result import expand_axes, placed_like, result_marks
 from ..widgets.worker import JobQueue
-from ._worker_tasks import Growing, ModelCache, Opened, RunPlan, run
+from ._worker_tasks import Growing, LayerRunPlan, ModelCache, Opened, run
 
 if TYPE_CHECKING:
     import napari
@@ -33,7 +33,7 @@ _REFRESH = 0.3  # seconds between two looks at a growing result
 
 
 @dataclass(frozen=True)
-class Progress:
+class SliceProgress:
     """How far a run is: slices computed, of how many, a second, and seconds left."""
 
     done: float
@@ -43,7 +43,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Place:
+class LayerSlot:
     """Where a result belongs: its source layer, the z axis, the place along other axes."""
 
     layer: Image
@@ -57,11 +57,11 @@ class LayerRun:
     Parameters
     ----------
     viewer : napari.Viewer
-    place : Place
-    plan : RunPlan
+    place : LayerSlot
+    plan : LayerRunPlan
     models : ModelCache
     queue : JobQueue
-    on_progress : callable (Progress)
+    on_progress : callable (SliceProgress)
     on_end : callable (Image or None, Exception or None)
         The result layer; neither of both when the run was cancelled.
     """
@@ -69,11 +69,11 @@ class LayerRun:
     def __init__(
         self,
         viewer: napari.Viewer,
-        place: Place,
-        plan: RunPlan,
+        place: LayerSlot,
+        plan: LayerRunPlan,
         models: ModelCache,
         queue: JobQueue,
-        on_progress: Callable[[Progress], None],
+        on_progress: Callable[[SliceProgress], None],
         on_end: Callable[[Image | None, Exception | None], None],
     ) -> None:
         self._viewer, self._place, self._plan, self._queue = viewer, place, plan, queue
@@ -113,11 +113,11 @@ class LayerRun:
             self._levels = event.levels if self._place.layer.ndim == 3 else []
         elif isinstance(event, SlicesReady):
             self._ready(event.count)
-        elif isinstance(event, BlockProgress):
+        elif isinstance(event, RunProgress):
             self._reached(event.done * self._total)
-        elif isinstance(event, Step):
+        elif isinstance(event, TileProgress):
             self._reached(event.done)
-        elif isinstance(event, Finished):
+        elif isinstance(event, SliceReady):
             self._finished(event)
 
     def _opened(self, event: Opened) -> None:
@@ -144,13 +144,13 @@ class LayerRun:
         seconds = time.perf_counter() - self._began
         rate = (done - self._before) / seconds if seconds else 0.0
         left = (self._total - done) / rate if rate else float("inf")
-        self._on_progress(Progress(done, self._total, rate, left))
+        self._on_progress(SliceProgress(done, self._total, rate, left))
         # Last, since napari's bars let Qt handle what waits, this run's end perhaps. They count in
         # whole numbers.
         if (whole := int(done)) > self._bar.n:
             self._bar.update(whole - self._bar.n)
 
-    def _finished(self, event: Finished) -> None:
+    def _finished(self, event: SliceReady) -> None:
         if self._stack is not None:
             self._stack[event.index] = event.image
         if event.index in self._marks.synthetic:
@@ -241,14 +241,14 @@ class LayerRun:
         self._on_end(layer, error)
 
 
-def result_attributes(place: Place, plan: RunPlan) -> dict[str, Any]:
+def result_attributes(place: LayerSlot, plan: LayerRunPlan) -> dict[str, Any]:
     """Name and place of a result's layer."""
     first, step = plan.schedule.slices[0].position, plan.schedule.step
     placed = placed_like(place.layer, place.z_axis, place.index, float(first), float(step))
     return {"name": f"{place.layer.name} {_what(plan)}", **placed}
 
 
-def result_levels(place: Place, plan: RunPlan) -> tuple[list[Any], dict[str, Any]]:
+def result_levels(place: LayerSlot, plan: LayerRunPlan) -> tuple[list[Any], dict[str, Any]]:
     """(levels of a result that lies on disk, what the reader says of it)."""
     from ..io import layer_data
 
@@ -266,7 +266,7 @@ def as_written(marks: LayerMarks, path: Path | None, read: dict[str, Any]) -> La
     return replace(marks, source=str(path), format=form, digests=digests)
 
 
-def show_result(viewer: napari.Viewer, place: Place, plan: RunPlan) -> Image:
+def show_result(viewer: napari.Viewer, place: LayerSlot, plan: LayerRunPlan) -> Image:
     """Open a result that lies on disk as a layer where its source lies.
 
     Raises
@@ -293,7 +293,7 @@ def show_result(viewer: napari.Viewer, place: Place, plan: RunPlan) -> Image:
     )
 
 
-def check_memory(plan: RunPlan) -> None:
+def check_memory(plan: LayerRunPlan) -> None:
     """Refuse a result that memory cannot hold.
 
     Raises
@@ -308,11 +308,11 @@ def check_memory(plan: RunPlan) -> None:
     if needed > 0.8 * free:
         raise TsainError(
             f"The result takes {format_bytes(needed)}, and {format_bytes(free)} of memory are "
-            "free; needed is a file to write to: choose Output: OME-Zarr."
+            "free; expected a file to write to: choose Output: OME-Zarr."
         )
 
 
-def _what(plan: RunPlan) -> str:
+def _what(plan: LayerRunPlan) -> str:
     """What a result is, for its layer's name."""
     step = plan.schedule.step
     slices = plan.schedule.slices

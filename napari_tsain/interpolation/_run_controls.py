@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
 )
 
 from ..widgets.segments import Segments
-from ._run import Progress
+from ._run import SliceProgress
 from ._summaries import duration
 
 COMPARED = {
@@ -137,7 +137,7 @@ class RunBar(QWidget):
         )
         self.progress.setVisible(running)
 
-    def show_progress(self, progress: Progress) -> None:
+    def show_progress(self, progress: SliceProgress) -> None:
         """Fill the bar and say how fast it goes."""
         self.progress.setValue(round(1000 * progress.done / max(progress.total, 1)))
         left = f", {duration(progress.left)} left" if progress.done else ""

@@ -20,8 +20,8 @@ from qtpy.QtWidgets import (
 from superqt import QLabeledSlider
 
 from tsain_core.errors import TsainError
-from tsain_core.interpolation.request import Request, format_slices
 from tsain_core.interpolation.schedule import parse_slices
+from tsain_core.interpolation.selection import SliceSelection, format_slices
 from tsain_core.volumes import unit_symbol
 
 from ..widgets.segments import Segments
@@ -35,13 +35,13 @@ _BY_SIZE, _ISOTROPIC = "z size", "isotropic"
 _FACTORS = {f"{n} x": n for n in (2, 3, 4, 5, 6, 8, 10, 12, 16)}
 
 
-class WishForm(QWidget):
+class SelectionForm(QWidget):
     """Mode, and what belongs to it.
 
     Attributes
     ----------
     changed : Signal
-        The wish is another.
+        The selection has changed.
     slice_chosen : Signal(int)
         A slice was chosen by a slider: the viewer should show it.
     mark_asked : Signal
@@ -50,7 +50,7 @@ class WishForm(QWidget):
 
     changed = Signal()
     slice_chosen = Signal(int)
-    mark_asked = Signal()
+    mark_pressed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -78,7 +78,7 @@ class WishForm(QWidget):
         return self.mode_box.value  # type: ignore[return-value]
 
     @property
-    def request(self) -> Request:
+    def chosen(self) -> SliceSelection:
         """What is wanted.
 
         Raises
@@ -88,14 +88,14 @@ class WishForm(QWidget):
         """
         if self.mode == "Between two":
             pair = (self.first.value(), self.last.value())
-            return Request(_FACTORS[self.between_factor.currentText()], between=pair)
+            return SliceSelection(_FACTORS[self.between_factor.currentText()], between=pair)
         if self.mode == "Replace":
-            return Request(damaged=self.damaged_slices())
+            return SliceSelection(damaged=self.damaged_slices())
         if self.factor.currentText() == _BY_SIZE:
-            return Request(z_size=self.z_size.value())
+            return SliceSelection(z_size=self.z_size.value())
         if self.factor.currentText() == _ISOTROPIC:
-            return Request(z_size=self._voxel_yx)
-        return Request(_FACTORS[self.factor.currentText()])
+            return SliceSelection(z_size=self._voxel_yx)
+        return SliceSelection(_FACTORS[self.factor.currentText()])
 
     def damaged_slices(self) -> tuple[int, ...]:
         """The slices to replace.
@@ -108,7 +108,7 @@ class WishForm(QWidget):
         text = self.damaged.text().strip()
         if not text:
             raise TsainError(
-                f"No slice is marked; needed is at least one: press {MARK_KEY} on a damaged slice, "
+                f"No slice is marked; expected at least one: press {MARK_KEY} on a damaged slice, "
                 "or write numbers such as 12,57-59."
             )
         self._check_numbers(text)
@@ -250,7 +250,7 @@ class WishForm(QWidget):
         self.damaged.textEdited.connect(lambda _: self.changed.emit())
         self.mark = QPushButton(f"Mark ({MARK_KEY})")
         self.mark.setToolTip("Mark the slice on screen as damaged, or take the mark back")
-        self.mark.clicked.connect(self.mark_asked)
+        self.mark.clicked.connect(self.mark_pressed)
         page = QWidget()
         form = QFormLayout(page)
         form.setContentsMargins(0, 0, 0, 0)

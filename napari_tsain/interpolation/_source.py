@@ -122,7 +122,7 @@ class SourceForm(QWidget):
         """
         if self.layer is None:
             raise TsainError(
-                "No image is open; needed is a stack (z, y, x): open one, or File > Open Sample."
+                "No image is open; expected a stack (z, y, x): open one, or File > Open Sample."
             )
         return stack_of(self.layer, self.z_axis, self.index)
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from tsain_core.errors import TsainError
 from tsain_core.inference.models import BASELINES
 from tsain_core.interpolation.estimate import SliceCost, format_bytes
-from tsain_core.interpolation.request import Request, as_command
 from tsain_core.interpolation.schedule import evaluations
+from tsain_core.interpolation.selection import SliceSelection, as_command
 from tsain_core.volumes import LOST, Volume, unit_symbol
 
 from ._model import ModelChoice
-from ._worker_tasks import RunPlan, stream_request
+from ._worker_tasks import LayerRunPlan, stream_request
 
 
-def effect_of(plan: RunPlan) -> str:
+def effect_of(plan: LayerRunPlan) -> str:
     """What a plan comes to, in a line."""
     made, depth = plan.schedule, plan.volume.shape[0]
     whole = made.slices[0].before == 0 and made.slices[-1].after == depth - 1
@@ -33,7 +33,7 @@ def effect_of(plan: RunPlan) -> str:
     return text
 
 
-def cost_of(plan: RunPlan, one: SliceCost) -> str:
+def cost_of(plan: LayerRunPlan, one: SliceCost) -> str:
     """What a plan takes, if a slice takes that."""
     seconds = one.seconds * evaluations(plan.schedule, plan.choice.any_position)
     size = len(plan.schedule.slices) * plan.volume.dtype.itemsize
@@ -49,7 +49,7 @@ def cost_of(plan: RunPlan, one: SliceCost) -> str:
 
 def command_of(
     volume: Volume,
-    request: Request,
+    selection: SliceSelection,
     choice: ModelChoice,
     output: str,
     *,
@@ -69,11 +69,11 @@ def command_of(
             "The layer was not read from a file, so no command can read it; save it first "
             "(File > Save Selected Layers), and open the file."
         )
-    stream = stream_request(volume, request, choice, output)
+    stream = stream_request(volume, selection, choice, output)
     return as_command(
         stream.source,
         stream.output,
-        request,
+        selection,
         stream.model,
         stream.inference,
         dataset=stream.dataset,

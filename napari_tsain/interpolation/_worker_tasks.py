@@ -13,13 +13,13 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from tsain_core.blockwise import Begun, Given, Progress, SlicesReady, StreamRequest, stream
+from tsain_core.blockwise import Given, RunProgress, RunStarted, SlicesReady, StreamRequest, stream
 from tsain_core.inference.intensity import IntensityRange, estimate_range
 from tsain_core.inference.models import BaselineModel, SliceModel, open_model
 from tsain_core.interpolation.estimate import SliceCost, slice_cost
-from tsain_core.interpolation.interpolate import Finished, Step, interpolate
-from tsain_core.interpolation.request import Request
+from tsain_core.interpolation.interpolate import SliceReady, TileProgress, interpolate
 from tsain_core.interpolation.schedule import OutputSlice, Schedule
+from tsain_core.interpolation.selection import SliceSelection
 from tsain_core.interpolation.to_file import provenance, synthetic_slices
 from tsain_core.volumes import Volume
 from tsain_core.volumes._locations import locate
@@ -75,7 +75,7 @@ class ModelCache:
 
 
 @dataclass(frozen=True)
-class RunPlan:
+class LayerRunPlan:
     """A run, with all it needs.
 
     Attributes
@@ -103,7 +103,7 @@ class RunPlan:
 
 
 def stream_request(
-    volume: Volume, request: Request, choice: ModelChoice, output: str
+    volume: Volume, selection: SliceSelection, choice: ModelChoice, output: str
 ) -> StreamRequest:
     """What the command gets to know, where a stack of a layer is written block by block.
 
@@ -118,16 +118,18 @@ def stream_request(
         volume.dataset,
         size if known else None,
         volume.unit if known else None,
-        request,
+        selection,
         choice.name,
         choice.settings,
     )
 
 
 def run(
-    plan: RunPlan, models: ModelCache
-) -> Generator[Opened | Growing | SlicesReady | Progress | Step | Finished, None, None]:
-    """Compute a plan: into memory slice by slice, as `Finished`; to disk block by block."""
+    plan: LayerRunPlan, models: ModelCache
+) -> Generator[
+    Opened | Growing | SlicesReady | RunProgress | TileProgress | SliceReady, None, None
+]:
+    """Compute a plan: into memory slice by slice, as `SliceReady`; to disk block by block."""
     if plan.on_disk is not None:
         yield from _write(plan, plan.on_disk)
         return
@@ -142,8 +144,8 @@ def run(
 
 
 def _write(
-    plan: RunPlan, request: StreamRequest
-) -> Generator[Opened | Growing | SlicesReady | Progress, None, None]:
+    plan: LayerRunPlan, request: StreamRequest
+) -> Generator[Opened | Growing | SlicesReady | RunProgress, None, None]:
     events = stream(
         request,
         overwrite=plan.overwrite,
@@ -152,11 +154,11 @@ def _write(
     )
     with closing(events):
         for event in events:
-            if isinstance(event, Begun):
+            if isinstance(event, RunStarted):
                 marks = event.plan.target(plan.volume).marks
                 yield Opened(dict(marks.provenance), marks.synthetic)
                 yield Growing(_growing_levels(event.partial, len(event.plan.grids())))
-            elif isinstance(event, SlicesReady | Progress):
+            elif isinstance(event, SlicesReady | RunProgress):
                 yield event
 
 
@@ -190,7 +192,7 @@ def preview(
     choice: ModelChoice,
     models: ModelCache,
     ranges: dict[str, IntensityRange],
-) -> Generator[Step, None, Preview]:
+) -> Generator[TileProgress, None, Preview]:
     """Compute one slice within a rectangle. `ranges` keeps intensity ranges by model name."""
     model = models.open(choice)
     if model.name not in ranges:
@@ -203,7 +205,7 @@ def preview(
     one = Schedule((wanted,), wanted.position * 0 + 1)
     image: NDArray[Any] | None = None
     for event in interpolate(part, one, model, intensity):
-        if isinstance(event, Finished):
+        if isinstance(event, SliceReady):
             image = event.image
         else:
             yield event
@@ -211,7 +213,7 @@ def preview(
     mean = interpolate(part, one, BaselineModel("mean"), intensity)
     images = {
         "Interpolated": image,
-        "Mean": next(event.image for event in mean if isinstance(event, Finished)),
+        "Mean": next(event.image for event in mean if isinstance(event, SliceReady)),
         "Before": np.asarray(part[wanted.before]),
         "After": np.asarray(part[wanted.after]),
     }

@@ -93,7 +93,7 @@ def save_layer(path: str | Path, layer: Any) -> Generator[tuple[int, int], None,
         extra = [level_0(layer).shape[a] for a in stack_axes(layer, axis)]
         if max(extra) > 1:
             raise TsainError(
-                f"{layer.name!r} has {extra} places along other axes than z, y and x; needed is "
+                f"{layer.name!r} has {extra} places along other axes than z, y and x; expected "
                 "one: split the stack (Layers > Data > Split Stack) and save each."
             )
     volume, computed = stack_of(layer, axis), layer_marks(layer).computed
@@ -107,7 +107,7 @@ def save_layer(path: str | Path, layer: Any) -> Generator[tuple[int, int], None,
         offset=volume.offset,
         synthetic=[z for z in volume.synthetic if z < depth],
         provenance=volume.provenance,
-        overwrite=True,  # the dialog has asked
+        overwrite=True,  # confirmed in the dialog
         source=volume.source or None,
     ) as writer:
         for z in range(depth):

@@ -31,12 +31,12 @@ def check_layer(layer: Any) -> None:
         )
     if getattr(layer, "rgb", False):
         raise TsainError(
-            f"{layer.name!r} is a colour image; needed are grey values: split it into channels "
+            f"{layer.name!r} is a colour image; expected grey values: split it into channels "
             "(Layers > Data > Split RGB) and choose one."
         )
     if layer.ndim < 3:
         raise TsainError(
-            f"{layer.name!r} is a single image; needed is a stack (z, y, x): open the folder of "
+            f"{layer.name!r} is a single image; expected a stack (z, y, x): open the folder of "
             "the slices."
         )
 
@@ -104,7 +104,7 @@ def stack_of(layer: Any, z_axis: int | None = None, index: Sequence[int] = ()) -
     z = z_axis_of(layer) if z_axis is None else z_axis
     if not 0 <= z < layer.ndim - 2:
         raise TsainError(
-            f"Axis {z} of {layer.name!r} was chosen as z; needed is 0 to {layer.ndim - 3}: the "
+            f"Axis {z} of {layer.name!r} was chosen as z; expected 0 to {layer.ndim - 3}: the "
             "last two axes are y and x."
         )
     data = level_0(layer)

@@ -41,7 +41,7 @@ def networks() -> dict[str, ModelInfo]:
     return {name: info for name, info in describe_models().items() if info is not None}
 
 
-class SourceForm(QWidget):
+class SliceForm(QWidget):
     """Which result, and which network."""
 
     changed = Signal()

@@ -87,7 +87,7 @@ class Overlay:
         self._put(image, QUERY, np.array([at], float), _QUERY_COLOR, np.ones(1), {}, _RING)
 
     def show_steps(
-        self, image: Image, points: QueryPoints, place: Place, shown: Sequence[int]
+        self, image: Image, points: QueryPoints, place: SliceCoordinates, shown: Sequence[int]
     ) -> None:
         """Show the chosen steps (from 0), hide the others."""
         for i, name in enumerate(STEPS):
@@ -98,14 +98,14 @@ class Overlay:
             features = {"step": np.full(taps.mask.size, i + 1), **_features(taps)}
             self._put(image, name, place.at(taps), STEP_COLORS[i], taps.mask.ravel(), features)
 
-    def show_trace(self, image: Image, reached: Reached, place: Place) -> None:
+    def show_trace(self, image: Image, reached: Reached, place: SliceCoordinates) -> None:
         """Show what the last step reaches in the input of the first."""
         data = place.at_yx(reached.y, reached.x)
         features = {"weight": reached.weight}
         # the square root: the outermost of many places would not be seen
         self._put(image, TRACE, data, STEP_COLORS[2], np.sqrt(reached.weight), features, 0.6)
 
-    def show_real(self, image: Image, sides: dict[int, tuple[TapPoints, Place]]) -> None:
+    def show_real(self, image: Image, sides: dict[int, tuple[TapPoints, SliceCoordinates]]) -> None:
         """Show points in the two real slices, coloured by group."""
         data, colors, masks, features = [], [], [], []
         for side, (taps, place) in sides.items():
@@ -186,7 +186,7 @@ class Overlay:
                 setattr(layer, key, value)
 
 
-class Place:
+class SliceCoordinates:
     """Puts (y, x) of a slice into the coordinates of a layer.
 
     Parameters

@@ -20,14 +20,14 @@ from ..layers.stack import level_0, stack_axes
 from ..layers.synthetic_notice import watch
 from ..layers.view import camera_of, current_index, go_to_slice, slice_on_screen, visible_rectangle
 from ..widgets.closing import Closing
-from ..widgets.model_added import NEWS
+from ..widgets.model_added import MODEL_ADDED
 from ..widgets.notifications import notify_error
 from ..widgets.scrolling import scrolled_layout
 from ..widgets.wording import in_dock_words
 from ..widgets.worker import JobQueue
-from ._controls import MapForm, QueryForm, SourceForm
+from ._controls import MapForm, QueryForm, SliceForm
 from ._map_layer import MapLayer
-from ._overlay import REAL, TRACE, Overlay, Place
+from ._overlay import REAL, TRACE, Overlay, SliceCoordinates
 from ._picker import Picker, show_slices, view_fault
 from ._worker_tasks import ProbeCache, query, view_map
 
@@ -59,7 +59,7 @@ class SamplingPanel(QWidget):
         self._version = 0  # of the layers' data
         self._at: tuple[float, float] | None = None
         self._z: int | None = None
-        self.source, self.query, self.map = SourceForm(viewer), QueryForm(), MapForm()
+        self.source, self.query, self.map = SliceForm(viewer), QueryForm(), MapForm()
         self.status = QLabel(_HINT)
         self.status.setWordWrap(True)
         self._timer, self._dropping, self._zooming = (QTimer(self) for _ in range(3))
@@ -102,8 +102,8 @@ class SamplingPanel(QWidget):
         listen_to_images(viewer, ("name", "metadata"), self._relabelled, stack)
         listen_to_images(viewer, ("data",), self._data_changed, stack)
         listen_to_images(viewer, PLACING, self._moved_in_space, stack)
-        NEWS.arrived.connect(self._news)
-        stack.callback(NEWS.arrived.disconnect, self._news)
+        MODEL_ADDED.arrived.connect(self._news)
+        stack.callback(MODEL_ADDED.arrived.disconnect, self._news)
         stack.callback(self._queue.abandon)
         for undo in (self._overlay.clear, self._map.clear, lambda: self._picker.switch(False)):
             closing.in_window.callback(undo)
@@ -137,10 +137,10 @@ class SamplingPanel(QWidget):
         others = self._others(layer)
         return layer.unique_id, self._version, self._z, others, self.source.model
 
-    def _place(self, layer: Any, z: float) -> Place:
+    def _place(self, layer: Any, z: float) -> SliceCoordinates:
         index: list[float] = list(current_index(self._viewer, layer))
         index[z_axis_of(layer)] = z
-        return Place(index)
+        return SliceCoordinates(index)
 
     def _picked(self, position: Any) -> None:
         layer = self.source.layer

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QApplication, QProgressDialog
 from tsain_core.errors import TsainError
 from tsain_core.sample_data import SAMPLES, SampleFile, download
 
-from ..widgets.worker import Job
+from ..widgets.worker import WorkerJob
 
 _PATIENCE = 300  # milliseconds before the dialog appears: what is there already needs none
 
@@ -50,7 +50,7 @@ def download_with_dialog(
         outcome.target, outcome.error = target, error
         loop.quit()
 
-    job = Job(
+    job = WorkerJob(
         download(name, folder, files),
         on_event=progress,
         on_done=end,

@@ -11,4 +11,4 @@ class ModelNews:
     arrived = Signal(str)
 
 
-NEWS = ModelNews()
+MODEL_ADDED = ModelNews()

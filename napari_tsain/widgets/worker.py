@@ -22,7 +22,7 @@ def _ignore(*_: Any) -> None:
     """For what nobody waits for."""
 
 
-class Job:
+class WorkerJob:
     """A generator that runs in a thread of its own.
 
     The callbacks run in the thread that made the job, which is Qt's. Exactly one of `on_done`,
@@ -88,8 +88,8 @@ class JobQueue:
     """One job at a time: a new one stops the old one, and begins when that has ended."""
 
     def __init__(self) -> None:
-        self._job: Job | None = None
-        self._next: Callable[[], Job] | None = None
+        self._job: WorkerJob | None = None
+        self._next: Callable[[], WorkerJob] | None = None
         self._abandoned = False
 
     @property
@@ -116,8 +116,8 @@ class JobQueue:
 
             return call
 
-        def begin() -> Job:
-            return Job(work(), on_event, *map(then_next, (on_done, on_error, on_cancel)))
+        def begin() -> WorkerJob:
+            return WorkerJob(work(), on_event, *map(then_next, (on_done, on_error, on_cancel)))
 
         self._next = begin
         if self._job is not None and self._job.running:

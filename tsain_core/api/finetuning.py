@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 from ..errors import TsainError
-from ..finetuning.finetune import Begun, FinetuneSettings, Verdict
+from ..finetuning.finetune import FinetuneSettings, FineTuningStarted, Verdict
 from ..finetuning.finetune import finetune as train_on
 from ..finetuning.model_card import check_outcome, write_outcome
 from ..inference.models import choose_device, model_files
 from ..model_files.checkpoint import load
 from ..system.memory import keeping_freed_memory
-from ..training import Progress
+from ..training import TrainingProgress
 from .arguments import OnProgress, Source, as_volume
 
 
@@ -72,11 +72,11 @@ def finetune(
     steps, verdict = 1, None
     with keeping_freed_memory():
         for event in train_on(volume, start, info, settings, choose_device(device)):
-            if isinstance(event, Begun):
+            if isinstance(event, FineTuningStarted):
                 steps = event.steps
             elif isinstance(event, Verdict):
                 verdict = event
-            elif isinstance(event, Progress) and event.step and progress is not None:
+            elif isinstance(event, TrainingProgress) and event.step and progress is not None:
                 progress(min(1.0, event.step / steps))
     assert verdict is not None
     if verdict.improved:

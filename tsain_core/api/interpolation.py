@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..blockwise import Given, Progress, StreamRequest, stream
+from ..blockwise import Given, RunProgress, StreamRequest, stream
 from ..errors import TsainError
 from ..inference.intensity import IntensityRange
 from ..inference.models import InferenceSettings, SliceModel
-from ..interpolation.interpolate import Finished, Step
+from ..interpolation.interpolate import SliceReady, TileProgress
 from ..interpolation.interpolate import interpolate as run_schedule
-from ..interpolation.request import Request
 from ..interpolation.schedule import Schedule
+from ..interpolation.selection import SliceSelection
 from ..interpolation.to_file import interpolate_to_file as write_schedule
 from ..volumes import Volume, open_volume
 from ..volumes.volume import Triple
@@ -94,7 +94,7 @@ def interpolate(
     """
     volume = as_volume(source, voxel_size, unit)
     opened = model_for(volume, model, settings)
-    schedule = _schedule(volume, opened, Request(factor, z_size, tuple(replace), between))
+    schedule = _schedule(volume, opened, SliceSelection(factor, z_size, tuple(replace), between))
     shape = (len(schedule.slices), *volume.shape[1:])
     try:
         result = np.empty(shape, volume.dtype)
@@ -108,7 +108,7 @@ def interpolate(
     events: Any = run_schedule(volume, schedule, opened, limits)
     with closing(events):
         for event in events:
-            if isinstance(event, Finished):
+            if isinstance(event, SliceReady):
                 result[event.index] = event.image
             elif progress is not None:
                 progress(event.done / event.total)
@@ -171,7 +171,7 @@ def interpolate_to_file(
     --------
     >>> tsain.interpolate_to_file("stack.tif", "finer.zarr", factor=4, memory=4 << 30)
     """
-    request = Request(factor, z_size, tuple(replace), between)
+    selection = SliceSelection(factor, z_size, tuple(replace), between)
     target = os.fspath(output)
     zarr = target.rstrip("/").lower().endswith(".zarr") or "://" in target
     volume = as_volume(source, voxel_size, unit, dataset)
@@ -183,31 +183,31 @@ def interpolate_to_file(
             given = as_model(model, settings)
             name = given.name
         tiled = given.tiled if given else None
-        asked = StreamRequest(
+        request = StreamRequest(
             os.fspath(source) if is_path(source) else volume.source,
             target,
             dataset or volume.dataset,
             voxel_size,
             unit,
-            request,
+            selection,
             name,
             tiled.settings if tiled else settings or InferenceSettings(),
             intensity,
             memory=memory,
         )
-        _follow(stream(asked, overwrite=overwrite, given=Given(volume, given)), progress)
+        _follow(stream(request, overwrite=overwrite, given=Given(volume, given)), progress)
         return open_volume(output)
     opened = model_for(volume, model, settings)
-    schedule = _schedule(volume, opened, request)
+    schedule = _schedule(volume, opened, selection)
     limits = None if intensity is None else IntensityRange(*intensity)
     events = write_schedule(volume, output, schedule, opened, limits, overwrite=overwrite)
     _follow(events, progress)
     return open_volume(output)
 
 
-def _schedule(volume: Volume, model: SliceModel, request: Request) -> Schedule:
+def _schedule(volume: Volume, model: SliceModel, selection: SliceSelection) -> Schedule:
     voxel_z = volume.voxel_size[0] if volume.voxel_size else None
-    return request.schedule(volume.shape[0], voxel_z, model.any_position)
+    return selection.schedule(volume.shape[0], voxel_z, model.any_position)
 
 
 def _follow(events: Generator[Any, None, None], progress: OnProgress | None) -> None:
@@ -216,9 +216,9 @@ def _follow(events: Generator[Any, None, None], progress: OnProgress | None) -> 
         for event in events:
             if progress is None:
                 continue
-            if isinstance(event, Step):
+            if isinstance(event, TileProgress):
                 progress(event.done / event.total)
-            elif isinstance(event, Progress):
+            elif isinstance(event, RunProgress):
                 progress(event.done)
     if progress is not None:
         progress(1.0)

@@ -4,19 +4,22 @@
 says beforehand what it would take.
 """
 
+from .events import BlockDone, BlockFailed, RunFinished, RunProgress, RunStarted, SlicesReady
+from .executors import Cluster
 from .plan import Given, RunPlan, StreamRequest
 from .planning import make_plan
-from .run import Begun, BlockDone, BlockFailed, Cluster, Done, Progress, SlicesReady, stream
+from .run import stream
 
 __all__ = [
-    "Begun",
     "BlockDone",
     "BlockFailed",
     "Cluster",
-    "Done",
     "Given",
-    "Progress",
+    "RunFinished",
     "RunPlan",
+    "RunProgress",
+    "RunStarted",
+    "RunStarted",
     "SlicesReady",
     "StreamRequest",
     "make_plan",

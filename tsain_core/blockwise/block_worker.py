@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ..errors import TsainError, first_line
 from ..inference.models import SliceModel
-from ..interpolation.interpolate import Finished, Step, interpolate
+from ..interpolation.interpolate import SliceReady, TileProgress, interpolate
 from ..interpolation.schedule import Schedule
 from ..system.memory import keep_freed_memory
 from ..system.threads import computing_threads
@@ -30,7 +30,7 @@ from ..volumes import Volume
 from ..volumes.zarr_layout import halve, open_array
 from .blocks import Block
 from .plan import NOTHING, Given, RunPlan
-from .run_store import Record
+from .run_store import RunStore
 from .window import WindowModel, WindowVolume, generations, window
 
 #: What makes going on with other blocks pointless.
@@ -40,7 +40,7 @@ _AT_WORK = Lock()  # a model serves one block at a time
 
 
 @dataclass(frozen=True)
-class Task:
+class BlockTask:
     """A block of a run, by numbers: what is sent to a worker."""
 
     root: str
@@ -50,7 +50,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BlockResult:
     """What became of a block: a report of what it took, or why it failed.
 
     `fatal` failures end the run: no other block would fare better.
@@ -75,7 +75,7 @@ class BlockStep:
 class OpenRun:
     """A run with everything open."""
 
-    record: Record
+    store: RunStore
     plan: RunPlan
     volume: Volume
     model: SliceModel
@@ -88,7 +88,7 @@ class OpenRun:
 
     def files(self, block: Block) -> Iterator[str]:
         """Names of a block's files, below the root."""
-        layout = self.plan.asked.layout
+        layout = self.plan.request.layout
         shape = layout.levels(self.plan.shape)[block.level]
         return layout.files(block.level, shape, block.slices)
 
@@ -107,15 +107,15 @@ def open_run(root: str, run: str) -> OpenRun:
 
 def open_given(root: str, run: str, given: Given) -> OpenRun:
     """As `open_run`, with what is open already; not kept."""
-    record = Record(root)
-    plan = record.plan()
+    store = RunStore(root)
+    plan = store.plan()
     if plan is None or plan.id != run:
         raise TsainError(f"The run at {root} is not there any more; start it again.")
-    volume, model = given.open_volume(plan.asked), plan.open_model(given)
-    return OpenRun(record, plan, volume, model, plan.schedule(volume))
+    volume, model = given.open_volume(plan.request), plan.open_model(given)
+    return OpenRun(store, plan, volume, model, plan.schedule(volume))
 
 
-def do_task(task: Task) -> Outcome:
+def do_task(task: BlockTask) -> BlockResult:
     """Make a block; never raises, for errors have to travel from process to process."""
     keep_freed_memory()  # Dask has its workers give every page back at once
     work = work_on(task)
@@ -123,13 +123,13 @@ def do_task(task: Task) -> Outcome:
         try:
             next(work)
         except StopIteration as stop:
-            outcome: Outcome = stop.value
-            return outcome
+            result: BlockResult = stop.value
+            return result
 
 
 def work_on(
-    task: Task, open_: Callable[[str, str], OpenRun] = open_run
-) -> Generator[BlockStep, None, Outcome]:
+    task: BlockTask, open_: Callable[[str, str], OpenRun] = open_run
+) -> Generator[BlockStep, None, BlockResult]:
     """Make a block; yields how far it is. Closing the generator stops within a tile."""
     try:
         with _AT_WORK:
@@ -137,13 +137,13 @@ def work_on(
             block = run.plan.grids()[task.level][task.index]
             make = coarsen if task.level else compute
             report = yield from make(run, block)
-            run.record.mark(block, report, run.files(block))
-            return Outcome(task.level, task.index, report)
+            run.store.mark(block, report, run.files(block))
+            return BlockResult(task.level, task.index, report)
     except TsainError as error:
-        return Outcome(task.level, task.index, None, str(error), _is_fatal(error.__cause__))
+        return BlockResult(task.level, task.index, None, str(error), _is_fatal(error.__cause__))
     except Exception as error:  # of files, networks and codecs, of any kind
         why = f"{type(error).__name__}: {first_line(error)}"
-        return Outcome(task.level, task.index, None, why, _is_fatal(error))
+        return BlockResult(task.level, task.index, None, why, _is_fatal(error))
 
 
 def _is_fatal(error: BaseException | None) -> bool:
@@ -169,9 +169,9 @@ def compute(run: OpenRun, block: Block) -> Generator[BlockStep, None, dict[str, 
     empty = 0
     with computing_threads(run.plan.threads), _Writer(run, block) as writer:
         for event in events:
-            if isinstance(event, Step):
+            if isinstance(event, TileProgress):
                 yield BlockStep(event.done / max(event.total, 1), writer.written)
-            elif isinstance(event, Finished):
+            elif isinstance(event, SliceReady):
                 writer.add(event.image[inside])
                 yield BlockStep((event.index + 1) / len(slices), writer.written)
                 if event.without_data is not None:
@@ -192,8 +192,8 @@ class _Writer:
     """Takes a block's slices in order, and writes them as whole files while others are computed."""
 
     def __init__(self, run: OpenRun, block: Block) -> None:
-        self._array = open_array(run.record.root, block.level, "r+")
-        self._deep = run.plan.asked.layout.file_shape(run.plan.shape)[0]
+        self._array = open_array(run.store.root, block.level, "r+")
+        self._deep = run.plan.request.layout.file_shape(run.plan.shape)[0]
         self._block, self._at = block, block.z0
         self._pieces: list[NDArray[Any]] = []
         self._waiting: deque[Future[None]] = deque()
@@ -236,9 +236,9 @@ class _Writer:
 def coarsen(run: OpenRun, block: Block) -> Generator[BlockStep, None, dict[str, Any]]:
     """A block of a coarser level, from the level below."""
     started, cpu = time.perf_counter(), time.process_time()
-    fine = open_array(run.record.root, block.level - 1, "r")
-    coarse = open_array(run.record.root, block.level, "r+")
-    deep = run.plan.asked.layout.file_shape(run.plan.shape)[0]
+    fine = open_array(run.store.root, block.level - 1, "r")
+    coarse = open_array(run.store.root, block.level, "r+")
+    deep = run.plan.request.layout.file_shape(run.plan.shape)[0]
     r, reading, writing = block.region, 0.0, 0.0
     for z in range(block.z0, block.z1, deep):
         last = min(z + deep, block.z1)

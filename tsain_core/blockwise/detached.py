@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import TsainError
 from ..system.folders import user_folder
 from ..volumes._locations import is_remote, locate
-from .run_store import FOLDER, Record, staging
+from .run_store import FOLDER, RunStore, staging
 
 _LAST_WORDS = 2000  # characters of the log in which an error is looked for
 
@@ -50,7 +50,7 @@ class DetachedRun:
         root = staging(self._output)
         if self._total is None:
             try:
-                plan = Record(root).plan()
+                plan = RunStore(root).plan()
             except (TsainError, OSError):
                 return 0, 0
             if plan is None:

@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from ..errors import TsainError, TsainWarning, first_line, warn
-from .block_worker import BlockStep, OpenRun, Outcome, Task, do_task, open_given, open_run, work_on
+from .block_worker import (
+    BlockResult,
+    BlockStep,
+    BlockTask,
+    OpenRun,
+    do_task,
+    open_given,
+    open_run,
+    work_on,
+)
 from .plan import NOTHING, Given
 
 logger = logging.getLogger(__name__)
@@ -54,10 +63,12 @@ class Executor(Protocol):
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call a function where blocks are computed."""
 
-    def add(self, task: Task) -> None:
+    def add(self, task: BlockTask) -> None:
         """One more task, during `run`."""
 
-    def run(self, tasks: Iterator[Task]) -> Iterator[Outcome | tuple[Task, BlockStep] | None]:
+    def run(
+        self, tasks: Iterator[BlockTask]
+    ) -> Iterator[BlockResult | tuple[BlockTask, BlockStep] | None]:
         """Carry tasks out; yields outcomes, and (task, how far it is), or None meanwhile."""
 
 
@@ -83,14 +94,14 @@ class _Here:
     dashboard = ""
 
     def __init__(self, given: Given) -> None:
-        self._again: deque[Task] = deque()
+        self._again: deque[BlockTask] = deque()
         self._given = given
         self._opened: OpenRun | None = None
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
         return function(*arguments)
 
-    def add(self, task: Task) -> None:
+    def add(self, task: BlockTask) -> None:
         self._again.append(task)
 
     def _open(self, root: str, run: str) -> OpenRun:
@@ -101,7 +112,9 @@ class _Here:
             self._opened = open_given(root, run, self._given)
         return self._opened
 
-    def run(self, tasks: Iterator[Task]) -> Iterator[Outcome | tuple[Task, BlockStep] | None]:
+    def run(
+        self, tasks: Iterator[BlockTask]
+    ) -> Iterator[BlockResult | tuple[BlockTask, BlockStep] | None]:
         while (task := next(tasks, None)) or self._again:
             task = task or self._again.popleft()
             work = work_on(task, self._open)
@@ -146,7 +159,7 @@ class _OnDask:
                 f"({first_line(error)}); check its address, and that its versions agree with ours."
             ) from error
         self._client: Any = stack.enter_context(client)
-        self._again: deque[Task] = deque()
+        self._again: deque[BlockTask] = deque()
         self.dashboard = str(client.dashboard_link or "")
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -157,13 +170,15 @@ class _OnDask:
             warn(text)
         return result
 
-    def add(self, task: Task) -> None:
+    def add(self, task: BlockTask) -> None:
         self._again.append(task)
 
-    def run(self, tasks: Iterator[Task]) -> Iterator[Outcome | tuple[Task, BlockStep] | None]:
+    def run(
+        self, tasks: Iterator[BlockTask]
+    ) -> Iterator[BlockResult | tuple[BlockTask, BlockStep] | None]:
         from distributed import wait
 
-        running: dict[Any, Task] = {}
+        running: dict[Any, BlockTask] = {}
         try:
             while True:
                 while len(running) < self._room() and (task := self._next(tasks)) is not None:
@@ -182,7 +197,7 @@ class _OnDask:
         finally:
             self._client.cancel(list(running), force=True)
 
-    def _next(self, tasks: Iterator[Task]) -> Task | None:
+    def _next(self, tasks: Iterator[BlockTask]) -> BlockTask | None:
         task = next(tasks, None)
         return task or (self._again.popleft() if self._again else None)
 
@@ -190,14 +205,16 @@ class _OnDask:
         return max(2, _AHEAD * sum(self._client.nthreads().values()))
 
 
-def _outcome(future: Any, task: Task) -> Outcome:
+def _outcome(future: Any, task: BlockTask) -> BlockResult:
     """What became of a task; workers that die again and again at it are its failure."""
     try:
-        outcome: Outcome
-        outcome, _ = future.result()  # each worker warns of the source; the plan did before
-        return outcome
+        result: BlockResult
+        result, _ = future.result()  # each worker warns of the source; the plan did before
+        return result
     except Exception as error:  # KilledWorker, or whatever a cluster raises
-        return Outcome(task.level, task.index, None, f"{type(error).__name__}: {first_line(error)}")
+        return BlockResult(
+            task.level, task.index, None, f"{type(error).__name__}: {first_line(error)}"
+        )
 
 
 def _recorded(function: Callable[..., T], *arguments: Any) -> tuple[T, list[str]]:

@@ -19,7 +19,7 @@ from ..volumes.zarr_layout import create_arrays
 from .block_worker import OpenRun, coarsen, compute, peak_memory
 from .blocks import Block
 from .plan import RunPlan
-from .run_store import Record
+from .run_store import RunStore
 from .window import window
 
 _SIDE = 1024  # pixels of the part of a block that is timed where a whole one takes too long
@@ -30,7 +30,7 @@ _MOST_SIMULATED = 50_000  # blocks; more behave as these do
 
 
 @dataclass(frozen=True)
-class Sample:
+class TimedBlocks:
     """What was measured on this machine, in one process.
 
     Attributes
@@ -95,7 +95,7 @@ class Forecast:
         return self.seconds * self.workers / 3600
 
 
-def measure(plan: RunPlan, folder: Path | None = None) -> Sample:
+def measure(plan: RunPlan, folder: Path | None = None) -> TimedBlocks:
     """Compute and write a block with few and with more slices, or a part of one if it is slow.
 
     Parameters
@@ -108,11 +108,11 @@ def measure(plan: RunPlan, folder: Path | None = None) -> Sample:
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix=".tsain-sample-", dir=folder) as name:
         root = Path(name)
-        volume, model = plan.asked.open_volume(), plan.open_model()
-        create_arrays(root, plan.target(volume), plan.asked.layout)
-        run = OpenRun(Record(root), plan, volume, model, plan.schedule(volume))
+        volume, model = plan.request.open_volume(), plan.open_model()
+        create_arrays(root, plan.target(volume), plan.request.layout)
+        run = OpenRun(RunStore(root), plan, volume, model, plan.schedule(volume))
         region, whole = _part(plan), plan.grids()[0][0].region
-        unit = plan.asked.layout.file_shape(plan.shape)[0]
+        unit = plan.request.layout.file_shape(plan.shape)[0]
         deep = min(max(unit, _least_deep(plan)), plan.shape[0])
         _timed(run, Block(0, 0, 0, deep, region))  # compiles
         startup = time.perf_counter() - started
@@ -136,7 +136,7 @@ def measure(plan: RunPlan, folder: Path | None = None) -> Sample:
     else:
         per_slice, fixed = report["seconds"] / slices[1], 0.0
     voxels, full = prod(region.shape), prod(whole.shape)
-    return Sample(
+    return TimedBlocks(
         startup,
         fixed * scale,
         per_slice * scale / full,
@@ -167,7 +167,7 @@ def _timed(run: OpenRun, block: Block) -> dict[str, Any]:
             report: dict[str, Any] = stop.value
             break
     started = time.perf_counter()
-    run.record.mark(block, report, run.files(block))  # which waits for the disk
+    run.store.mark(block, report, run.files(block))  # which waits for the disk
     report["seconds"] += time.perf_counter() - started
     return report
 
@@ -178,7 +178,7 @@ def _part(plan: RunPlan) -> Region:
     tile = plan.tile or 1
     sides = []
     for extent, file, whole in zip(
-        plan.block[1:], plan.asked.layout.file_shape(plan.shape)[1:], (height, width), strict=True
+        plan.block[1:], plan.request.layout.file_shape(plan.shape)[1:], (height, width), strict=True
     ):
         unit = int(np.lcm(tile, file)) if tile < whole else extent
         sides.append(min(whole, extent, max(unit, _SIDE // unit * unit)))
@@ -220,7 +220,7 @@ def _coarse_seconds(run: OpenRun, fine: Block) -> float:
 
 def forecast(
     plan: RunPlan,
-    sample: Sample,
+    sample: TimedBlocks,
     workers: int,
     *,
     shape: Shape | None = None,
@@ -233,7 +233,7 @@ def forecast(
     Parameters
     ----------
     plan : RunPlan
-    sample : Sample
+    sample : TimedBlocks
     workers : int
         Each as fast as the process of the sample.
     shape : (z, y, x), optional
@@ -274,7 +274,9 @@ def forecast(
     return Forecast(workers, seconds, min(1.0, busy), *rates, limit)
 
 
-def _limit(sample: Sample, faster: float, bandwidth: float | None, rate: float, few: bool) -> str:
+def _limit(
+    sample: TimedBlocks, faster: float, bandwidth: float | None, rate: float, few: bool
+) -> str:
     slower = "reading" if sample.reading >= sample.writing else "writing"
     if bandwidth and rate > 0.9 * bandwidth:
         return slower
@@ -295,7 +297,7 @@ def _makespan(blocks: int, workers: int, seconds: float) -> float:
 
 
 def compare(
-    plan: RunPlan, sample: Sample, workers: Sequence[int], **options: Any
+    plan: RunPlan, sample: TimedBlocks, workers: Sequence[int], **options: Any
 ) -> list[Forecast]:
     """Forecasts for several numbers of workers."""
     return [forecast(plan, sample, n, **options) for n in workers]

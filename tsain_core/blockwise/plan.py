@@ -11,8 +11,8 @@ from ..errors import TsainError, argument
 from ..inference.intensity import IntensityRange
 from ..inference.models import InferenceSettings, SliceModel, open_model
 from ..interpolation.estimate import format_bytes
-from ..interpolation.request import Request
 from ..interpolation.schedule import Schedule
+from ..interpolation.selection import SliceSelection
 from ..interpolation.to_file import provenance, result_geometry, synthetic_slices
 from ..volumes import Volume, open_volume, part_of, with_size
 from ..volumes._marks import Marks
@@ -21,7 +21,7 @@ from ..volumes.writer import Target
 from ..volumes.zarr_layout import ZarrLayout, default_version
 from .blocks import BlockGrid, pyramid_block
 
-_VERSION = 2
+_VERSION = 3
 #: Of a process.
 MOST_THREADS = 1024
 
@@ -38,7 +38,7 @@ class StreamRequest:
         Path inside the source.
     voxel_size, unit
         Given by hand, where the source does not have them.
-    request : Request
+    selection : SliceSelection
         Which slices.
     model : str
     inference : InferenceSettings
@@ -60,7 +60,7 @@ class StreamRequest:
     dataset: str | None = None
     voxel_size: Triple | None = None
     unit: str | None = None
-    request: Request = Request()
+    selection: SliceSelection = SliceSelection()
     model: str = "auto"
     inference: InferenceSettings = InferenceSettings()
     intensity: tuple[float, float] | None = None
@@ -88,7 +88,7 @@ class StreamRequest:
     def from_json(values: Mapping[str, Any]) -> StreamRequest:
         """Inverse of `dataclasses.asdict`, after JSON."""
         v: dict[str, Any] = dict(values)
-        v["request"] = Request(**_tuples(v["request"]))
+        v["selection"] = SliceSelection(**_tuples(v["selection"]))
         v["layout"] = ZarrLayout(**_tuples(v["layout"]))
         v["inference"] = InferenceSettings(**v["inference"])
         return StreamRequest(**_tuples(v))
@@ -141,10 +141,10 @@ class RunPlan:
     ----------
     id : str
         Of this run.
-    asked : StreamRequest
+    request : StreamRequest
     source : mapping
         How to know the source again.
-    made_by : mapping
+    model_id : mapping
         The model, its weights' hash, precision and kind of device.
     provenance : mapping
         What the output says of the model.
@@ -161,14 +161,14 @@ class RunPlan:
         Bytes that a network may keep of what it knows of the latest slices.
     threads : int
         That each process computes with on CPU.
-    need : int
+    memory_bytes : int
         Bytes that a process takes, estimated.
     """
 
     id: str
-    asked: StreamRequest
+    request: StreamRequest
     source: Mapping[str, Any]
-    made_by: Mapping[str, Any]
+    model_id: Mapping[str, Any]
     provenance: Mapping[str, Any]
     any_position: bool
     intensity: IntensityRange
@@ -178,11 +178,11 @@ class RunPlan:
     block: Shape
     features: int
     threads: int
-    need: int
+    memory_bytes: int
 
     def grids(self) -> list[BlockGrid]:
         """The blocks of every level, the finest first."""
-        layout = self.asked.layout
+        layout = self.request.layout
         levels = layout.levels(self.shape)
         coarse = [
             BlockGrid(i + 1, shape, pyramid_block(shape, layout.file_shape(shape)))
@@ -193,17 +193,17 @@ class RunPlan:
     def open_model(self, given: Given = NOTHING) -> SliceModel:
         """The model, with the tiles of the plan."""
         settings = replace(
-            self.asked.inference,
+            self.request.inference,
             tile=self.tile,
             halo=self.halo,
-            precision=self.made_by["precision"],
+            precision=self.model_id["precision"],
             feature_memory=self.features or None,
         )
-        return given.open_model(self.asked, settings)
+        return given.open_model(self.request, settings)
 
     def schedule(self, volume: Volume) -> Schedule:
         """All slices of the output."""
-        return schedule_of(self.asked, volume, self.any_position)
+        return schedule_of(self.request, volume, self.any_position)
 
     def target(self, volume: Volume) -> Target:
         """What the output says about itself."""
@@ -220,7 +220,7 @@ class RunPlan:
             volume.unit,
             geometry.offset,
             marks,
-            os.path.basename(self.asked.output.rstrip("/")),
+            os.path.basename(self.request.output.rstrip("/")),
         )
 
     def check_same(self, other: RunPlan, accept_changed_input: bool = False) -> None:
@@ -234,17 +234,17 @@ class RunPlan:
         changes = [
             (
                 "the weights, precision, detail or ensemble are others",
-                self.made_by,
-                other.made_by,
+                self.model_id,
+                other.model_id,
             ),
-            ("other slices are selected", self.asked.request, other.asked.request),
-            ("another dataset is selected", self.asked.dataset, other.asked.dataset),
+            ("other slices are selected", self.request.selection, other.request.selection),
+            ("another dataset is selected", self.request.dataset, other.request.dataset),
             ("another part of the input is selected", _part(self), _part(other)),
             ("the voxel size or unit is another", _by_hand(self), _by_hand(other)),
-            ("chunks, shards or pyramid are others", self.asked.layout, other.asked.layout),
-            ("the intensity range is another", self.asked.intensity, other.asked.intensity),
-            ("tile or halo are others", _tiles(self.asked), _tiles(other.asked)),
-            ("the number of threads is another", self.asked.threads, other.asked.threads),
+            ("chunks, shards or pyramid are others", self.request.layout, other.request.layout),
+            ("the intensity range is another", self.request.intensity, other.request.intensity),
+            ("tile or halo are others", _tiles(self.request), _tiles(other.request)),
+            ("the number of threads is another", self.request.threads, other.request.threads),
         ]
         found = [words for words, mine, theirs in changes if mine != theirs]
         if self.shape != other.shape:
@@ -252,15 +252,15 @@ class RunPlan:
         elif (
             self.source != other.source and _part(self) == _part(other) and not accept_changed_input
         ):
-            source = self.asked.source or "array"
+            source = self.request.source or "array"
             raise TsainError(
-                f"The input {source} has changed since {self.asked.output} was begun: begin again "
-                f"with {argument('restart')}, or, if only damaged parts of it were mended, go on "
-                f"with {argument('accept_changed_input')}."
+                f"The input {source} has changed since {self.request.output} was begun: begin "
+                f"again with {argument('restart')}, or, if only damaged parts of it were mended, "
+                f"go on with {argument('accept_changed_input')}."
             )
         if found:
             raise TsainError(
-                f"{self.asked.output} was begun with other settings ({'; '.join(found)}): "
+                f"{self.request.output} was begun with other settings ({'; '.join(found)}): "
                 f"repeat the run that began it, or begin again with {argument('restart')}."
             )
 
@@ -283,34 +283,34 @@ class RunPlan:
                 "The run was begun by another version of napari-tsain; finish it with that one, "
                 f"or begin again with {argument('restart')}."
             )
-        v["asked"] = StreamRequest.from_json(v["asked"])
+        v["request"] = StreamRequest.from_json(v["request"])
         v["intensity"] = IntensityRange(**v["intensity"])
         return RunPlan(**_tuples(v))
 
 
-def schedule_of(asked: StreamRequest, volume: Volume, any_position: bool) -> Schedule:
+def schedule_of(request: StreamRequest, volume: Volume, any_position: bool) -> Schedule:
     """All slices of the output."""
-    return asked.request.schedule(volume.shape[0], volume.voxel_z, any_position)
+    return request.selection.schedule(volume.shape[0], volume.voxel_z, any_position)
 
 
 def _by_hand(plan: RunPlan) -> tuple[Any, ...]:
-    return plan.asked.voxel_size, plan.asked.unit
+    return plan.request.voxel_size, plan.request.unit
 
 
 def _part(plan: RunPlan) -> tuple[Any, ...]:
-    return plan.asked.z_range, plan.asked.region
+    return plan.request.z_range, plan.request.region
 
 
-def _tiles(asked: StreamRequest) -> tuple[Any, ...]:
-    return asked.inference.tile, asked.inference.halo
+def _tiles(request: StreamRequest) -> tuple[Any, ...]:
+    return request.inference.tile, request.inference.halo
 
 
 def describe(plan: RunPlan) -> str:
     """A line about how a run is cut."""
     blocks = len(plan.grids()[0])
     size = " x ".join(str(n) for n in plan.block)
-    bound = plan.asked.memory
-    memory = f"about {format_bytes(plan.need)} of memory"
+    bound = plan.request.memory
+    memory = f"about {format_bytes(plan.memory_bytes)} of memory"
     return f"{blocks} blocks of {size}, {memory}" + (
         f" of at most {format_bytes(bound)}" if bound else ""
     )

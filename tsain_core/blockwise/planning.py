@@ -37,12 +37,12 @@ _FEATURES = 0.15  # of the memory, at least, for features that serve two pairs
 _ENOUGH = 6  # slices whose features are worth keeping
 
 
-def make_plan(asked: StreamRequest, given: Given = NOTHING) -> RunPlan:
+def make_plan(request: StreamRequest, given: Given = NOTHING) -> RunPlan:
     """Decide how a run is cut, on the machine that computes it.
 
     Parameters
     ----------
-    asked : StreamRequest
+    request : StreamRequest
     given : Given
         Volume and model, if they are open already.
 
@@ -51,21 +51,21 @@ def make_plan(asked: StreamRequest, given: Given = NOTHING) -> RunPlan:
     TsainError
         If the source cannot be read, or the memory bound is too small.
     """
-    with computing_threads(asked.threads):
-        return _make_plan(asked, given)
+    with computing_threads(request.threads):
+        return _make_plan(request, given)
 
 
-def _make_plan(asked: StreamRequest, given: Given) -> RunPlan:
-    volume = given.open_volume(asked)
-    memory = asked.memory or int(psutil.virtual_memory().available * 0.6)
-    if asked.model == "auto" and given.model is None:
-        name, _ = run_to_end(choose_model(volume, asked.inference))
-        asked = replace(asked, model=name)
-    model = given.open_model(asked, asked.inference)
-    schedule = schedule_of(asked, volume, model.any_position)
+def _make_plan(request: StreamRequest, given: Given) -> RunPlan:
+    volume = given.open_volume(request)
+    memory = request.memory or int(psutil.virtual_memory().available * 0.6)
+    if request.model == "auto" and given.model is None:
+        name, _ = run_to_end(choose_model(volume, request.inference))
+        request = replace(request, model=name)
+    model = given.open_model(request, request.inference)
+    schedule = schedule_of(request, volume, model.any_position)
     intensity = (
-        IntensityRange(*asked.intensity)
-        if asked.intensity
+        IntensityRange(*request.intensity)
+        if request.intensity
         else estimate_range(volume, model.scaling)
     )
     tiled = model.tiled
@@ -78,7 +78,7 @@ def _make_plan(asked: StreamRequest, given: Given) -> RunPlan:
         model,
         volume,
         shape,
-        asked.layout.file_shape(shape),
+        request.layout.file_shape(shape),
         max(generations(schedule, model.any_position).values(), default=0),
         max(1, ceil(1 / schedule.step)),
     )
@@ -87,9 +87,9 @@ def _make_plan(asked: StreamRequest, given: Given) -> RunPlan:
     features = min(free - need, _enough_features(case, block)) if _on_cpu(model) else 0
     return RunPlan(
         uuid.uuid4().hex[:12],
-        asked,
+        request,
         fingerprint(volume),
-        _made_by(model),
+        _model_id(model),
         model.provenance(),
         model.any_position,
         intensity,
@@ -227,7 +227,7 @@ def _on_cpu(model: SliceModel) -> bool:
     return model.tiled is not None and model.device.type == "cpu"
 
 
-def _made_by(model: SliceModel) -> dict[str, Any]:
+def _model_id(model: SliceModel) -> dict[str, Any]:
     return {"precision": "auto", **model.provenance(), "device": model.device.type}
 
 

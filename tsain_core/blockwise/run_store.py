@@ -33,7 +33,7 @@ def staging(output: Location) -> Location:
     return output.with_name(f".{output.name}.unfinished{output.suffix}")
 
 
-class Record:
+class RunStore:
     """The record of the run whose arrays lie at `root`."""
 
     def __init__(self, root: str | Location) -> None:

@@ -9,7 +9,15 @@ from collections.abc import Generator
 from contextlib import closing
 from typing import Any
 
-from ..blockwise import Begun, BlockDone, BlockFailed, Cluster, Done, Progress, StreamRequest
+from ..blockwise import (
+    BlockDone,
+    BlockFailed,
+    Cluster,
+    RunFinished,
+    RunProgress,
+    RunStarted,
+    StreamRequest,
+)
 from ..blockwise.executors import MOST_WORKERS
 from ..blockwise.plan import MOST_THREADS, describe
 from ..errors import TsainError
@@ -121,14 +129,14 @@ def follow(events: Generator[Any, None, None], output: str) -> None:
     with closing(events), screen.bar(total=1.0, bar_format=form, mininterval=quiet) as bar:
         blocks = 0
         for event in events:
-            if isinstance(event, Begun):
+            if isinstance(event, RunStarted):
                 logger.info("%s: %s", output, describe(event.plan))
                 if event.done:
                     logger.info("Going on: %d of %d blocks are done.", event.done, event.total)
                 if event.dashboard:
                     logger.info("Dask: %s", event.dashboard)
                 blocks, bar.initial = event.done, bar.n
-            elif isinstance(event, Progress):
+            elif isinstance(event, RunProgress):
                 bar.update(max(0.0, event.done - bar.n))
             elif isinstance(event, BlockDone):
                 blocks += 1
@@ -136,12 +144,12 @@ def follow(events: Generator[Any, None, None], output: str) -> None:
             elif isinstance(event, BlockFailed):
                 then = "trying again" if event.again else "giving it up"
                 logger.warning("Block %s: %s; %s", event.block, event.why, then)
-            elif isinstance(event, Done):
+            elif isinstance(event, RunFinished):
                 bar.update(1.0 - bar.n)
                 _tell(event, output)
 
 
-def _tell(done: Done, output: str) -> None:
+def _tell(done: RunFinished, output: str) -> None:
     logger.info(
         "%s is complete: %d blocks in %.0f s, %s of memory at most",
         output,

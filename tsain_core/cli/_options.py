@@ -7,8 +7,8 @@ import argparse
 from ..errors import TsainError
 from ..inference.models import ENSEMBLES, InferenceSettings
 from ..inference.models.network_model import LARGEST_SIDE, SMALLEST_TILE
-from ..interpolation.request import Request
 from ..interpolation.schedule import LARGEST_FACTOR, Schedule, parse_slices
+from ..interpolation.selection import SliceSelection
 from ..volumes import Volume, open_volume, part_of, with_size
 from ._numbers import integer, real
 from .wording import as_option
@@ -104,7 +104,7 @@ def make_schedule(args: argparse.Namespace, volume: Volume, any_position: bool) 
     return request_of(args).schedule(volume.shape[0], volume.voxel_z, any_position)
 
 
-def request_of(args: argparse.Namespace) -> Request:
+def request_of(args: argparse.Namespace) -> SliceSelection:
     """Which slices the options want, counted in the part of the stack that they take.
 
     Raises
@@ -123,7 +123,7 @@ def request_of(args: argparse.Namespace) -> Request:
                 )
         damaged = tuple(z - first for z in damaged)
         between = between and (between[0] - first, between[1] - first)
-    return Request(args.factor, args.z_size, damaged, between)
+    return SliceSelection(args.factor, args.z_size, damaged, between)
 
 
 def add_model_options(

@@ -14,7 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ..errors import printable
-from ..interpolation.interpolate import Finished, Step
+from ..interpolation.interpolate import SliceReady, TileProgress
 
 
 def bar(**options: Any) -> tqdm:  # type: ignore[type-arg]
@@ -57,11 +57,13 @@ def progress_bar(total: int | None = None) -> tqdm:  # type: ignore[type-arg]
     )
 
 
-def with_progress(events: Generator[Step | Finished, None, None], total: int) -> Iterator[Finished]:
+def with_progress(
+    events: Generator[TileProgress | SliceReady, None, None], total: int
+) -> Iterator[SliceReady]:
     """Draw progress while passing on finished slices."""
     with closing(events), progress_bar(total) as shown:
         for event in events:
-            if isinstance(event, Step):
+            if isinstance(event, TileProgress):
                 shown.update(event.done - shown.n)
-            elif isinstance(event, Finished):
+            elif isinstance(event, SliceReady):
                 yield event

@@ -27,7 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Convert and say what came out."""
     if args.output.suffix != ".safetensors":
-        raise TsainError(f"The output is {args.output.name}; needed is a name on .safetensors.")
+        raise TsainError(f"The output is {args.output.name}; expected a name on .safetensors.")
     network, info = convert(args.checkpoint, args.name or args.output.stem)
     save(args.output, network, info, half=args.half)
     screen.say(f"{args.output}: {parameter_count(network):,} parameters, {info.settings}")

@@ -9,12 +9,18 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..evaluation.leave_one_out import score_table
-from ..finetuning.finetune import Begun, FinetuneSettings, Preview, Verdict, finetune
+from ..finetuning.finetune import (
+    FinetuneSettings,
+    FineTuningPreview,
+    FineTuningStarted,
+    Verdict,
+    finetune,
+)
 from ..finetuning.model_card import check_outcome, write_outcome
 from ..inference.models import BASELINES, choose_device, model_files
 from ..model_files.checkpoint import load
 from ..system.memory import keep_freed_memory
-from ..training import Progress
+from ..training import TrainingProgress
 from . import _progress as screen
 from ._numbers import integer, real
 from ._options import add_volume_options, read_volume
@@ -57,12 +63,12 @@ def run(args: argparse.Namespace) -> None:
     bar = None
     try:
         for event in finetune(volume, start, base, settings, device):
-            if isinstance(event, Begun):
+            if isinstance(event, FineTuningStarted):
                 _announce(event)
                 bar = screen.bar(total=event.steps, unit="step")
             elif isinstance(event, Verdict):
                 verdict = event
-            elif not isinstance(event, Preview) and bar is not None:
+            elif not isinstance(event, FineTuningPreview) and bar is not None:
                 _show(bar, event)
     finally:
         if bar is not None:
@@ -88,7 +94,7 @@ def next_step(verdict: Verdict, base: str) -> str:
     return f"{use}, or fine-tune again with more --minutes, more slices or another --base."
 
 
-def _announce(begun: Begun) -> None:
+def _announce(begun: FineTuningStarted) -> None:
     logger.info(
         "Learning from slices %s, at twice the z step that the model is used at; at most %d steps",
         begun.blocks.learnt_from,
@@ -96,7 +102,7 @@ def _announce(begun: Begun) -> None:
     )
 
 
-def _show(bar: tqdm, event: Progress) -> None:  # type: ignore[type-arg]
+def _show(bar: tqdm, event: TrainingProgress) -> None:  # type: ignore[type-arg]
     bar.update(event.step - bar.n)
     if event.note:
         logger.warning(event.note)

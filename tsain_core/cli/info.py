@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
     except TsainError as error:  # the rest can be said all the same
         memory = f"not enough for a run: {error.worded(as_option)}"
     else:
-        memory = f"about {format_bytes(plan.need)} for each process"
+        memory = f"about {format_bytes(plan.memory_bytes)} for each process"
         settings = replace(settings, tile=plan.tile, halo=plan.halo)
     model = open_model(name, settings)
     schedule = make_schedule(args, volume, model.any_position)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..blockwise.forecast import Forecast, Sample, compare, measure
+from ..blockwise.forecast import Forecast, TimedBlocks, compare, measure
 from ..blockwise.plan import RunPlan
 from ..blockwise.planning import make_plan
 from ..errors import TsainError
@@ -102,7 +102,9 @@ def run(args: argparse.Namespace) -> None:
     screen.say(table(forecasts, args.price))
 
 
-def describe(plan: RunPlan, sample: Sample, shape: tuple[int, int, int]) -> list[tuple[str, str]]:
+def describe(
+    plan: RunPlan, sample: TimedBlocks, shape: tuple[int, int, int]
+) -> list[tuple[str, str]]:
     """(label, text) of how a run is cut, and of what its sample took."""
     voxels = prod(shape)
     blocks = sum(len(grid) for grid in plan.grids()[:1])
@@ -114,8 +116,8 @@ def describe(plan: RunPlan, sample: Sample, shape: tuple[int, int, int]) -> list
         ("output", " x ".join(str(n) for n in shape) + f" voxels, {format_bytes(voxels * item)}"),
         ("on disk", f"about {format_bytes(voxels * sample.written * pyramid)}, compressed"),
         ("blocks", f"{round(blocks * share)} of {size}"),
-        ("memory", f"about {format_bytes(plan.need)} for each process"),
-        ("model", f"{plan.made_by['model']} on {plan.made_by['device']}"),
+        ("memory", f"about {format_bytes(plan.memory_bytes)} for each process"),
+        ("model", f"{plan.model_id['model']} on {plan.model_id['device']}"),
         (
             "sample",
             f"{sample.per_voxel * 1e9:.0f} ns a voxel and {sample.per_block:.2g} s a block, "

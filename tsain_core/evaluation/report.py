@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import TsainError
 from ..inference.intensity import estimate_range
 from ..inference.models import SliceModel
-from ..interpolation.interpolate import Finished, Step, interpolate
+from ..interpolation.interpolate import SliceReady, TileProgress, interpolate
 from ..interpolation.schedule import by_factor
 from .figures import interpolation_figure, xz_figure
 from .leave_one_out import score_table
@@ -37,7 +37,7 @@ def write_report(
     title: str,
     z_scale: float = 1.0,
     pixel: tuple[float, str] | None = None,
-) -> Iterator[Step | Report]:
+) -> Iterator[TileProgress | Report]:
     """Leave out every second slice, compute it, compare.
 
     Parameters
@@ -56,7 +56,7 @@ def write_report(
 
     Yields
     ------
-    Step, and at the end Report
+    TileProgress, and at the end Report
 
     Raises
     ------
@@ -77,10 +77,10 @@ def write_report(
         schedule = by_factor(depth // 2 + 1, 2, exact=model.any_position)
         intensity = estimate_range(truth[::2], model.scaling)
         for event in interpolate(truth[::2], schedule, model, intensity):
-            if isinstance(event, Finished):
+            if isinstance(event, SliceReady):
                 result[event.index] = event.image
             else:
-                yield Step(event.index, i * (depth // 2) + event.done, runs)
+                yield TileProgress(event.index, i * (depth // 2) + event.done, runs)
         results[model.name] = result
     scores = {
         name: mean_scores([score(r[z].astype(np.float32), truth[z]) for z in range(1, depth, 2)])

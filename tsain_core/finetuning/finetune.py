@@ -30,7 +30,7 @@ from ..model_files.checkpoint import ModelInfo
 from ..network import TSAIN
 from ..training.augment import Augmentation
 from ..training.data import TripletSampler, TripletSource
-from ..training.loop import Progress, Trainer
+from ..training.loop import Trainer, TrainingProgress
 from ..training.losses import LOSSES
 from ..training.screening import Screening, Triplet
 from ..training.settings import TrainingSettings
@@ -39,10 +39,10 @@ from .blocks import LEAST, Blocks, split_blocks
 from .verdict import Gain, Verdict
 
 __all__ = [
-    "Begun",
+    "FineTuningStarted",
     "Blocks",
     "FinetuneSettings",
-    "Preview",
+    "FineTuningPreview",
     "Verdict",
     "finetune",
     "fitting_crop",
@@ -88,7 +88,7 @@ class FinetuneSettings:
 
 
 @dataclass(frozen=True)
-class Begun:
+class FineTuningStarted:
     """What is going to happen: the blocks, and how many steps fit into the time."""
 
     blocks: Blocks
@@ -96,7 +96,7 @@ class Begun:
 
 
 @dataclass(frozen=True)
-class Preview:
+class FineTuningPreview:
     """A held-out slice as it is computed now; (y, x), grey values in [0, 1].
 
     Attributes
@@ -123,7 +123,7 @@ def finetune(
     *,
     state: Path | None = None,
     stop: Callable[[], bool] = lambda: False,
-) -> Iterator[Begun | Progress | Preview | Verdict]:
+) -> Iterator[FineTuningStarted | TrainingProgress | FineTuningPreview | Verdict]:
     """Fine-tune a network on a volume.
 
     Parameters
@@ -144,10 +144,10 @@ def finetune(
 
     Yields
     ------
-    Begun, Progress, Preview or Verdict
-        `Begun` first, a `Progress` for each step (step 0 is the start), a `Preview` after each
-        validation, the `Verdict` last. Closing the generator gives up. Validations are PSNR on the
-        slices for stopping, in the grey levels that the verdict is in.
+    FineTuningStarted, TrainingProgress, FineTuningPreview or Verdict
+        `FineTuningStarted` first, a `TrainingProgress` for each step (step 0 is the start), a
+        `FineTuningPreview` after each validation, the `Verdict` last. Closing the generator gives
+        up. Validations are PSNR on the slices for stopping, in the grey levels of the verdict.
 
     Raises
     ------
@@ -160,41 +160,23 @@ def finetune(
     crop = fitting_crop(volume.shape, settings.crop, start.settings.multiple)
 
     def source(block: tuple[int, int]) -> TripletSource:
-        array = _read(volume, block)
-        weight = len(array) - 2  # triplets
-        return TripletSource(
-            array, intensity, weight=weight, augmentation=_CHANGES, screening=Screening()
-        )
+        return _triplets(_read(volume, block), intensity)
 
-    training = TrainingSettings(
-        batch=settings.batch,
-        crop=crop,
-        lr=settings.lr,
-        warmup=20,
-        decay=0.5,
-        ema=0.99,
-        patience=settings.patience,
-        bf16=native_bf16(device),
-        seed=settings.seed,
-        loss=LOSSES["fidelity"],
-    )
+    training = _training_settings(settings, crop, device)
     sources = [source(block) for block in blocks.learn]
     sampler = TripletSampler(sources, crop, settings.batch, settings.seed)
     stopping = list(source(_with_neighbour(blocks.stop)).fixed(512))
     stopping = stopping[:: math.ceil(len(stopping) / _WATCHED)]
-    plan = state.with_suffix(".steps") if state is not None else None
-    resumed = state is not None and state.exists() and plan is not None and plan.exists()
-    if resumed:
-        assert plan is not None
-        steps = int(plan.read_text(encoding="utf-8"))
-    else:
+    steps = _steps_before(state)
+    resumed = steps is not None
+    if steps is None:
         seconds = _seconds_a_step(start, sampler, training, device)
         steps = max(20, int(60 * settings.minutes / seconds))
-        if plan is not None:
-            plan.write_text(str(steps), encoding="utf-8")
+        if state is not None:
+            _steps_file(state).write_text(str(steps), encoding="utf-8")
     every = min(max(_LEAST_EVERY, steps // 20), steps)
     training = replace(training, steps=steps, validate_every=every, check_every=min(20, every))
-    yield Begun(blocks, steps)
+    yield FineTuningStarted(blocks, steps)
     shift = _grey_level_shift(volume, intensity)
     trainer = Trainer(copy.deepcopy(start), sampler, training, stopping, device)
     if resumed:
@@ -203,7 +185,7 @@ def finetune(
     else:
         trainer.judge_start()
         start_psnr = trainer.best.psnr + shift
-        yield Progress(0, steps, math.nan, start_psnr, None, trainer.seconds)
+        yield TrainingProgress(0, steps, math.nan, start_psnr, None, trainer.seconds)
     shown = _Shown(start, stopping[0], blocks.stop[0], device)
     yield shown.by(start)
     for progress in trainer.run():
@@ -222,6 +204,43 @@ def finetune(
     learnt.load_state_dict(trainer.best.weights)
     by_model = _scores(volume, blocks.judge, {"before": start, "after": learnt}, info, device)
     yield _judge(by_model, start, learnt, blocks, trainer)
+
+
+def _training_settings(
+    settings: FinetuneSettings, crop: int, device: torch.device
+) -> TrainingSettings:
+    return TrainingSettings(
+        batch=settings.batch,
+        crop=crop,
+        lr=settings.lr,
+        warmup=20,
+        decay=0.5,
+        ema=0.99,
+        patience=settings.patience,
+        bf16=native_bf16(device),
+        seed=settings.seed,
+        loss=LOSSES["fidelity"],
+    )
+
+
+def _triplets(array: NDArray[Any], intensity: IntensityRange) -> TripletSource:
+    """What is learnt from a block; it counts by its triplets."""
+    weight = len(array) - 2
+    return TripletSource(
+        array, intensity, weight=weight, augmentation=_CHANGES, screening=Screening()
+    )
+
+
+def _steps_file(state: Path) -> Path:
+    """Where the number of steps of a run lies, beside its state."""
+    return state.with_suffix(".steps")
+
+
+def _steps_before(state: Path | None) -> int | None:
+    """The steps of the interrupted run that left a state, if there is one to go on with."""
+    if state is None or not state.exists() or not _steps_file(state).exists():
+        return None
+    return int(_steps_file(state).read_text(encoding="utf-8"))
 
 
 def _judge(
@@ -263,8 +282,8 @@ class _Shown:
             image: Image = network(*self._pair)[0, 0].float().cpu().numpy()
         return image
 
-    def by(self, network: TSAIN) -> Preview:
-        return Preview(self._before, self._compute(network), self._truth, self._z)
+    def by(self, network: TSAIN) -> FineTuningPreview:
+        return FineTuningPreview(self._before, self._compute(network), self._truth, self._z)
 
 
 def _with_neighbour(block: tuple[int, int]) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from .slice_model import Image
 
 
 @dataclass(frozen=True)
-class Turn:
+class DihedralTransform:
     """Quarter turns of an image, mirrored afterwards."""
 
     quarters: int = 0
@@ -35,12 +35,14 @@ class Turn:
 class View:
     """How a pass sees a pair: both slices turned, and the second first if `reversed`."""
 
-    turn: Turn = Turn()
+    turn: DihedralTransform = DihedralTransform()
     reversed: bool = False
 
 
 # Neighbours in this list differ in turn and order, so that few passes see as much as possible.
-_VIEWS = tuple(View(Turn(i % 4, i % 8 >= 4), (i + i // 4 + i // 8) % 2 == 1) for i in range(16))
+_VIEWS = tuple(
+    View(DihedralTransform(i % 4, i % 8 >= 4), (i + i // 4 + i // 8) % 2 == 1) for i in range(16)
+)
 #: How many passes an average may have.
 ENSEMBLES = (1, 2, 4, 8, 16)
 

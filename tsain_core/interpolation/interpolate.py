@@ -22,7 +22,7 @@ from .schedule import OutputSlice, Schedule, evaluations, halvings
 
 
 @dataclass(frozen=True)
-class Step:
+class TileProgress:
     """Part of a slice is done: progress, and a place to stop.
 
     Attributes
@@ -41,7 +41,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Finished:
+class SliceReady:
     """A slice of the result, in the dtype of the volume.
 
     Real slices are the very values of the source.
@@ -67,7 +67,7 @@ def interpolate(
     schedule: Schedule,
     model: SliceModel,
     intensity: IntensityRange | None = None,
-) -> Iterator[Step | Finished]:
+) -> Iterator[TileProgress | SliceReady]:
     """Compute a schedule.
 
     Parameters
@@ -81,8 +81,8 @@ def interpolate(
 
     Yields
     ------
-    Step or Finished
-        `Finished` in ascending order of z, each slice of the schedule once. Closing the generator
+    TileProgress or SliceReady
+        `SliceReady` in ascending order of z, each slice of the schedule once. Closing the generator
         stops within a tile. Where one of the two real slices has no data, because a chunk was never
         written, synthetic slices have none either: they hold the fill value. They are NaN where
         both real slices are NaN or infinite.
@@ -107,27 +107,27 @@ def interpolate(
             before, after = (read[z] for z in ends)
             if before is after:
                 for index, _ in gap:
-                    yield Finished(index, before.real, synthetic=False)
+                    yield SliceReady(index, before.real, synthetic=False)
                 continue
             pair = fill_pair(before.scaled, after.scaled)
             blank = _blank(before, after, pair.hole)
             if blank is not None and blank.mask.all():
                 for index, _ in gap:
-                    yield Finished(index, blank.values, synthetic=True, without_data=blank.mask)
+                    yield SliceReady(index, blank.values, synthetic=True, without_data=blank.mask)
             else:
                 filled = pair.before is not before.scaled or pair.after is not after.scaled
                 place = _Gap(run, (ends[0], ends[1]), filled)
                 for event in _computed(gap, place, pair, model, done, total):
-                    if isinstance(event, Step):
+                    if isinstance(event, TileProgress):
                         yield event
                         continue
                     index, computed = event
                     image = intensity.from_unit(computed, volume.dtype)
                     if blank is None:
-                        yield Finished(index, image, synthetic=True)
+                        yield SliceReady(index, image, synthetic=True)
                         continue
                     image[blank.mask] = blank.values[blank.mask]
-                    yield Finished(index, image, synthetic=True, without_data=blank.mask)
+                    yield SliceReady(index, image, synthetic=True, without_data=blank.mask)
             part = Schedule(tuple(wanted for _, wanted in gap), schedule.step)
             done += evaluations(part, model.any_position)
 
@@ -168,7 +168,7 @@ def _computed(
     model: SliceModel,
     done: int,
     total: int,
-) -> Generator[Step | tuple[int, Image], None, None]:
+) -> Generator[TileProgress | tuple[int, Image], None, None]:
     """The slices of a gap, scaled to [0, 1], and progress; `done` runs came before."""
     known = {Fraction(0): pair.before, Fraction(1): pair.after}
     for index, wanted in gap:
@@ -254,7 +254,7 @@ def _blank(before: ReadSlice, after: ReadSlice, hole: NDArray[np.bool_] | None) 
 
 def _steps(
     work: Generator[TileDone, None, Image], index: int, done: int, total: int
-) -> Generator[Step, None, Image]:
+) -> Generator[TileProgress, None, Image]:
     """Pass on a model's progress; returns its image."""
     reached = 0.0
     while True:
@@ -264,4 +264,4 @@ def _steps(
             image: Image = stop.value
             return image
         reached = max(reached, tile.done / tile.total)  # out of memory, a model starts again
-        yield Step(index, done + reached, total)
+        yield TileProgress(index, done + reached, total)

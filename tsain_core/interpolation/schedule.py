@@ -230,7 +230,7 @@ def _schedule(
     exact: bool,
 ) -> Schedule:
     if depth < 2:
-        raise TsainError(f"The volume has {depth} slice; needed are at least 2 to compute between.")
+        raise TsainError(f"The volume has {depth} slice; expected at least 2 to compute between.")
     bad = set(damaged)
     outside = sorted(z for z in bad if not 0 <= z < depth)
     if outside:

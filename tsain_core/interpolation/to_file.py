@@ -13,7 +13,7 @@ from ..inference.intensity import IntensityRange, estimate_range
 from ..inference.models import SliceModel
 from ..volumes import Volume, VolumeWriter, create_volume
 from ..volumes.volume import VoxelSize
-from .interpolate import Finished, Step, interpolate
+from .interpolate import SliceReady, TileProgress, interpolate
 from .schedule import Schedule
 
 _UNWRITTEN = 2  # slices of a result that may wait for the disk
@@ -74,7 +74,7 @@ def interpolate_to_file(
     *,
     overwrite: bool = False,
     compression: int | None = None,
-) -> Generator[Step | Finished, None, None]:
+) -> Generator[TileProgress | SliceReady, None, None]:
     """Compute a schedule and write it, slice by slice.
 
     The result appears under `path` when it is complete. Closing the generator, an error, or a
@@ -96,8 +96,8 @@ def interpolate_to_file(
 
     Yields
     ------
-    Step or Finished
-        As `interpolate`; a slice is `Finished` when it is written.
+    TileProgress or SliceReady
+        As `interpolate`; a slice is `SliceReady` when it is written.
 
     Raises
     ------
@@ -125,12 +125,12 @@ def interpolate_to_file(
 
 
 def _written(
-    events: Iterator[Step | Finished], writer: VolumeWriter, thread: ThreadPoolExecutor
-) -> Iterator[Step | Finished]:
-    """The same events; a slice is `Finished` when it is written, while the next is computed."""
-    waiting: deque[tuple[Future[None], Finished]] = deque()
+    events: Iterator[TileProgress | SliceReady], writer: VolumeWriter, thread: ThreadPoolExecutor
+) -> Iterator[TileProgress | SliceReady]:
+    """The same events; a slice is `SliceReady` when it is written, while the next is computed."""
+    waiting: deque[tuple[Future[None], SliceReady]] = deque()
 
-    def written(most: int) -> Iterator[Finished]:
+    def written(most: int) -> Iterator[SliceReady]:
         while waiting and (len(waiting) > most or waiting[0][0].done()):
             job, event = waiting.popleft()
             job.result()
@@ -138,7 +138,7 @@ def _written(
 
     try:
         for event in events:
-            if isinstance(event, Finished):
+            if isinstance(event, SliceReady):
                 waiting.append((thread.submit(writer.write, event.index, event.image), event))
                 yield from written(_UNWRITTEN)
             else:

@@ -119,7 +119,7 @@ def read_info(path: str | os.PathLike[str]) -> ModelInfo:
             tensors = len(file.keys())
     except (SafetensorError, OSError) as error:
         raise TsainError(
-            f"{path.name} is no safetensors file ({first_line(error)}); needed is a TSAIN model "
+            f"{path.name} is no safetensors file ({first_line(error)}); expected a TSAIN model "
             "file. Checkpoints of the authors' code go through `tsain convert` first."
         ) from error
     try:
@@ -131,7 +131,7 @@ def read_info(path: str | os.PathLike[str]) -> ModelInfo:
 def _parse(path: Path, header: str | None, tensors: int) -> ModelInfo:
     if header is None:
         raise TsainError(
-            f"{path.name} holds tensors but no TSAIN settings; needed is a file written by "
+            f"{path.name} holds tensors but no TSAIN settings; expected a file written by "
             "`tsain train` or `tsain convert`."
         )
     try:

@@ -92,13 +92,13 @@ def network_from_authors(state: Mapping[str, Tensor]) -> TSAIN:
     except KeyError as error:
         raise TsainError(
             f"The checkpoint has a tensor of module {error.args[0]!r}, which the authors' TSAIN "
-            "network does not; needed is a state dict of that network."
+            "network does not; expected a state dict of that network."
         ) from error
     offsets = ours.get("drbs.0.align0.sample.offset_conv.weight")
     first = ours.get("encoder.first.weight")
     if first is None or offsets is None or first.ndim != 4 or offsets.ndim != 4:
         raise TsainError(
-            "The checkpoint lacks the convolutions conv_first or corrector.0; needed is a state "
+            "The checkpoint lacks the convolutions conv_first or corrector.0; expected a state "
             "dict of the authors' TSAIN network."
         )
     settings = replace(
@@ -147,14 +147,14 @@ def convert(path: str | os.PathLike[str], name: str | None = None) -> tuple[TSAI
             content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever the bytes of a file that is none lead the unpickler to
         raise TsainError(
-            f"{path} cannot be read as a PyTorch checkpoint ({type(error).__name__}); needed is a "
+            f"{path} cannot be read as a PyTorch checkpoint ({type(error).__name__}); expected a "
             "whole file written by torch.save, with tensors and numbers only: code is never run."
         ) from error
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(
         isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
     ):
-        raise TsainError(f"{path.name} holds no state dict; needed is one of tensors by name.")
+        raise TsainError(f"{path.name} holds no state dict; expected one of tensors by name.")
     network = network_from_authors(state)
     epoch = content.get("epoch")
     training = {"converted_from": path.name, "epoch": epoch if isinstance(epoch, int) else None}

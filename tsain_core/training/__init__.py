@@ -2,14 +2,14 @@
 
 from .augment import Augmentation
 from .data import TripletSampler, TripletSource
-from .loop import Progress, Trainer
+from .loop import Trainer, TrainingProgress
 from .losses import LossSettings
 from .settings import TrainingSettings
 
 __all__ = [
     "Augmentation",
     "LossSettings",
-    "Progress",
+    "TrainingProgress",
     "Trainer",
     "TrainingSettings",
     "TripletSampler",

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .loop import Progress
+from .loop import TrainingProgress
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Logs:
         self._recent: list[float] = []
         self._offset: float | None = None  # of the latest check, which is not at every step
 
-    def add(self, progress: Progress) -> None:
+    def add(self, progress: TrainingProgress) -> None:
         """What a step gave."""
         self._recent.append(progress.loss)
         if progress.offsets is not None:

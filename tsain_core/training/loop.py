@@ -33,7 +33,7 @@ _MOST_RECOVERIES = 5
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """State of a run after a step.
 
     Attributes
@@ -145,7 +145,7 @@ class Trainer:
             {"params": offsets, "scale": self.settings.offset_lr},
         ]
 
-    def run(self) -> Iterator[Progress]:
+    def run(self) -> Iterator[TrainingProgress]:
         """Train to `settings.steps`, yielding after each step.
 
         Raises
@@ -183,7 +183,9 @@ class Trainer:
             due = self.step % s.validate_every == 0 or self.step == s.steps
             validation = self._judge() if due and self.held_out else None
             self.seconds += time.perf_counter() - start
-            yield Progress(self.step, s.steps, loss, validation, offsets, self.seconds, note)
+            yield TrainingProgress(
+                self.step, s.steps, loss, validation, offsets, self.seconds, note
+            )
 
     def judge_start(self) -> None:
         """Validate the weights as they are, so that only better ones take their place."""

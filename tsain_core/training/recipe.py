@@ -173,7 +173,7 @@ def read_recipe(path: Path) -> Recipe:
             "comes with napari-tsain."
         ) from error
     if not recipe.volumes:
-        raise TsainError(f"{path.name} names no volume; needed is a [[volume]] table for each.")
+        raise TsainError(f"{path.name} names no volume; expected a [[volume]] table for each.")
     if values or recipe.preset not in PRESETS:
         wrong = next(iter(values), recipe.preset)
         raise TsainError(f"{path.name} has the unknown entry or preset {wrong!r}.")
@@ -202,7 +202,7 @@ def _checked(settings: Any) -> Any:
         value, usual = getattr(settings, name), getattr(default, name)
         kinds = int | float if isinstance(usual, float) else type(usual)
         if not isinstance(value, kinds) or isinstance(value, bool) != isinstance(usual, bool):
-            raise TypeError(f"{name} is {value!r}, needed is a value like {usual!r}")
+            raise TypeError(f"{name} is {value!r}, expected a value like {usual!r}")
     return settings
 
 

@@ -39,13 +39,13 @@ def read_triplets(folder: Path) -> NDArray[Any]:
         If there are none, their number is no multiple of three, or sizes or dtypes differ.
     """
     if not folder.is_dir():
-        raise TsainError(f"{folder} is no folder; needed is one that holds triplets.")
+        raise TsainError(f"{folder} is no folder; expected one that holds triplets.")
     paths = sorted((p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES), key=_order)
     if any(p.parent != folder for p in paths):
         _check_threes(folder, paths)
     if not paths or len(paths) % 3:
         raise TsainError(
-            f"{folder.name} holds {len(paths)} images; needed are triplets, three images each: add "
+            f"{folder.name} holds {len(paths)} images; expected triplets, three images each: add "
             "what is missing, or give a folder of slices without `triplets`."
         )
     images = [_read(path) for path in paths]
@@ -53,7 +53,7 @@ def read_triplets(folder: Path) -> NDArray[Any]:
         if (image.shape, image.dtype) != (images[0].shape, images[0].dtype):
             raise TsainError(
                 f"{path.name} is {image.shape} {image.dtype}, {paths[0].name} {images[0].shape} "
-                f"{images[0].dtype}; needed is one size and dtype: crop or convert it."
+                f"{images[0].dtype}; expected one size and dtype: crop or convert it."
             )
     return np.stack(images)
 
@@ -83,7 +83,7 @@ def _check_threes(folder: Path, paths: list[Path]) -> None:
     for parent, names in by_folder.items():
         if sorted(names) != ["im1", "im2", "im3"]:
             raise TsainError(
-                f"{folder.name} has {', '.join(sorted(names)[:4])} in {parent.name}; needed are "
+                f"{folder.name} has {', '.join(sorted(names)[:4])} in {parent.name}; expected "
                 "im1, im2 and im3 in each folder, or all images in one."
             )
 
@@ -94,7 +94,7 @@ def _read(path: Path) -> NDArray[Any]:
         image = np.asarray(iio.imread(path))
     except Exception as error:  # the plugins raise errors of many kinds
         raise TsainError(
-            f"{path.name} cannot be read ({first_line(error)}); needed is a complete image: copy "
+            f"{path.name} cannot be read ({first_line(error)}); expected a complete image: copy "
             "it again."
         ) from error
     if image.ndim == 3:

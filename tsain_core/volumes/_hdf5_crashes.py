@@ -1,4 +1,4 @@
-"""HDF5 files whose damage crashes the HDF5 library are refused before it is asked in here.
+"""HDF5 files whose damage crashes the HDF5 library are refused before the library opens them here.
 
 The library reads the structure of a file in native code that trusts it. A process of its own reads
 it first; if that process dies, the file is damaged, and this one lives.

@@ -91,10 +91,10 @@ def _open(path: Location, dataset: str | None) -> Volume:
             return read(path)
     if suffix == ".png":
         raise TsainError(
-            f"{path.name} is a single image; needed is a stack: give the folder of the slices."
+            f"{path.name} is a single image; expected a stack: give the folder of the slices."
         )
     raise TsainError(
-        f"{path.name} has an unknown ending; needed is TIFF, HDF5, MRC, DM, NRRD, Zarr, N5 or a "
+        f"{path.name} has an unknown ending; expected TIFF, HDF5, MRC, DM, NRRD, Zarr, N5 or a "
         f"folder of slices ({', '.join((*_TIFF, *_HDF5, *_MRC, *_DM, *_NRRD, '.zarr', '.zip'))})."
     )
 
@@ -229,10 +229,10 @@ def create_volume(
     path = Path(path)
     make_sink = _sink_for(path, ome_version)
     if np.dtype(dtype).name not in DTYPES:
-        raise TsainError(f"dtype {np.dtype(dtype)} cannot be written; needed is one of {DTYPES}.")
+        raise TsainError(f"dtype {np.dtype(dtype)} cannot be written; expected one of {DTYPES}.")
     if len(shape) != 3 or min(shape) < 1:
         size = " x ".join(str(n) for n in shape)
-        raise TsainError(f"A stack of {size} cannot be written; needed is (z, y, x): give three.")
+        raise TsainError(f"A stack of {size} cannot be written; expected (z, y, x): give three.")
     depth, height, width = (int(n) for n in shape)
     marks = Marks(tuple(int(z) for z in synthetic), dict(provenance or {}))
     json.dumps(marks.to_json())  # what is not JSON shows before a file is begun
@@ -287,7 +287,7 @@ def _sink_for(path: Path, ome_version: OmeVersion | None) -> Callable[[Path, Tar
     if suffix == ".zarr":
         return partial(ZarrSink, version=ome_version or default_version())
     raise TsainError(
-        f"{path.name} has an ending that is not written; needed is .tif, .h5 or .zarr: change "
+        f"{path.name} has an ending that is not written; expected .tif, .h5 or .zarr: change "
         "the name."
     )
 

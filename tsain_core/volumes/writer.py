@@ -96,7 +96,7 @@ class VolumeWriter:
         shape, dtype = self.target.shape, self.target.dtype
         if image.shape != shape[1:] or image.dtype != dtype or not 0 <= z < shape[0]:
             raise ValueError(
-                f"Slice {z} is {image.shape} {image.dtype}; needed is {shape[1:]} {dtype} at 0 to "
+                f"Slice {z} is {image.shape} {image.dtype}; expected {shape[1:]} {dtype} at 0 to "
                 f"{shape[0] - 1}."
             )
         if not self._sink.any_order and z != len(self._written):
@@ -171,7 +171,7 @@ def refuse_source(path: Path, source: str | None) -> None:
     resolved, origin = path.resolve(), Path(source).resolve()
     if resolved == origin or origin in resolved.parents or resolved in origin.parents:
         raise TsainError(
-            f"The result {path} would lie over or inside the source {source}; needed is a "
+            f"The result {path} would lie over or inside the source {source}; expected a "
             "name elsewhere: the source is never touched."
         )
 

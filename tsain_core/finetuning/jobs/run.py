@@ -20,9 +20,9 @@ from ...inference.models import choose_device, model_files
 from ...model_files.checkpoint import load
 from ...system.folders import own_models_folder
 from ...system.memory import keep_freed_memory
-from ...training import Progress
+from ...training import TrainingProgress
 from ...volumes import Volume, open_volume
-from ..finetune import Begun, FinetuneSettings, Preview, Verdict, finetune
+from ..finetune import FinetuneSettings, FineTuningPreview, FineTuningStarted, Verdict, finetune
 from ..model_card import outcome_files, write_outcome
 from .events import append_event
 from .job import Job
@@ -93,9 +93,9 @@ def _work(job: Job) -> None:
         state=job.folder / STATE,
         stop=lambda: job.told() == "stop",
     ):
-        if isinstance(event, Begun):
+        if isinstance(event, FineTuningStarted):
             append_event(job.folder, "begun", steps=event.steps, **asdict(event.blocks))
-        elif isinstance(event, Preview):
+        elif isinstance(event, FineTuningPreview):
             _write_preview(job.folder / PREVIEW, event)
             append_event(job.folder, "preview", z=event.z)
         elif isinstance(event, Verdict):
@@ -145,7 +145,7 @@ def _give(result: Path, folder: Path) -> Path:
     return folder / result.name
 
 
-def _report(folder: Path, progress: Progress, device: torch.device) -> None:
+def _report(folder: Path, progress: TrainingProgress, device: torch.device) -> None:
     if device.type == "cuda":
         memory = torch.cuda.memory_reserved(device)
     else:
@@ -163,7 +163,7 @@ def _report(folder: Path, progress: Progress, device: torch.device) -> None:
     )
 
 
-def _write_preview(path: Path, preview: Preview) -> None:
+def _write_preview(path: Path, preview: FineTuningPreview) -> None:
     partial = path.with_name(f".{path.name}")
     with partial.open("wb") as file:
         np.savez(file, before=preview.before, now=preview.now, truth=preview.truth, z=preview.z)

@@ -9,12 +9,12 @@ from hashlib import blake2b
 import numpy as np
 
 from ...network import Features
-from ..ensemble import Turn
+from ..ensemble import DihedralTransform
 from ..slice_model import Image
 from ..tiles import Region
 
 _MOST_IMAGES = 6  # whose features are kept: those of the halvings of one gap
-_Key = tuple[Hashable, Region, Turn]
+_Key = tuple[Hashable, Region, DihedralTransform]
 
 
 def values_key(image: Image) -> Hashable:
@@ -40,7 +40,7 @@ class FeatureCache:
         self._size = 0
         self._entries: OrderedDict[_Key, Features] = OrderedDict()
 
-    def get(self, slice_: Hashable, read: Region, turn: Turn) -> Features | None:
+    def get(self, slice_: Hashable, read: Region, turn: DihedralTransform) -> Features | None:
         """What is known of a tile of a slice."""
         key = slice_, read, turn
         features = self._entries.get(key)
@@ -48,7 +48,9 @@ class FeatureCache:
             self._entries.move_to_end(key)
         return features
 
-    def put(self, slice_: Hashable, read: Region, turn: Turn, features: Features) -> None:
+    def put(
+        self, slice_: Hashable, read: Region, turn: DihedralTransform, features: Features
+    ) -> None:
         """Keep features, as far as there is room."""
         self._entries[slice_, read, turn] = features
         self._size += features.nbytes

@@ -15,7 +15,7 @@ from ...errors import TsainError
 from ...model_files.checkpoint import ModelInfo
 from ...network import TSAIN, Features, Sampling
 from ..cost import peak_bytes, receptive_radius
-from ..ensemble import ENSEMBLES, Turn, View, turns, views
+from ..ensemble import ENSEMBLES, DihedralTransform, View, turns, views
 from ..intensity import Scaling
 from ..slice_model import Image, Keys, TileDone
 from ..tiles import Region, Tile, ceil_to, tile_image
@@ -86,9 +86,9 @@ class InferenceSettings:
                     f"The {name} is {value} pixels; it must be from {least} to {LARGEST_SIDE}."
                 )
         if not 0 <= self.detail <= 1:
-            raise TsainError(f"The share of detail is {self.detail}; needed is one from 0 to 1.")
+            raise TsainError(f"The share of detail is {self.detail}; expected one from 0 to 1.")
         if self.ensemble not in ENSEMBLES:
-            raise TsainError(f"The ensemble is {self.ensemble}; needed is 1, 2, 4, 8 or 16 passes.")
+            raise TsainError(f"The ensemble is {self.ensemble}; expected 1, 2, 4, 8 or 16 passes.")
 
 
 class NetworkModel:
@@ -317,7 +317,9 @@ class NetworkModel:
         out: Image = self._execution.between(before, after, at).cpu().numpy()[0, 0]
         return view.turn.undo(out)
 
-    def _encode(self, key: Hashable, padded: Image, read: Region, turn: Turn) -> Features:
+    def _encode(
+        self, key: Hashable, padded: Image, read: Region, turn: DihedralTransform
+    ) -> Features:
         features = self._kept.get(key, read, turn)
         if features is None:
             y, x = read.slices

@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Place:
+class Placement:
     """Where the pixels of a section lie in the world, in pixels, and whose they are.
 
     Attributes
@@ -55,7 +55,7 @@ def cytoplasm(rng: np.random.Generator, cloud: Array, graininess: Array) -> Arra
     return graininess * (0.055 * cloud + 0.05 * fine + 0.055 * coarse + 0.22 * specks)
 
 
-def membranes(place: Place, gap: Array) -> Array:
+def membranes(place: Placement, gap: Array) -> Array:
     """Two dark leaves with a cleft between, averaged over the thickness of the section.
 
     At distance t of the leaves' centres the profile is a sum of two Gaussians. A border with
@@ -72,7 +72,7 @@ def membranes(place: Place, gap: Array) -> Array:
     return 1.15 * total * sigma * np.sqrt(np.pi / 2) / (2 * half)
 
 
-def _reached(place: Place, tubes: Tubes) -> tuple[slice, slice] | None:
+def _reached(place: Placement, tubes: Tubes) -> tuple[slice, slice] | None:
     """Window in which some tubes may be seen; None where the section misses them."""
     ends = np.concatenate([tubes.start, tubes.start + tubes.axis])
     thick = float(tubes.radius.max()) + place.thickness
@@ -82,7 +82,7 @@ def _reached(place: Place, tubes: Tubes) -> tuple[slice, slice] | None:
     return place.window(centre, float(np.ptp(ends[:, 1:], axis=0).max()) / 2 + thick)
 
 
-def _layers(place: Place, cut: tuple[slice, slice], tubes: Tubes) -> list[tuple[float, Array]]:
+def _layers(place: Placement, cut: tuple[slice, slice], tubes: Tubes) -> list[tuple[float, Array]]:
     """Depth and distance to the tubes' surface at three depths within the section."""
     y, x = place.y[cut], place.x[cut]
     result = []
@@ -93,7 +93,7 @@ def _layers(place: Place, cut: tuple[slice, slice], tubes: Tubes) -> list[tuple[
     return result
 
 
-def add_mitochondrion(density: Array, place: Place, item: Mitochondrion, wave: Array) -> None:
+def add_mitochondrion(density: Array, place: Placement, item: Mitochondrion, wave: Array) -> None:
     """Double membrane, dark matrix, cristae; kept inside its neurite."""
     cut = _reached(place, item.tubes)
     if cut is None:
@@ -117,7 +117,7 @@ def add_mitochondrion(density: Array, place: Place, item: Mitochondrion, wave: A
     density[cut] = np.where(own, density[cut] * (1 - 0.35 * filled) + added, density[cut])
 
 
-def add_cistern(density: Array, place: Place, item: Cistern) -> None:
+def add_cistern(density: Array, place: Placement, item: Cistern) -> None:
     """One dark line round a light lumen; kept inside its neurite."""
     cut = _reached(place, item.tubes)
     if cut is None:
@@ -133,7 +133,7 @@ def add_cistern(density: Array, place: Place, item: Cistern) -> None:
     density[cut] += np.where(own, added, 0)
 
 
-def add_vesicles(density: Array, place: Place, vesicles: Spheres) -> None:
+def add_vesicles(density: Array, place: Placement, vesicles: Spheres) -> None:
     """Dark rings with a light core, or dense cores, as far as they lie in the section."""
     half = place.thickness / 2
     top = np.minimum(vesicles.centre[:, 0] + vesicles.radius, place.z + half)
@@ -151,7 +151,7 @@ def add_vesicles(density: Array, place: Place, vesicles: Spheres) -> None:
         )
 
 
-def add_microtubules(density: Array, place: Place, lines: list[Axis]) -> None:
+def add_microtubules(density: Array, place: Placement, lines: list[Axis]) -> None:
     """Small rings where microtubules cross the section."""
     for line in lines:
         if line.nodes[0, 0] <= place.z <= line.nodes[-1, 0]:
@@ -161,7 +161,7 @@ def add_microtubules(density: Array, place: Place, lines: list[Axis]) -> None:
 
 def _stamp(
     density: Array,
-    place: Place,
+    place: Placement,
     centre: Array,
     cell: int,
     radius: float,
@@ -194,7 +194,7 @@ def _stamp(
     density[rows, columns] += np.where(own, drawn, 0)
 
 
-def add_synapse(density: Array, place: Place, synapse: Synapse) -> None:
+def add_synapse(density: Array, place: Placement, synapse: Synapse) -> None:
     """Thick dark membrane, and on the side of the vesicles a T-bar."""
     reach = synapse.radius + 12
     if abs(place.z - synapse.centre[0]) > reach:

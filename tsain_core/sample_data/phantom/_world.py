@@ -65,7 +65,7 @@ class World:
         coarse_y, coarse_x, fine_y, fine_x = (field.slice(z) for field in self._bend)
         y = self._y + 6.5 * coarse_y + 1.9 * fine_y
         x = self._x + 6.5 * coarse_x + 1.9 * fine_x
-        place = paint.Place(z, y, x, self._step, territory_of_slice(self._tubes, z, y, x))
+        place = paint.Placement(z, y, x, self._step, territory_of_slice(self._tubes, z, y, x))
         rng = slice_rng(self._seed, _GRAIN, depth)
         cell = place.territory.cell
         density = self._density[cell]

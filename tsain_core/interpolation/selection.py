@@ -14,7 +14,7 @@ from .schedule import Schedule, between, by_factor, by_step
 
 
 @dataclass(frozen=True)
-class Request:
+class SliceSelection:
     """Which slices are wanted.
 
     Attributes
@@ -90,7 +90,7 @@ class Request:
 def as_command(
     source: str,
     output: str,
-    request: Request,
+    selection: SliceSelection,
     model: str,
     settings: InferenceSettings,
     *,
@@ -112,14 +112,14 @@ def as_command(
         words += ["--voxel-size", *(_number(v) for v in voxel_size)]
     if unit:
         words += ["--unit", unit]
-    if request.between:
-        words += ["--between", *(str(z) for z in request.between)]
-    if request.factor:
-        words += ["--factor", str(request.factor)]
-    if request.z_size is not None:
-        words += ["--z-size", _number(request.z_size)]
-    if request.damaged:
-        words += ["--replace", format_slices(request.damaged)]
+    if selection.between:
+        words += ["--between", *(str(z) for z in selection.between)]
+    if selection.factor:
+        words += ["--factor", str(selection.factor)]
+    if selection.z_size is not None:
+        words += ["--z-size", _number(selection.z_size)]
+    if selection.damaged:
+        words += ["--replace", format_slices(selection.damaged)]
     words += ["--model", model]
     defaults = InferenceSettings()
     for option in ("device", "precision", "tile", "halo", "detail", "ensemble"):

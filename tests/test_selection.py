@@ -11,22 +11,22 @@ from tsain_core.cli._options import inference_settings, make_schedule, read_volu
 from tsain_core.cli.main import _parser
 from tsain_core.errors import TsainError
 from tsain_core.inference.models import InferenceSettings
-from tsain_core.interpolation.request import Request, as_command, format_slices
 from tsain_core.interpolation.schedule import parse_slices
+from tsain_core.interpolation.selection import SliceSelection, as_command, format_slices
 
 
 @pytest.mark.parametrize(
     "request_",
     [
-        Request(),
-        Request(factor=4),
-        Request(z_size=12.5),
-        Request(damaged=(1, 3, 4)),
-        Request(factor=2, damaged=(2,)),
-        Request(factor=8, between=(1, 4)),
+        SliceSelection(),
+        SliceSelection(factor=4),
+        SliceSelection(z_size=12.5),
+        SliceSelection(damaged=(1, 3, 4)),
+        SliceSelection(factor=2, damaged=(2,)),
+        SliceSelection(factor=8, between=(1, 4)),
     ],
 )
-def test_command_asks_for_the_same(request_: Request, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_command_asks_for_the_same(request_: SliceSelection, tmp_path) -> None:  # type: ignore[no-untyped-def]
     import numpy as np
 
     from tsain_core.volumes import create_volume
@@ -50,7 +50,7 @@ def test_command_states_what_the_file_does_not() -> None:
     command = as_command(
         "a.h5",
         "b.zarr",
-        Request(factor=2),
+        SliceSelection(factor=2),
         "mean",
         InferenceSettings(),
         dataset="volumes/raw",
@@ -69,15 +69,15 @@ def test_slices_as_text() -> None:
 
 def test_contradictions_are_refused() -> None:
     for wrong in (
-        Request(factor=2, z_size=10),
-        Request(between=(0, 2), damaged=(1,)),
-        Request(z_size=-1),
-        Request(z_size=float("nan")),
-        Request(z_size=float("inf")),
-        Request(z_size=50),
+        SliceSelection(factor=2, z_size=10),
+        SliceSelection(between=(0, 2), damaged=(1,)),
+        SliceSelection(z_size=-1),
+        SliceSelection(z_size=float("nan")),
+        SliceSelection(z_size=float("inf")),
+        SliceSelection(z_size=50),
     ):
         with pytest.raises(TsainError):
             wrong.schedule(5, 40.0)
     with pytest.raises(TsainError, match="voxel size"):
-        Request(z_size=10).schedule(5)
-    assert Request(z_size=10).schedule(5, 40.0).step == Fraction(1, 4)
+        SliceSelection(z_size=10).schedule(5)
+    assert SliceSelection(z_size=10).schedule(5, 40.0).step == Fraction(1, 4)
