@@ -5,7 +5,7 @@
 
 Volumes are tiled from the generated EM stack, 2048 x 2048 pixels a slice in chunks of 8 x 256 x
 256, and doubled from OME-Zarr to OME-Zarr with a pyramid. The mean of neighbours stands for a model
-that costs nothing, so that streaming is what is measured; tsain-lite doubles 64 MiB. Each run is a
+that costs nothing, so reading and writing are measured; tsain-lite doubles 64 MiB. Each run is a
 process of its own; seconds count from the plan to the finished result, those of a voxel and of
 workers from the end of the first block, which opens and compiles. The largest resident set of any
 process is compared with the bound, the time with what `tsain plan` said beforehand, and
@@ -31,12 +31,12 @@ from common import hardware, print_head, print_row
 
 from tsain_core.blockwise import (
     BlockDone,
+    BlockwiseRequest,
     Cluster,
     RunFinished,
     RunPlan,
-    StreamRequest,
+    interpolate_blockwise,
     make_plan,
-    stream,
 )
 from tsain_core.blockwise.forecast import TimedBlocks, forecast, measure
 from tsain_core.inference.models import open_model
@@ -168,7 +168,7 @@ def volume(folder: Path, mebibytes: int) -> Path:
 
 def planned(source: Path, model: str, threads: int) -> tuple[RunPlan, TimedBlocks]:
     """(plan, sample) as `tsain plan` makes them."""
-    request = StreamRequest(
+    request = BlockwiseRequest(
         str(source), "x.zarr", model=model, layout=LAYOUT, memory=int(_BOUND), threads=threads
     )
     plan = make_plan(request)
@@ -187,10 +187,10 @@ def run(source: Path, output: Path, model: str, threads: int, workers: int = 0) 
 
 def one(source: str, output: str, model: str, threads: str, workers: str) -> None:
     """A run in this process; prints what it took."""
-    request = StreamRequest(
+    request = BlockwiseRequest(
         source, output, model=model, memory=int(_BOUND), threads=int(threads), layout=LAYOUT
     )
-    events = stream(request, Cluster(int(workers)))
+    events = interpolate_blockwise(request, Cluster(int(workers)))
     next(events)
     started = time.perf_counter()
     opened, first = 0.0, 0

@@ -72,7 +72,13 @@ def interpolate_layer(
     from tsain_core.volumes import slice_digest
 
     from .interpolation._model import ModelChoice
-    from .interpolation._worker_tasks import LayerRunPlan, ModelCache, Opened, run, stream_request
+    from .interpolation._worker_tasks import (
+        LayerRunPlan,
+        ModelCache,
+        Opened,
+        blockwise_request,
+        run,
+    )
     from .layers.provenance import LayerMarks, z_axis_of
     from .layers.result import expand_axes, placed_like, result_marks
     from .layers.stack import place_of, stack_of
@@ -87,7 +93,7 @@ def interpolate_layer(
     selection = SliceSelection(factor, z_size, tuple(damaged), between)
     schedule = selection.schedule(volume.shape[0], volume.voxel_z, choice.any_position)
     path = None if output is None else Path(output)
-    on_disk = path and stream_request(volume, selection, choice, str(path))
+    on_disk = path and blockwise_request(volume, selection, choice, str(path))
     shape = (len(schedule.slices), *volume.shape[1:])
     stack = np.empty(shape, volume.dtype) if path is None else None
     attributes = placed_like(

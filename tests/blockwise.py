@@ -1,4 +1,4 @@
-"""What tests of streamed runs share."""
+"""What tests of blockwise runs share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ import pytest
 import zarr
 from numpy.typing import NDArray
 
-from tsain_core.blockwise import BlockDone, RunFinished, RunPlan, RunStarted, StreamRequest, stream
+from tsain_core.blockwise import (
+    BlockDone,
+    BlockwiseRequest,
+    RunFinished,
+    RunPlan,
+    RunStarted,
+    interpolate_blockwise,
+)
 from tsain_core.blockwise.run_store import staging
 from tsain_core.interpolation.interpolate import SliceReady, interpolate
 from tsain_core.sample_data.phantom import em_phantom
@@ -25,7 +32,7 @@ from tsain_core.volumes.zarr_layout import ZarrLayout, default_version
 _COMMAND = "import sys; from tsain_core.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
-def in_memory(spec: StreamRequest, plan: RunPlan) -> NDArray[Any]:
+def in_memory(spec: BlockwiseRequest, plan: RunPlan) -> NDArray[Any]:
     """What the same plan gives when all of it is computed at once."""
     volume, model = spec.open_volume(), plan.open_model()
     schedule = plan.schedule(volume)
@@ -33,16 +40,16 @@ def in_memory(spec: StreamRequest, plan: RunPlan) -> NDArray[Any]:
     return np.stack([e.image for e in events if isinstance(e, SliceReady)])
 
 
-def finish(spec: StreamRequest, **options: Any) -> tuple[RunPlan, RunFinished]:
+def finish(spec: BlockwiseRequest, **options: Any) -> tuple[RunPlan, RunFinished]:
     """Run to the end."""
-    begun, *_, done = stream(spec, **options)
+    begun, *_, done = interpolate_blockwise(spec, **options)
     assert isinstance(begun, RunStarted) and isinstance(done, RunFinished)
     return begun.plan, done
 
 
-def stop_after(spec: StreamRequest, blocks: int, **options: Any) -> None:
+def stop_after(spec: BlockwiseRequest, blocks: int, **options: Any) -> None:
     """Close a run when some blocks are done."""
-    events = stream(spec, **options)
+    events = interpolate_blockwise(spec, **options)
     for event in events:
         blocks -= isinstance(event, BlockDone)
         if blocks == 0:
@@ -114,9 +121,9 @@ def shallow_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def spec(stack: Path, tmp_path: Path) -> StreamRequest:
+def spec(stack: Path, tmp_path: Path) -> BlockwiseRequest:
     layout = ZarrLayout(default_version(), (1, 64, 64))
-    return StreamRequest(str(stack), str(tmp_path / "out.zarr"), model="mean", layout=layout)
+    return BlockwiseRequest(str(stack), str(tmp_path / "out.zarr"), model="mean", layout=layout)
 
 
 def cut_small(monkeypatch: pytest.MonkeyPatch) -> None:

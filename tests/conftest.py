@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from blockwise import shallow_blocks, spec, stack  # noqa: F401  # fixtures of streamed runs
+from blockwise import shallow_blocks, spec, stack  # noqa: F401  # fixtures of blockwise runs
 
 from tsain_core.network import TSAIN, AdaptiveSampling, NetworkSettings
 

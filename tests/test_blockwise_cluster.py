@@ -14,7 +14,7 @@ import pytest
 import tifffile
 from blockwise import files, finish, marks, serve, start, wait_for
 
-from tsain_core.blockwise import Cluster, StreamRequest, stream
+from tsain_core.blockwise import BlockwiseRequest, Cluster, interpolate_blockwise
 from tsain_core.errors import TsainError
 from tsain_core.inference.models import InferenceSettings
 from tsain_core.interpolation.selection import SliceSelection
@@ -28,13 +28,13 @@ pytest.importorskip("distributed", reason="Dask's distributed is not installed")
 
 
 @pytest.fixture(scope="module")
-def spec(tmp_path_factory: pytest.TempPathFactory, stirred_network: TSAIN) -> StreamRequest:
+def spec(tmp_path_factory: pytest.TempPathFactory, stirred_network: TSAIN) -> BlockwiseRequest:
     """A run of some 50 blocks, of which each takes a moment."""
     folder = tmp_path_factory.mktemp("cluster")
     tifffile.imwrite(folder / "stack.tif", em_phantom((15, 128, 128), seed=5))
     info = ModelInfo("stirred", stirred_network.settings)
     save(folder / "stirred.safetensors", stirred_network, info)
-    return StreamRequest(
+    return BlockwiseRequest(
         str(folder / "stack.tif"),
         str(folder / "one-process.zarr"),
         selection=SliceSelection(factor=4),
@@ -46,13 +46,13 @@ def spec(tmp_path_factory: pytest.TempPathFactory, stirred_network: TSAIN) -> St
 
 
 @pytest.fixture(scope="module")
-def expected(spec: StreamRequest) -> dict[str, bytes]:
+def expected(spec: BlockwiseRequest) -> dict[str, bytes]:
     """Files of what one process makes."""
     finish(spec)
     return files(Path(spec.output), "0")
 
 
-def words(spec: StreamRequest, *more: str) -> list[str]:
+def words(spec: BlockwiseRequest, *more: str) -> list[str]:
     """The command that asks for the same."""
     return [
         *("interpolate", spec.source, spec.output, "--factor", "4", "--model", spec.model),
@@ -95,16 +95,18 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[str]]]]
             process.communicate()
 
 
-def test_two_local_workers(spec: StreamRequest, expected: dict[str, bytes], tmp_path: Path) -> None:
+def test_two_local_workers(
+    spec: BlockwiseRequest, expected: dict[str, bytes], tmp_path: Path
+) -> None:
     spec = replace(spec, output=str(tmp_path / "out.zarr"))
-    events = list(stream(spec, Cluster(workers=2)))
+    events = list(interpolate_blockwise(spec, Cluster(workers=2)))
     assert files(Path(spec.output), "0") == expected
     workers = {e.report["worker"] for e in events if hasattr(e, "report")}
     assert len(workers) == 2
 
 
 def test_a_worker_is_killed(
-    spec: StreamRequest,
+    spec: BlockwiseRequest,
     expected: dict[str, bytes],
     tmp_path: Path,
     cluster: tuple[str, list[subprocess.Popen[str]]],
@@ -121,7 +123,7 @@ def test_a_worker_is_killed(
 
 
 def test_the_client_is_killed(
-    spec: StreamRequest,
+    spec: BlockwiseRequest,
     expected: dict[str, bytes],
     tmp_path: Path,
     cluster: tuple[str, list[subprocess.Popen[str]]],
@@ -145,7 +147,7 @@ def test_the_client_is_killed(
     assert files(out, "0") == expected
 
 
-def test_local_cluster_dies_with_its_client(spec: StreamRequest, tmp_path: Path) -> None:
+def test_local_cluster_dies_with_its_client(spec: BlockwiseRequest, tmp_path: Path) -> None:
     import psutil
 
     out = tmp_path / "out.zarr"
@@ -160,12 +162,12 @@ def test_local_cluster_dies_with_its_client(spec: StreamRequest, tmp_path: Path)
 
 
 def test_what_cannot_be(
-    spec: StreamRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spec: BlockwiseRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tsain_core.blockwise.executors._CONNECT", 1.0)
     spec = replace(spec, output=str(tmp_path / "out.zarr"))
     with pytest.raises(TsainError, match="cannot be reached"):
-        list(stream(spec, Cluster(address="tcp://127.0.0.1:9")))
+        list(interpolate_blockwise(spec, Cluster(address="tcp://127.0.0.1:9")))
     client = start(*words(spec, "--workers", "2", "--dask", "tcp://127.0.0.1:9"))
     text: Any = client.communicate()[0]
     assert client.returncode == 1 and "give one of them" in text

@@ -1,4 +1,4 @@
-"""What fails in streamed runs: chunks, disks, permissions; nothing is made up, nothing is lost."""
+"""What fails in blockwise runs: chunks, disks, permissions; nothing is made up, nothing is lost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ import pytest
 import zarr
 from blockwise import cut_small, finish, in_memory
 
-from tsain_core.blockwise import BlockDone, BlockFailed, RunStarted, StreamRequest, stream
+from tsain_core.blockwise import (
+    BlockDone,
+    BlockFailed,
+    BlockwiseRequest,
+    RunStarted,
+    interpolate_blockwise,
+)
 from tsain_core.blockwise.planning import make_plan
 from tsain_core.errors import TsainError
 from tsain_core.volumes import open_volume
@@ -37,7 +43,7 @@ def test_missing_chunks_are_not_made_up(tmp_path: Path) -> None:
         if p.is_file() and _key(p) in ("2/1/0", "2.1.0")
     ]
     path.unlink()
-    spec = StreamRequest(str(tmp_path / "in.zarr"), str(tmp_path / "out.zarr"), model="mean")
+    spec = BlockwiseRequest(str(tmp_path / "in.zarr"), str(tmp_path / "out.zarr"), model="mean")
     plan, done = finish(spec)
     result = open_volume(spec.output).data.compute()
     expected = np.full((9, 128, 128), 90, np.uint8)
@@ -68,10 +74,10 @@ def test_corrupt_chunk_costs_only_its_blocks(
     broken.write_bytes(good[: len(good) // 2])
     cut_small(monkeypatch)
     layout = ZarrLayout(default_version(), (1, 64, 64), pyramid=False)
-    spec = StreamRequest(str(mine), str(tmp_path / "out.zarr"), model="mean", layout=layout)
+    spec = BlockwiseRequest(str(mine), str(tmp_path / "out.zarr"), model="mean", layout=layout)
     events: list[Any] = []
     with pytest.raises(TsainError, match=r"blocks of .* failed \(z 10-11, .*cannot be read"):
-        events.extend(_kept(stream(spec), events))
+        events.extend(_kept(interpolate_blockwise(spec), events))
     failed = [e for e in events if isinstance(e, BlockFailed)]
     lost = {str(e.block) for e in failed if not e.again}
     assert lost and len(failed) == 3 * len(lost)
@@ -94,7 +100,7 @@ def _kept(events: Any, into: list[Any]) -> list[Any]:
 
 
 def test_failed_blocks_can_be_left_out(
-    tmp_path: Path, spec: StreamRequest, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, spec: BlockwiseRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import tsain_core.blockwise.block_worker as work
 
@@ -138,7 +144,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 
 @pytest.mark.skipif(shutil.which("mount") is None, reason="no mount command")
-def test_full_disk(spec: StreamRequest, small_disk: Callable[[str], Path]) -> None:
+def test_full_disk(spec: BlockwiseRequest, small_disk: Callable[[str], Path]) -> None:
     """It ends the run at once, with what to do; when there is room, the run goes on."""
     disk = small_disk("size=150k")
     spec = replace(spec, output=str(disk / "out.zarr"))
@@ -146,7 +152,7 @@ def test_full_disk(spec: StreamRequest, small_disk: Callable[[str], Path]) -> No
         finish(spec)
     assert not Path(spec.output).exists()
     small_disk("size=64m")
-    events = list(stream(spec))
+    events = list(interpolate_blockwise(spec))
     assert events[0].done > 0  # type: ignore[union-attr]
     np.testing.assert_array_equal(
         open_volume(spec.output).data.compute(),
@@ -155,10 +161,10 @@ def test_full_disk(spec: StreamRequest, small_disk: Callable[[str], Path]) -> No
 
 
 @pytest.mark.skipif(shutil.which("mount") is None, reason="no mount command")
-def test_permission_lost(spec: StreamRequest, small_disk: Callable[[str], Path]) -> None:
+def test_permission_lost(spec: BlockwiseRequest, small_disk: Callable[[str], Path]) -> None:
     disk = small_disk("size=64m")
     spec = replace(spec, output=str(disk / "out.zarr"))
-    events = stream(spec)
+    events = interpolate_blockwise(spec)
     done = 0
     with pytest.raises(TsainError, match="Read-only file system"):
         for event in events:
@@ -166,13 +172,13 @@ def test_permission_lost(spec: StreamRequest, small_disk: Callable[[str], Path])
             if done == 3:
                 small_disk("ro")
     small_disk("rw")
-    begun, *_ = stream(spec)
+    begun, *_ = interpolate_blockwise(spec)
     assert isinstance(begun, RunStarted) and begun.done == 3
     np.testing.assert_array_equal(
         open_volume(spec.output).data.compute(), in_memory(spec, begun.plan)
     )
 
 
-def test_memory_bound_that_is_too_small(spec: StreamRequest) -> None:
+def test_memory_bound_that_is_too_small(spec: BlockwiseRequest) -> None:
     with pytest.raises(TsainError, match="smallest block takes .* larger memory"):
         make_plan(replace(spec, memory=1 << 20))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from tsain_core.blockwise import RunPlan, StreamRequest, make_plan
+from tsain_core.blockwise import BlockwiseRequest, RunPlan, make_plan
 from tsain_core.blockwise.block_worker import OpenRun
 from tsain_core.blockwise.blocks import Block
 from tsain_core.blockwise.forecast import TimedBlocks, forecast, measure
@@ -33,7 +33,7 @@ SAMPLE = TimedBlocks(
 @pytest.fixture
 def plan(tmp_path: Path) -> RunPlan:
     tifffile.imwrite(tmp_path / "stack.tif", em_phantom((9, 128, 128), seed=1))
-    spec = StreamRequest(str(tmp_path / "stack.tif"), str(tmp_path / "out.zarr"), model="mean")
+    spec = BlockwiseRequest(str(tmp_path / "stack.tif"), str(tmp_path / "out.zarr"), model="mean")
     return make_plan(spec)
 
 
@@ -89,7 +89,7 @@ def test_whole_blocks_are_timed_where_they_take_little(
     """A part of a block makes too much of what each slice costs whatever its size."""
     black = np.zeros((9, 2048, 2048), np.uint8)
     tifffile.imwrite(tmp_path / "stack.tif", black, compression="zlib")
-    spec = StreamRequest(str(tmp_path / "stack.tif"), str(tmp_path / "out.zarr"), model="mean")
+    spec = BlockwiseRequest(str(tmp_path / "stack.tif"), str(tmp_path / "out.zarr"), model="mean")
     plan = make_plan(spec)
     timed = []
 

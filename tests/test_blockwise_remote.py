@@ -16,7 +16,7 @@ import pytest
 import zarr
 from blockwise import finish, in_memory, serve, stop_after, wait_for
 
-from tsain_core.blockwise import RunStarted, StreamRequest, stream
+from tsain_core.blockwise import BlockwiseRequest, RunStarted, interpolate_blockwise
 from tsain_core.errors import TsainError
 from tsain_core.sample_data.phantom import em_phantom
 from tsain_core.volumes import open_volume
@@ -110,9 +110,9 @@ def source(s3: SlowProxy) -> str:
     return url
 
 
-def request_for(source: str, output: str) -> StreamRequest:
+def request_for(source: str, output: str) -> BlockwiseRequest:
     layout = ZarrLayout("0.5", (1, 48, 48), shards=(2, 96, 96))
-    return StreamRequest(source, output, model="mean", layout=layout)
+    return BlockwiseRequest(source, output, model="mean", layout=layout)
 
 
 def test_from_bucket_to_bucket(source: str) -> None:
@@ -130,7 +130,7 @@ def test_unfinished_is_no_image_and_goes_on(source: str) -> None:
     stop_after(spec, 2)
     with pytest.raises(TsainError, match="cannot be read as Zarr"):
         open_volume(spec.output)
-    begun, *_ = stream(spec)
+    begun, *_ = interpolate_blockwise(spec)
     assert isinstance(begun, RunStarted) and begun.done == 2
     assert open_volume(spec.output).synthetic == (1, 3, 5, 7, 9)
     import s3fs
@@ -142,7 +142,7 @@ def test_unfinished_is_no_image_and_goes_on(source: str) -> None:
 def test_slow_answers_and_cut_connections(source: str, s3: SlowProxy) -> None:
     """Both cost time only: the client asks again."""
     spec = request_for(source, "s3://em-data/slow.zarr")
-    events = stream(spec)
+    events = interpolate_blockwise(spec)
     plan = next(e.plan for e in events if isinstance(e, RunStarted))
     s3.delay, s3.cut = 0.05, 3
     try:
@@ -176,11 +176,11 @@ def test_server_that_is_gone_fails_and_goes_on_later(
 def test_plain_http_is_read(tmp_path: Path) -> None:
     pytest.importorskip("aiohttp", reason="aiohttp, which fsspec needs for HTTP, is not installed")
     data = em_phantom((5, 96, 96), seed=4)
-    spec = StreamRequest("", str(tmp_path / "served.zarr"), model="mean")
+    spec = BlockwiseRequest("", str(tmp_path / "served.zarr"), model="mean")
     import tifffile
 
     tifffile.imwrite(tmp_path / "stack.tif", data)
-    finish(StreamRequest(str(tmp_path / "stack.tif"), spec.output, model="mean"))
+    finish(BlockwiseRequest(str(tmp_path / "stack.tif"), spec.output, model="mean"))
     handler = partial(_Quiet, directory=str(tmp_path))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -62,7 +62,7 @@ def test_grey_values_at_larger_scales_stay() -> None:
 
 
 def test_no_pixel_depends_on_others_beyond_its_reach() -> None:
-    """So that blocks of a streamed run agree."""
+    """So that blocks of a blockwise run agree."""
     whole = add_detail(SOFT, *NOISE, Fraction(1, 2), 0.7)
     part = np.s_[10:60, 4:54]
     cut = add_detail(SOFT[part], NOISE[0][part], NOISE[1][part], Fraction(1, 2), 0.7)

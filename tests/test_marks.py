@@ -21,7 +21,7 @@ from napari_tsain import interpolate_layer
 from napari_tsain.io import layer_data
 from napari_tsain.layers.provenance import LayerMarks, layer_marks
 from napari_tsain.layers.stack import stack_of
-from tsain_core.blockwise import StreamRequest, stream
+from tsain_core.blockwise import BlockwiseRequest, interpolate_blockwise
 from tsain_core.errors import TsainWarning
 from tsain_core.finetuning.jobs import JobRequest, copy_input, make_job
 from tsain_core.inference.models import open_model
@@ -62,11 +62,11 @@ def test_a_file_keeps_what_its_marks_are_for(tmp_path: Path, name: str, dtype: s
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 @pytest.mark.parametrize("chunks", [(1, 16, 16), (4, 64, 64)])
-def test_a_streamed_result_does_too(tmp_path: Path, version: Any, chunks: Any) -> None:
+def test_a_blockwise_result_does_too(tmp_path: Path, version: Any, chunks: Any) -> None:
     """As the one that is written slice by slice."""
     tifffile.imwrite(tmp_path / "in.tif", STACK, photometric="minisblack")
     digests = []
-    for name, run in (("streamed", stream_mean), ("written", write_mean)):
+    for name, run in (("blockwise", blockwise_mean), ("written", write_mean)):
         run(tmp_path / "in.tif", tmp_path / f"{name}.zarr", ZarrLayout(version, chunks))
         volume = open_volume(tmp_path / f"{name}.zarr")
         assert volume.synthetic == tuple(range(1, 13, 2))
@@ -75,9 +75,9 @@ def test_a_streamed_result_does_too(tmp_path: Path, version: Any, chunks: Any) -
     assert digests[0] == digests[1]
 
 
-def stream_mean(source: Path, output: Path, layout: ZarrLayout) -> None:
-    spec = StreamRequest(str(source), str(output), model="mean", layout=layout)
-    for _ in stream(replace(spec, selection=SliceSelection(factor=2))):
+def blockwise_mean(source: Path, output: Path, layout: ZarrLayout) -> None:
+    spec = BlockwiseRequest(str(source), str(output), model="mean", layout=layout)
+    for _ in interpolate_blockwise(replace(spec, selection=SliceSelection(factor=2))):
         pass
 
 

@@ -17,7 +17,7 @@ from blockwise import cut_small, finish
 from numpy.typing import NDArray
 from slice_models import wrap
 
-from tsain_core.blockwise import StreamRequest
+from tsain_core.blockwise import BlockwiseRequest
 from tsain_core.cli import main
 from tsain_core.errors import TsainError
 from tsain_core.evaluation.leave_one_out import evaluate, mean_by_model
@@ -123,7 +123,7 @@ def test_same_in_every_format(
     np.testing.assert_allclose(results[0], results[2], atol=0.01)
 
 
-def test_streamed_blocks_that_cut_a_hole(
+def test_blocks_that_cut_a_hole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shallow_blocks: None
 ) -> None:
     data = em_phantom((5, 160, 200), seed=2).astype(np.float32)
@@ -132,7 +132,7 @@ def test_streamed_blocks_that_cut_a_hole(
     source = tmp_path / "source.tif"
     tifffile.imwrite(source, data)
     cut_small(monkeypatch)
-    spec = StreamRequest(str(source), str(tmp_path / "out.zarr"), model="mean")
+    spec = BlockwiseRequest(str(source), str(tmp_path / "out.zarr"), model="mean")
     spec = replace(spec, layout=replace(spec.layout, chunks=(1, 64, 64)))
     plan, done = finish(replace(spec, selection=SliceSelection(factor=2)))
     assert len(plan.grids()[0]) > 4

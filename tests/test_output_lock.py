@@ -19,7 +19,7 @@ import psutil
 import pytest
 from blockwise import finish, stop_after
 
-from tsain_core.blockwise import StreamRequest, stream
+from tsain_core.blockwise import BlockwiseRequest, interpolate_blockwise
 from tsain_core.blockwise.run_store import staging
 from tsain_core.errors import TsainError
 from tsain_core.volumes import create_volume, open_volume
@@ -166,8 +166,8 @@ def test_a_lost_lock_publishes_nothing(tmp_path: Path, sleeper: psutil.Process) 
     assert [p.name for p in tmp_path.iterdir()] == [".v.zarr.lock"]  # the other one's
 
 
-def test_streamed_and_other_writers_share_one_lock(spec: StreamRequest) -> None:
-    events = stream(spec)
+def test_blockwise_and_other_writers_share_one_lock(spec: BlockwiseRequest) -> None:
+    events = interpolate_blockwise(spec)
     next(events)
     with pytest.raises(TsainError, match="written already"):
         finish(spec)
@@ -192,7 +192,7 @@ def test_a_source_folder_is_not_touched(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("shallow_blocks")
 @pytest.mark.parametrize("level", [0, 1])
-def test_files_that_vanish_are_noticed_and_made_again(spec: StreamRequest, level: int) -> None:
+def test_files_that_vanish_are_noticed_and_made_again(spec: BlockwiseRequest, level: int) -> None:
     from dataclasses import replace
 
     from tsain_core.volumes.zarr_layout import ZarrLayout
@@ -217,13 +217,13 @@ def test_blocks_of_nothing_but_the_fill_value_have_files(tmp_path: Path) -> None
 
     tifffile.imwrite(tmp_path / "s.tif", np.zeros((5, 64, 64), np.uint8))
     output = tmp_path / "out.zarr"
-    finish(StreamRequest(str(tmp_path / "s.tif"), str(output), model="mean"))
+    finish(BlockwiseRequest(str(tmp_path / "s.tif"), str(output), model="mean"))
     assert len(list((output / "0").rglob("c/*/*/*"))) == 9
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES])
 def test_a_share_that_refuses_fsync_of_folders(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: StreamRequest, number: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: BlockwiseRequest, number: int
 ) -> None:
     """As some network shares do: the result is complete all the same."""
     real = os.fsync

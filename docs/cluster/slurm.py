@@ -11,7 +11,13 @@ import sys
 
 from dask_jobqueue import SLURMCluster
 
-from tsain_core.blockwise import BlockFailed, Cluster, RunFinished, StreamRequest, stream
+from tsain_core.blockwise import (
+    BlockFailed,
+    BlockwiseRequest,
+    Cluster,
+    RunFinished,
+    interpolate_blockwise,
+)
 
 WORKERS = 16
 
@@ -30,8 +36,8 @@ def main() -> None:
         worker_extra_args=["--nthreads", "1", "--lifetime", "7h45m", "--lifetime-stagger", "5m"],
     ) as cluster:
         cluster.adapt(minimum_jobs=0, maximum_jobs=WORKERS)
-        request = StreamRequest(source, output, memory=24 * 2**30)
-        for event in stream(request, Cluster(address=cluster.scheduler_address)):
+        request = BlockwiseRequest(source, output, memory=24 * 2**30)
+        for event in interpolate_blockwise(request, Cluster(address=cluster.scheduler_address)):
             if isinstance(event, (BlockFailed, RunFinished)):
                 print(event, flush=True)
 

@@ -35,7 +35,7 @@ from ._saving import ResultSaver
 from ._selection_form import MARK_KEY, SelectionForm
 from ._source import SourceForm
 from ._summaries import command_of, cost_of, effect_of
-from ._worker_tasks import LayerRunPlan, ModelCache, cost, stream_request
+from ._worker_tasks import LayerRunPlan, ModelCache, blockwise_request, cost
 
 if TYPE_CHECKING:
     import napari
@@ -159,7 +159,7 @@ class InterpolationPanel(QWidget):
             volume,
             self._schedule(volume, choice.any_position),
             choice,
-            path and stream_request(volume, self.selection.chosen, choice, str(path)),
+            path and blockwise_request(volume, self.selection.chosen, choice, str(path)),
             self.output.overwrite,
             self.output.restart,
         )

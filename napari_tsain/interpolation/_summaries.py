@@ -10,7 +10,7 @@ from tsain_core.interpolation.selection import SliceSelection, as_command
 from tsain_core.volumes import LOST, Volume, unit_symbol
 
 from ._model import ModelChoice
-from ._worker_tasks import LayerRunPlan, stream_request
+from ._worker_tasks import LayerRunPlan, blockwise_request
 
 
 def effect_of(plan: LayerRunPlan) -> str:
@@ -69,16 +69,16 @@ def command_of(
             "The layer was not read from a file, so no command can read it; save it first "
             "(File > Save Selected Layers), and open the file."
         )
-    stream = stream_request(volume, selection, choice, output)
+    request = blockwise_request(volume, selection, choice, output)
     return as_command(
-        stream.source,
-        stream.output,
+        request.source,
+        request.output,
         selection,
-        stream.model,
-        stream.inference,
-        dataset=stream.dataset,
-        voxel_size=[side for side in stream.voxel_size if side] if stream.voxel_size else None,
-        unit=stream.unit,
+        request.model,
+        request.inference,
+        dataset=request.dataset,
+        voxel_size=[side for side in request.voxel_size if side] if request.voxel_size else None,
+        unit=request.unit,
         overwrite=overwrite,
         restart=restart,
         cluster=cluster,

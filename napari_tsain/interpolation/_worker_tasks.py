@@ -13,7 +13,14 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from tsain_core.blockwise import Given, RunProgress, RunStarted, SlicesReady, StreamRequest, stream
+from tsain_core.blockwise import (
+    BlockwiseRequest,
+    Given,
+    RunProgress,
+    RunStarted,
+    SlicesReady,
+    interpolate_blockwise,
+)
 from tsain_core.inference.intensity import IntensityRange, estimate_range
 from tsain_core.inference.models import BaselineModel, SliceModel, open_model
 from tsain_core.interpolation.estimate import SliceCost, slice_cost
@@ -83,7 +90,7 @@ class LayerRunPlan:
     volume : Volume
     schedule : Schedule
     choice : ModelChoice
-    on_disk : StreamRequest or None
+    on_disk : BlockwiseRequest or None
         What is written to an OME-Zarr, as the command would; None keeps the result in memory.
     overwrite, restart : bool
         Replace an existing result; forget an unfinished one.
@@ -92,7 +99,7 @@ class LayerRunPlan:
     volume: Volume
     schedule: Schedule
     choice: ModelChoice
-    on_disk: StreamRequest | None = None
+    on_disk: BlockwiseRequest | None = None
     overwrite: bool = False
     restart: bool = False
 
@@ -102,9 +109,9 @@ class LayerRunPlan:
         return None if self.on_disk is None else Path(self.on_disk.output)
 
 
-def stream_request(
+def blockwise_request(
     volume: Volume, selection: SliceSelection, choice: ModelChoice, output: str
-) -> StreamRequest:
+) -> BlockwiseRequest:
     """What the command gets to know, where a stack of a layer is written block by block.
 
     The command goes on with a run of the dock, and the dock with one of the command: so both have
@@ -112,7 +119,7 @@ def stream_request(
     """
     size = volume.voxel_size
     known = size is not None and None not in size
-    return StreamRequest(
+    return BlockwiseRequest(
         volume.source,
         output,
         volume.dataset,
@@ -144,9 +151,9 @@ def run(
 
 
 def _write(
-    plan: LayerRunPlan, request: StreamRequest
+    plan: LayerRunPlan, request: BlockwiseRequest
 ) -> Generator[Opened | Growing | SlicesReady | RunProgress, None, None]:
-    events = stream(
+    events = interpolate_blockwise(
         request,
         overwrite=plan.overwrite,
         restart=plan.restart,

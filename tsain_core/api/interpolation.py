@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..blockwise import Given, RunProgress, StreamRequest, stream
+from ..blockwise import BlockwiseRequest, Given, RunProgress, interpolate_blockwise
 from ..errors import TsainError
 from ..inference.intensity import IntensityRange
 from ..inference.models import InferenceSettings, SliceModel
@@ -183,7 +183,7 @@ def interpolate_to_file(
             given = as_model(model, settings)
             name = given.name
         tiled = given.tiled if given else None
-        request = StreamRequest(
+        request = BlockwiseRequest(
             os.fspath(source) if is_path(source) else volume.source,
             target,
             dataset or volume.dataset,
@@ -195,7 +195,10 @@ def interpolate_to_file(
             intensity,
             memory=memory,
         )
-        _follow(stream(request, overwrite=overwrite, given=Given(volume, given)), progress)
+        _follow(
+            interpolate_blockwise(request, overwrite=overwrite, given=Given(volume, given)),
+            progress,
+        )
         return open_volume(output)
     opened = model_for(volume, model, settings)
     schedule = _schedule(volume, opened, selection)

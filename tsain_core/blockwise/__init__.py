@@ -1,14 +1,14 @@
 """Volumes larger than memory: block by block, resumable, in one process or on a Dask cluster.
 
-`plan` decides how a volume is cut and what stays fixed; `stream` carries the plan out; `forecast`
-says beforehand what it would take.
+`make_plan` decides how a volume is cut and what stays fixed; `interpolate_blockwise` carries the
+plan out; `forecast` says beforehand what it would take.
 """
 
 from .events import BlockDone, BlockFailed, RunFinished, RunProgress, RunStarted, SlicesReady
 from .executors import Cluster
-from .plan import Given, RunPlan, StreamRequest
+from .plan import BlockwiseRequest, Given, RunPlan
 from .planning import make_plan
-from .run import stream
+from .run import interpolate_blockwise
 
 __all__ = [
     "BlockDone",
@@ -21,7 +21,7 @@ __all__ = [
     "RunStarted",
     "RunStarted",
     "SlicesReady",
-    "StreamRequest",
+    "BlockwiseRequest",
     "make_plan",
-    "stream",
+    "interpolate_blockwise",
 ]

@@ -1,4 +1,4 @@
-"""A streamed run in a process of its own, which goes on when its starter ends."""
+"""A blockwise run in a process of its own, which goes on when its starter ends."""
 
 from __future__ import annotations
 

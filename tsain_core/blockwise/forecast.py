@@ -1,4 +1,4 @@
-"""What a streamed run would take, from a sample of it that is really computed and written."""
+"""What a blockwise run would take, from a sample of it that is really computed and written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a streamed run does, fixed before it begins, so that it can go on at any time."""
+"""What a blockwise run does, fixed before it begins, so that it can go on at any time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST_THREADS = 1024
 
 
 @dataclass(frozen=True)
-class StreamRequest:
+class BlockwiseRequest:
     """Input, output and settings of a run block by block.
 
     Attributes
@@ -85,13 +85,13 @@ class StreamRequest:
         return part_of(with_size(volume, self.voxel_size, self.unit), self.z_range, self.region)
 
     @staticmethod
-    def from_json(values: Mapping[str, Any]) -> StreamRequest:
+    def from_json(values: Mapping[str, Any]) -> BlockwiseRequest:
         """Inverse of `dataclasses.asdict`, after JSON."""
         v: dict[str, Any] = dict(values)
         v["selection"] = SliceSelection(**_tuples(v["selection"]))
         v["layout"] = ZarrLayout(**_tuples(v["layout"]))
         v["inference"] = InferenceSettings(**v["inference"])
-        return StreamRequest(**_tuples(v))
+        return BlockwiseRequest(**_tuples(v))
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,11 @@ class Given:
     volume: Volume | None = None
     model: SliceModel | None = None
 
-    def open_volume(self, request: StreamRequest) -> Volume:
+    def open_volume(self, request: BlockwiseRequest) -> Volume:
         """The volume that is given, or the source of the request."""
         return self.volume if self.volume is not None else request.open_volume()
 
-    def open_model(self, request: StreamRequest, settings: InferenceSettings) -> SliceModel:
+    def open_model(self, request: BlockwiseRequest, settings: InferenceSettings) -> SliceModel:
         """The model that is given, or that of the request, with these settings.
 
         Of a given model, only tile, halo and memory for features are taken from the settings.
@@ -141,7 +141,7 @@ class RunPlan:
     ----------
     id : str
         Of this run.
-    request : StreamRequest
+    request : BlockwiseRequest
     source : mapping
         How to know the source again.
     model_id : mapping
@@ -166,7 +166,7 @@ class RunPlan:
     """
 
     id: str
-    request: StreamRequest
+    request: BlockwiseRequest
     source: Mapping[str, Any]
     model_id: Mapping[str, Any]
     provenance: Mapping[str, Any]
@@ -283,12 +283,12 @@ class RunPlan:
                 "The run was begun by another version of napari-tsain; finish it with that one, "
                 f"or begin again with {argument('restart')}."
             )
-        v["request"] = StreamRequest.from_json(v["request"])
+        v["request"] = BlockwiseRequest.from_json(v["request"])
         v["intensity"] = IntensityRange(**v["intensity"])
         return RunPlan(**_tuples(v))
 
 
-def schedule_of(request: StreamRequest, volume: Volume, any_position: bool) -> Schedule:
+def schedule_of(request: BlockwiseRequest, volume: Volume, any_position: bool) -> Schedule:
     """All slices of the output."""
     return request.selection.schedule(volume.shape[0], volume.voxel_z, any_position)
 
@@ -301,7 +301,7 @@ def _part(plan: RunPlan) -> tuple[Any, ...]:
     return plan.request.z_range, plan.request.region
 
 
-def _tiles(request: StreamRequest) -> tuple[Any, ...]:
+def _tiles(request: BlockwiseRequest) -> tuple[Any, ...]:
     return request.inference.tile, request.inference.halo
 
 

@@ -24,7 +24,7 @@ from ..volumes import Volume
 from ..volumes.volume import Shape
 from .blocks import choose_block
 from .fingerprint import fingerprint
-from .plan import NOTHING, Given, RunPlan, StreamRequest, schedule_of
+from .plan import NOTHING, BlockwiseRequest, Given, RunPlan, schedule_of
 from .window import Window, generations, window
 
 _TEMPORARY = 40  # bytes a pixel for the conversions of a slice: float64, several times
@@ -37,12 +37,12 @@ _FEATURES = 0.15  # of the memory, at least, for features that serve two pairs
 _ENOUGH = 6  # slices whose features are worth keeping
 
 
-def make_plan(request: StreamRequest, given: Given = NOTHING) -> RunPlan:
+def make_plan(request: BlockwiseRequest, given: Given = NOTHING) -> RunPlan:
     """Decide how a run is cut, on the machine that computes it.
 
     Parameters
     ----------
-    request : StreamRequest
+    request : BlockwiseRequest
     given : Given
         Volume and model, if they are open already.
 
@@ -55,7 +55,7 @@ def make_plan(request: StreamRequest, given: Given = NOTHING) -> RunPlan:
         return _make_plan(request, given)
 
 
-def _make_plan(request: StreamRequest, given: Given) -> RunPlan:
+def _make_plan(request: BlockwiseRequest, given: Given) -> RunPlan:
     volume = given.open_volume(request)
     memory = request.memory or int(psutil.virtual_memory().available * 0.6)
     if request.model == "auto" and given.model is None:

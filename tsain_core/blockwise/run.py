@@ -21,7 +21,7 @@ from .block_worker import BlockResult, BlockTask, open_run
 from .blocks import Block, BlockGrid, ReadySlices
 from .events import BlockDone, BlockFailed, Event, RunFinished, RunProgress, RunStarted, SlicesReady
 from .executors import HERE, Cluster, Executor, open_executor
-from .plan import NOTHING, Given, RunPlan, StreamRequest
+from .plan import NOTHING, BlockwiseRequest, Given, RunPlan
 from .planning import make_plan
 from .run_store import RunStore, staging
 
@@ -29,8 +29,8 @@ ATTEMPTS = 3  # at a block, before it counts as failed
 _SHOWN = 5  # failed blocks that are named in an error
 
 
-def stream(
-    request: StreamRequest,
+def interpolate_blockwise(
+    request: BlockwiseRequest,
     cluster: Cluster = HERE,
     *,
     overwrite: bool = False,
@@ -48,7 +48,7 @@ def stream(
 
     Parameters
     ----------
-    request : StreamRequest
+    request : BlockwiseRequest
     cluster : Cluster
         Where blocks are computed; here by default.
     overwrite : bool
@@ -103,7 +103,7 @@ class RunPolicy:
 
 
 def _carry_out(
-    request: StreamRequest, cluster: Cluster, options: RunPolicy, given: Given
+    request: BlockwiseRequest, cluster: Cluster, options: RunPolicy, given: Given
 ) -> Generator[Event, None, None]:
     started = time.monotonic()
     output = locate(request.output)
@@ -144,7 +144,7 @@ def _carry_out(
     )
 
 
-def _refuse_source(request: StreamRequest, output: Location) -> None:
+def _refuse_source(request: BlockwiseRequest, output: Location) -> None:
     if not is_remote(output):
         refuse_source(Path(str(output)), request.source)
     elif request.source.rstrip("/").startswith(str(output)) or str(output).startswith(
@@ -166,7 +166,7 @@ def _check_output(output: Location, overwrite: bool) -> None:
 
 
 def _begin_or_go_on(
-    request: StreamRequest,
+    request: BlockwiseRequest,
     store: RunStore,
     executor: Executor,
     accept_changed_input: bool,
@@ -310,7 +310,7 @@ def _finish(
     RunStore(output).clear()
 
 
-def _what_failed(request: StreamRequest, failed: list[tuple[Block, str]], total: int) -> str:
+def _what_failed(request: BlockwiseRequest, failed: list[tuple[Block, str]], total: int) -> str:
     shown = "; ".join(f"{block}: {why}" for block, why in failed[:_SHOWN])
     more = f"; and {len(failed) - _SHOWN} more" if len(failed) > _SHOWN else ""
     return (

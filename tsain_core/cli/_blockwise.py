@@ -1,4 +1,4 @@
-"""Options of streamed runs, and their progress."""
+"""Options of blockwise runs, and their progress."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 from ..blockwise import (
     BlockDone,
     BlockFailed,
+    BlockwiseRequest,
     Cluster,
     RunFinished,
     RunProgress,
     RunStarted,
-    StreamRequest,
 )
 from ..blockwise.executors import MOST_WORKERS
 from ..blockwise.plan import MOST_THREADS, describe
@@ -88,7 +88,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def stream_request(args: argparse.Namespace, output: str) -> StreamRequest:
+def blockwise_request(args: argparse.Namespace, output: str) -> BlockwiseRequest:
     """The run that the options describe."""
     layout = ZarrLayout(
         args.ome_zarr,
@@ -97,7 +97,7 @@ def stream_request(args: argparse.Namespace, output: str) -> StreamRequest:
         not args.no_pyramid,
         _LEVEL if args.compression is None else args.compression,
     )
-    return StreamRequest(
+    return BlockwiseRequest(
         args.input,
         output,
         args.dataset,

@@ -16,7 +16,7 @@ from ..interpolation.to_file import result_geometry
 from ..volumes import Volume
 from ..volumes.volume import VoxelSize
 from . import _progress as screen
-from ._blockwise import add_compression_option, add_layout_options, stream_request
+from ._blockwise import add_compression_option, add_layout_options, blockwise_request
 from ._check import AUTO, add_check_option, check_lines
 from ._options import (
     add_model_options,
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
     args.model = name
     settings = inference_settings(args)
     try:
-        plan = make_plan(stream_request(args, _NOWHERE))
+        plan = make_plan(blockwise_request(args, _NOWHERE))
     except TsainError as error:  # the rest can be said all the same
         memory = f"not enough for a run: {error.worded(as_option)}"
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 
-from ..blockwise import stream
+from ..blockwise import interpolate_blockwise
 from ..errors import TsainError
 from ..inference.intensity import IntensityRange, estimate_range
 from ..inference.models import BASELINES, open_model
@@ -18,9 +18,9 @@ from ._blockwise import (
     add_compression_option,
     add_layout_options,
     add_run_options,
+    blockwise_request,
     cluster,
     follow,
-    stream_request,
 )
 from ._check import AUTO, add_check_option, checked_model
 from ._options import (
@@ -94,8 +94,8 @@ def _interpolate(args: argparse.Namespace) -> None:
         if not args.dask:  # whose workers may be the only ones that reach the stack
             volume = read_volume(args)
             args.model = checked_model(args, volume, _computed(args, volume))
-        blocks = stream(
-            stream_request(args, args.output),
+        blocks = interpolate_blockwise(
+            blockwise_request(args, args.output),
             cluster(args),
             overwrite=args.overwrite,
             restart=args.restart,

@@ -15,7 +15,7 @@ from ..blockwise.planning import make_plan
 from ..errors import TsainError
 from ..interpolation.estimate import format_bytes
 from . import _progress as screen
-from ._blockwise import add_compression_option, add_layout_options, stream_request
+from ._blockwise import add_compression_option, add_layout_options, blockwise_request
 from ._check import AUTO
 from ._numbers import integer, memory, real
 from ._options import (
@@ -73,7 +73,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Measure a sample, and print the forecast."""
     output = args.output or str(Path(args.input.rstrip("/")).with_suffix("")) + "-planned.zarr"
-    plan = make_plan(stream_request(args, output))
+    plan = make_plan(blockwise_request(args, output))
     folder = (
         Path(args.output).resolve().parent if args.output and "://" not in args.output else None
     )

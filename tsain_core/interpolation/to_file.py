@@ -84,7 +84,7 @@ def interpolate_to_file(
     ----------
     volume : Volume
     path : path
-        Its suffix tells the format: .tif, .h5. OME-Zarr is made by `blockwise.stream`.
+        Its suffix tells the format: .tif, .h5. OME-Zarr is made by `interpolate_blockwise`.
     schedule : Schedule
     model : SliceModel
     intensity : IntensityRange, optional
