@@ -222,7 +222,7 @@ def test_changed_input_is_refused(stack: Path, tmp_path: Path, spec: BlockwiseRe
 def test_peak_memory_is_that_of_the_process_alone() -> None:
     """Not that of the large process which started it, say napari."""
     large = np.ones(2**31, np.uint8)
-    code = "from tsain_core.blockwise.block_worker import peak_memory; print(peak_memory())"
+    code = "from tsain_core.system.memory import peak_memory; print(peak_memory())"
     text, _ = launch("-c", code).communicate(timeout=120)
     assert 2**25 < int(text) < large.nbytes
 

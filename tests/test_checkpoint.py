@@ -159,7 +159,7 @@ def test_nothing_half_written(model: Path, monkeypatch: pytest.MonkeyPatch) -> N
     def fail(source: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tsain_core.model_files.checkpoint.os.replace", fail)
+    monkeypatch.setattr("tsain_core.system.atomic.os.replace", fail)
     with pytest.raises(OSError, match="No space"):
         save(model, TSAIN(SMALL), INFO)
     assert model.read_bytes() == before

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import socket
@@ -13,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -24,7 +22,7 @@ from ..errors import TsainError, first_line
 from ..inference.models import SliceModel
 from ..interpolation.interpolate import SliceReady, TileProgress, interpolate
 from ..interpolation.schedule import Schedule
-from ..system.memory import keep_freed_memory
+from ..system.memory import keep_freed_memory, peak_memory
 from ..system.threads import computing_threads
 from ..volumes import Volume
 from ..volumes.zarr_layout import halve, open_array
@@ -264,21 +262,3 @@ def coarsen(run: OpenRun, block: Block) -> Generator[BlockStep, None, dict[str, 
 
 def _about_process() -> dict[str, Any]:
     return {"peak": peak_memory(), "worker": f"{socket.gethostname()}:{os.getpid()}"}
-
-
-def peak_memory() -> int:
-    """Most bytes of memory that this process ever took (resident set size)."""
-    import sys
-
-    if sys.platform == "win32":
-        import psutil
-
-        return int(psutil.Process().memory_info().peak_wset)
-    from resource import RUSAGE_SELF, getrusage
-
-    with contextlib.suppress(OSError):  # getrusage counts what the parent took before the fork
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    peak = getrusage(RUSAGE_SELF).ru_maxrss
-    return int(peak if sys.platform == "darwin" else peak * 1024)

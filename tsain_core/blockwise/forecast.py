@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from ..inference.tiles import Region
+from ..system.memory import peak_memory
 from ..volumes.volume import Shape
 from ..volumes.zarr_layout import create_arrays
-from .block_worker import OpenRun, coarsen, compute, peak_memory
+from .block_worker import OpenRun, coarsen, compute
 from .blocks import Block
 from .plan import RunPlan
 from .run_store import RunStore

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from math import ceil, prod
 from typing import Any
 
-import psutil
 import torch
 
 from ..errors import TsainError
@@ -18,7 +17,7 @@ from ..inference.nonfinite import fill_pair
 from ..inference.tiles import Region, tile_image
 from ..interpolation.schedule import Schedule
 from ..stack_check import choose_model
-from ..system.memory import keeping_freed_memory
+from ..system.memory import available_memory, keeping_freed_memory, resident_memory
 from ..system.threads import computing_threads
 from ..volumes import Volume
 from ..volumes.volume import Shape
@@ -57,7 +56,7 @@ def make_plan(request: BlockwiseRequest, given: Given = NOTHING) -> RunPlan:
 
 def _make_plan(request: BlockwiseRequest, given: Given) -> RunPlan:
     volume = given.open_volume(request)
-    memory = request.memory or int(psutil.virtual_memory().available * 0.6)
+    memory = request.memory or int(available_memory() * 0.6)
     if request.model == "auto" and given.model is None:
         name, _ = run_to_end(choose_model(volume, request.inference))
         request = replace(request, model=name)
@@ -72,7 +71,7 @@ def _make_plan(request: BlockwiseRequest, given: Given) -> RunPlan:
     if tiled is not None and tiled.halo is None:
         with keeping_freed_memory():
             tiled.halo = _measured_halo(tiled, volume, schedule, intensity)
-    taken = psutil.Process().memory_info().rss
+    taken = resident_memory()
     shape = (len(schedule.slices), *volume.shape[1:])
     case = Case(
         model,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import TsainError, argument
+from ..system.atomic import write_text
 from ..volumes._locations import Location, forget_listings, is_remote, locate
 from ..volumes._publish import remove, to_disk
 from .blocks import Block
@@ -140,12 +141,7 @@ class RunStore:
             return
         assert isinstance(path, Path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_name(f".{path.name}.{os.getpid()}")
-        with new.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
+        write_text(path, text, on_disk=True)
 
 
 def _mark(block: Block) -> str:

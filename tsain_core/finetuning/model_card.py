@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from ..inference.models import (
 from ..interpolation.interpolate import slice_between
 from ..model_files.checkpoint import ModelInfo, save
 from ..network import TSAIN
+from ..system.atomic import replacing
 from ..volumes import Volume
 from .verdict import Verdict
 
@@ -122,9 +121,9 @@ def write_outcome(
         licence=f"{base.licence}; fine-tuned on {source}, whose terms apply as well",
     )
     _, card, picture = outcome_files(path)
-    with _complete(card) as partial:
+    with replacing(card) as partial:
         partial.write_text(finetune_card(info, base, source, verdict), encoding="utf-8")
-    with _complete(picture) as partial:
+    with replacing(picture) as partial:
         _picture(partial, volume, start, base, verdict)
     save(path, verdict.network, info)
     return [path, card, picture]
@@ -134,17 +133,6 @@ def plain_name(text: str) -> str:
     """A stack's name as one line that Markdown takes literally between backticks."""
     line = "".join(c if c.isprintable() else " " for c in text).replace("`", "'")
     return " ".join(line.split()) or "unnamed stack"
-
-
-@contextmanager
-def _complete(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to, which becomes `path` when all is written."""
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _picture(path: Path, volume: Volume, start: TSAIN, base: ModelInfo, verdict: Verdict) -> None:

@@ -18,6 +18,7 @@ import torch
 from ..errors import TsainError, first_line, printable
 from ..inference.intensity import PERCENTILES, Scaling
 from ..network import TSAIN, NetworkSettings
+from ..system.atomic import replacing
 
 _KEY = "tsain"
 _VERSION = 1
@@ -89,13 +90,9 @@ def save(path: str | os.PathLike[str], network: TSAIN, info: ModelInfo, half: bo
     del header["weights_hash"]
     header["version"] = _VERSION
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    try:
+    with replacing(path) as partial:
         # safetensors' own writer makes files that only their owner may read
         partial.write_bytes(to_bytes(tensors, metadata={_KEY: json.dumps(header)}))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_info(path: str | os.PathLike[str]) -> ModelInfo:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import astuple
 from pathlib import Path
 
 from .. import __version__
 from ..evaluation.metrics import Scores
+from ..system.atomic import write_text
 from ..system.folders import checks_folder
 
 logger = logging.getLogger(__name__)
@@ -34,16 +33,12 @@ def load_scores(digest: str) -> dict[str, tuple[Scores, ...]]:
 def keep_scores(digest: str, scores: Mapping[str, Sequence[Scores]]) -> None:
     """Keep scores for the next check; a folder that cannot be written is no error."""
     path = _path(digest)
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     rows = {name: [astuple(s) for s in triplets] for name, triplets in scores.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps({"version": _version(), "scores": rows}))
-        partial.replace(path)
+        write_text(path, json.dumps({"version": _version(), "scores": rows}))
     except OSError as error:
         logger.debug("The check is not kept: %s", error)
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def _path(digest: str) -> Path:

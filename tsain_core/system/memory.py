@@ -11,10 +11,13 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 from threading import Lock
 from typing import Any
+
+import psutil
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # <malloc.h>
 _NEVER = 2**31 - 1
@@ -89,3 +92,27 @@ def return_freed_memory() -> None:
     library = _libc()
     if library is not None:
         library.malloc_trim(0)
+
+
+def available_memory() -> int:
+    """Bytes of main memory that programs can take now, without swapping."""
+    return int(psutil.virtual_memory().available)
+
+
+def resident_memory() -> int:
+    """Bytes of main memory that this process has taken (resident set size)."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def peak_memory() -> int:
+    """Most bytes of memory that this process ever took (resident set size)."""
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    from resource import RUSAGE_SELF, getrusage
+
+    with suppress(OSError):  # getrusage counts what the parent took before the fork
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    peak = getrusage(RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)

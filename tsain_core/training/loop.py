@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import TsainError
 from ..network import TSAIN, AdaptiveSampling, Sampling
+from ..system.atomic import replacing
 from ..system.triton_loading import load_triton
 from ..volumes._guard import require_regular
 from .checkpointing import checkpoint_activations
@@ -306,7 +307,6 @@ class Trainer:
 
     def save_state(self, path: Path) -> None:
         """Write all that `load_state` needs to go on exactly; complete or not at all."""
-        partial = path.with_name(f".{path.name}.partial")
         state = self._snapshot()
         state |= {
             "version": _STATE_VERSION,
@@ -315,11 +315,8 @@ class Trainer:
             "seed": self.sampler.seed,
             "best": asdict(self.best),
         }
-        try:
+        with replacing(path) as partial:
             torch.save(state, partial)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def load_state(self, path: Path) -> None:
         """Go on where `save_state` was called.

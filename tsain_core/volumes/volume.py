@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from ..errors import TsainError
+from ..system.memory import available_memory
 
 if TYPE_CHECKING:
     from ._missing import MissingChunks
@@ -117,7 +117,7 @@ class Volume:
 def check_room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """Refuse to read more at once than there is memory: a header may claim what it likes."""
     size = prod(shape) * dtype.itemsize
-    if size > _SMALL and size > (room := psutil.virtual_memory().available):
+    if size > _SMALL and size > (room := available_memory()):
         raise TsainError(
             f"{' x '.join(map(str, shape))} voxels take {size / 2**30:.1f} GiB, and "
             f"{room / 2**30:.1f} GiB of memory are free; crop the stack, or use a bigger machine."

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from ...errors import TsainError
+from ...system.atomic import write_text
 from ...system.folders import jobs_folder
 from ...volumes import Volume, create_volume
 from .events import Event, append_event, read_events
@@ -203,9 +204,7 @@ class Job:
 
     def _write(self, name: str, text: str) -> None:
         """Write a small file in one step: others may be reading it."""
-        partial = self.folder / f".{name}.{os.getpid()}"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(self.folder / name)
+        write_text(self.folder / name, text)
 
 
 def start_job(request: JobRequest) -> Job:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ...errors import TsainError
+from ...system.atomic import write_text
 
 REQUEST = "request.json"
 
@@ -44,10 +44,7 @@ class JobRequest:
 
     def write(self, folder: Path) -> None:
         """Put it into a job's folder, in one step: others may be reading it."""
-        text = json.dumps(asdict(self), indent=1)
-        new = folder / f".{REQUEST}.{os.getpid()}"
-        new.write_text(text, encoding="utf-8")
-        os.replace(new, folder / REQUEST)
+        write_text(folder / REQUEST, json.dumps(asdict(self), indent=1))
 
     @staticmethod
     def read(folder: Path) -> JobRequest:

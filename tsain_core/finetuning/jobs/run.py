@@ -18,8 +18,9 @@ import torch
 from ...errors import TsainError, first_line
 from ...inference.models import choose_device, model_files
 from ...model_files.checkpoint import load
+from ...system.atomic import replacing
 from ...system.folders import own_models_folder
-from ...system.memory import keep_freed_memory
+from ...system.memory import keep_freed_memory, resident_memory
 from ...training import TrainingProgress
 from ...volumes import Volume, open_volume
 from ..finetune import FinetuneSettings, FineTuningPreview, FineTuningStarted, Verdict, finetune
@@ -136,20 +137,14 @@ def _give(result: Path, folder: Path) -> Path:
     """Copy a model to a folder, itself last: it is what others look for."""
     folder.mkdir(parents=True, exist_ok=True)
     for file in reversed(outcome_files(result)):
-        partial = folder / f".partial-{os.getpid()}-{file.name}"
-        try:
+        with replacing(folder / file.name) as partial:
             shutil.copyfile(file, partial)
-            partial.replace(folder / file.name)
-        finally:
-            partial.unlink(missing_ok=True)
     return folder / result.name
 
 
 def _report(folder: Path, progress: TrainingProgress, device: torch.device) -> None:
-    if device.type == "cuda":
-        memory = torch.cuda.memory_reserved(device)
-    else:
-        memory = psutil.Process().memory_info().rss
+    cuda = device.type == "cuda"
+    memory = torch.cuda.memory_reserved(device) if cuda else resident_memory()
     append_event(
         folder,
         "progress",
@@ -164,10 +159,8 @@ def _report(folder: Path, progress: TrainingProgress, device: torch.device) -> N
 
 
 def _write_preview(path: Path, preview: FineTuningPreview) -> None:
-    partial = path.with_name(f".{path.name}")
-    with partial.open("wb") as file:
+    with replacing(path) as partial, partial.open("wb") as file:
         np.savez(file, before=preview.before, now=preview.now, truth=preview.truth, z=preview.z)
-    partial.replace(path)
 
 
 def _obey(job: Job) -> None:

@@ -27,7 +27,8 @@ def shipped_models() -> dict[str, Path]:
 
 def own_models() -> dict[str, Path]:
     """Name -> file of the models that this user fine-tuned."""
-    return {path.stem: path for path in sorted(own_models_folder().glob("*.safetensors"))}
+    found = sorted(own_models_folder().glob("*.safetensors"))
+    return {path.stem: path for path in found if not path.name.startswith(".")}  # unfinished
 
 
 def model_files() -> dict[str, Path]:

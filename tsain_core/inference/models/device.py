@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Literal
 
 import torch
 
 from ...errors import TsainError, first_line
+from ...system.memory import available_memory
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -58,7 +58,4 @@ def free_memory(device: torch.device) -> int:
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type == "mps":
         return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, AttributeError, OSError):
-        return 4 << 30  # unknown on this system: a modest laptop's
+    return available_memory()
