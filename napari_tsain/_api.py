@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari.layers import Image
+    from numpy.typing import NDArray
 
     from tsain_core.inference.models import InferenceSettings
 
+    from .interpolation._worker_tasks import LayerRunPlan, Opened
     from .layers.provenance import LayerMarks
 
 
@@ -62,24 +64,15 @@ def interpolate_layer(
     TsainError
         If the selection does not fit the layer, or the result cannot be computed or written.
     """
-    import numpy as np
     from napari.layers import Image
 
     from tsain_core.inference.models import InferenceSettings, run_to_end
-    from tsain_core.interpolation.interpolate import SliceReady
     from tsain_core.interpolation.selection import SliceSelection
     from tsain_core.stack_check import choose_model
-    from tsain_core.volumes import slice_digest
 
     from .interpolation._model import ModelChoice
-    from .interpolation._worker_tasks import (
-        LayerRunPlan,
-        ModelCache,
-        Opened,
-        blockwise_request,
-        run,
-    )
-    from .layers.provenance import LayerMarks, z_axis_of
+    from .interpolation._worker_tasks import LayerRunPlan, blockwise_request
+    from .layers.provenance import z_axis_of
     from .layers.result import expand_axes, placed_like, result_marks
     from .layers.stack import place_of, stack_of
 
@@ -93,26 +86,40 @@ def interpolate_layer(
     selection = SliceSelection(factor, z_size, tuple(damaged), between)
     schedule = selection.schedule(volume.shape[0], volume.voxel_z, choice.any_position)
     path = None if output is None else Path(output)
-    on_disk = path and blockwise_request(volume, selection, choice, str(path))
-    shape = (len(schedule.slices), *volume.shape[1:])
-    stack = np.empty(shape, volume.dtype) if path is None else None
-    attributes = placed_like(
-        layer, axis, place, float(schedule.slices[0].position), float(schedule.step)
-    )
-    marks, digests = LayerMarks(), {}
-    for event in run(LayerRunPlan(volume, schedule, choice, on_disk, overwrite), ModelCache()):
-        if isinstance(event, Opened):
-            marks = result_marks(layer, axis, place, schedule, event.synthetic, event.provenance)
-        elif isinstance(event, SliceReady) and stack is not None:
-            stack[event.index] = event.image
-            if event.index in marks.synthetic:
-                digests[event.index] = slice_digest(event.image)
+    on_disk = None if path is None else blockwise_request(volume, selection, choice, str(path))
+    first, step = float(schedule.slices[0].position), float(schedule.step)
+    attributes = placed_like(layer, axis, place, first, step)
+    plan = LayerRunPlan(volume, schedule, choice, on_disk, overwrite)
+    opened, stack, digests = _computed(plan)
+    marks = result_marks(layer, axis, place, schedule, opened.synthetic, opened.provenance)
     if path is not None:
         return _from_file(path, layer.ndim, axis, attributes, marks)
     attributes["metadata"] = replace(marks, digests=digests).to_metadata()
     return Image(
         expand_axes(stack, layer.ndim, axis), name=f"{layer.name} interpolated", **attributes
     )
+
+
+def _computed(plan: LayerRunPlan) -> tuple[Opened, NDArray[Any], dict[int, str]]:
+    """Run a plan: (what is known of the result, slices, digests); no slices of one on disk."""
+    import numpy as np
+
+    from tsain_core.interpolation.interpolate import SliceReady
+    from tsain_core.volumes import slice_digest
+
+    from .interpolation._worker_tasks import ModelCache, Opened, run
+
+    depth = 0 if plan.on_disk is not None else len(plan.schedule.slices)
+    stack = np.empty((depth, *plan.volume.shape[1:]), plan.volume.dtype)
+    opened, digests = Opened({}, ()), {}
+    for event in run(plan, ModelCache()):
+        if isinstance(event, Opened):
+            opened = event
+        elif isinstance(event, SliceReady):
+            stack[event.index] = event.image
+            if event.index in opened.synthetic:
+                digests[event.index] = slice_digest(event.image)
+    return opened, stack, digests
 
 
 def _from_file(

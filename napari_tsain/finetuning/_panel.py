@@ -23,8 +23,7 @@ from ..widgets.model_added import MODEL_ADDED
 from ..widgets.notifications import notify_error
 from ..widgets.scrolling import scrolled_layout
 from ..widgets.wording import in_dock_words
-from ..widgets.worker import Job as BackgroundWork
-from ..widgets.worker import JobQueue
+from ..widgets.worker import JobQueue, WorkerJob
 from ._curves import Curves
 from ._feed import JobFeed, News
 from ._forms import JobBar, SetupForm
@@ -83,7 +82,7 @@ class FineTunePanel(QWidget):
         choose_selected(viewer, self.source.layer_box)
         self._connect()
         self._changed()
-        self._watching = BackgroundWork(self._feed.run(), on_event=self._hear)
+        self._watching = WorkerJob(self._feed.run(), on_event=self._hear)
 
     def _connect(self) -> None:
         self.source.changed.connect(self._changed)

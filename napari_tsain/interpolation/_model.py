@@ -132,7 +132,7 @@ class ModelForm(QWidget):
                 "The models are being compared on this stack; wait some seconds, or choose one."
             )
         if name == _FROM_FILE:
-            path = Path(self.file_box.value)
+            path = Path(str(self.file_box.value))
             if not str(self.file_box.line_edit.value).strip():
                 raise TsainError("No model file is named; expected a .safetensors file.")
             name = str(path)
@@ -250,7 +250,7 @@ class ModelForm(QWidget):
         if (device := remembered("device")) in self.device_box.choices:
             self.device_box.value = device
         if (tile := remembered("tile")).isdigit():
-            self.tile_box.value = min(int(tile), self.tile_box.max)
+            self.tile_box.value = int(min(int(tile), self.tile_box.max))
         if (ensemble := remembered("ensemble")) in map(str, ENSEMBLES):
             self.ensemble_box.value = int(ensemble)
         with suppress(ValueError):

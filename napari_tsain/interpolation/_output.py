@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from magicgui.types import FileDialogMode
 from magicgui.widgets import CheckBox, Container, FileEdit, LineEdit
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
@@ -32,7 +33,10 @@ class OutputForm(QWidget):
             }
         )
         self.path_box = FileEdit(
-            label="file", mode="w", filter="*.zarr", tooltip="The OME-Zarr to write (.zarr)"
+            label="file",
+            mode=FileDialogMode.OPTIONAL_FILE,
+            filter="*.zarr",
+            tooltip="The OME-Zarr to write (.zarr)",
         )
         self.replace_box = CheckBox(
             text="Replace it if it exists", tooltip="Only when the new one is complete"

@@ -159,7 +159,7 @@ class InterpolationPanel(QWidget):
             volume,
             self._schedule(volume, choice.any_position),
             choice,
-            path and blockwise_request(volume, self.selection.chosen, choice, str(path)),
+            blockwise_request(volume, self.selection.chosen, choice, str(path)) if path else None,
             self.output.overwrite,
             self.output.restart,
         )
@@ -368,7 +368,8 @@ class InterpolationPanel(QWidget):
         except TsainError as error:
             self._show_error(error)
             return
-        QApplication.clipboard().setText(command)
+        if (clipboard := QApplication.clipboard()) is not None:
+            clipboard.setText(command)
         self._say(f"Copied: {command}")
 
     def command_line(self, restart: bool = False) -> str:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.utils import progress
 
-from tsain_core.blockwise import SliceProgress as RunProgress
-from tsain_core.blockwise import SlicesReady
+from tsain_core.blockwise import RunProgress, SlicesReady
 from tsain_core.errors import TsainError
 from tsain_core.inference.models import free_memory
 from tsain_core.interpolation.estimate import format_bytes

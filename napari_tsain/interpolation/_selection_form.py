@@ -7,6 +7,7 @@ from math import floor, log10
 from typing import Any, Literal
 
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
@@ -182,7 +183,10 @@ class SelectionForm(QWidget):
 
     def _allow(self, choice: str, why_not: str) -> None:
         at = self.factor.findText(choice)
-        item = self.factor.model().item(at)
+        model = self.factor.model()
+        assert isinstance(model, QStandardItemModel)  # as combo boxes have
+        item = model.item(at)
+        assert item is not None
         item.setEnabled(not why_not)
         item.setToolTip(why_not or "As far apart as the pixels of a slice are")
         if why_not and self.factor.currentText() == choice:

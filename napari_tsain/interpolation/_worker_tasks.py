@@ -117,14 +117,14 @@ def blockwise_request(
     The command goes on with a run of the dock, and the dock with one of the command: so both have
     the same request.
     """
-    size = volume.voxel_size
-    known = size is not None and None not in size
+    sides = tuple(side for side in volume.voxel_size or () if side is not None)
+    size = (sides[0], sides[1], sides[2]) if len(sides) == 3 else None
     return BlockwiseRequest(
         volume.source,
         output,
         volume.dataset,
-        size if known else None,
-        volume.unit if known else None,
+        size,
+        volume.unit if size else None,
         selection,
         choice.name,
         choice.settings,

@@ -74,6 +74,7 @@ class DatasetDialog(QDialog):
                 return
 
     def _selected(self) -> None:
+        assert self.open_button is not None
         self.open_button.setEnabled(self.dataset is not None)
         self.open_button.setToolTip(
             "" if self.dataset else "None of them is a grey stack; hover over one to see why"

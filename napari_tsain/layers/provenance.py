@@ -134,7 +134,7 @@ def layer_marks(layer: Any, z: int | None = None) -> LayerMarks:
     if not marks.synthetic:  # the reader may have found that they do not fit
         return replace(marks, doubt=str(marks.provenance.get(_LOST, "")))
     doubt = _doubt(layer, marks)
-    if not doubt and z in marks.digests:
+    if not doubt and z is not None and z in marks.digests:
         only = replace(marks, digests={z: marks.digests[z]})
         doubt = _changed(_finest(layer), _axis(layer, marks), only, 1)
     return replace(marks, synthetic=(), parents={}, digests={}, doubt=doubt) if doubt else marks

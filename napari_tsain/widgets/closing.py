@@ -37,10 +37,11 @@ class Closing(QObject):
         # the stack alone: neither the widget nor this object is there any more by then
         widget.destroyed.connect(lambda *_: stack.close())
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
         """Unwind when the widget stands alone."""
         if (
-            event.type() == QEvent.Type.ParentChange
+            event is not None
+            and event.type() == QEvent.Type.ParentChange
             and isinstance(watched, QWidget)
             and watched.parent() is None
         ):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtWidgets import (
     QAbstractSlider,
@@ -79,7 +81,7 @@ class ScrollingBody(QScrollArea):
         while dock is not None and not isinstance(dock, QDockWidget):
             dock = dock.parentWidget()
         window = dock.parentWidget() if dock is not None else None
-        if isinstance(window, QMainWindow) and not dock.isFloating():
+        if dock is not None and isinstance(window, QMainWindow) and not dock.isFloating():
             width = self.sizeHint().width()
             window.resizeDocks([dock], [width], Qt.Orientation.Horizontal)
 
@@ -88,8 +90,10 @@ class ScrollingBody(QScrollArea):
         narrowest = min(self._body.minimumSizeHint().width(), _NARROWEST)
         return QSize(narrowest + self._bar_width(), _LOWEST)
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
         """The mouse wheel scrolls: it changes no value that was not clicked first."""
+        if watched is None or event is None:
+            return False
         if watched is self._body and event.type() == QEvent.Type.LayoutRequest:
             self.updateGeometry()
             self._spare_from_wheel()
@@ -113,7 +117,7 @@ class ScrollingBody(QScrollArea):
                         box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
 
-def _is_value(widget: QObject) -> bool:
+def _is_value(widget: QObject) -> TypeGuard[QWidget]:
     """Whether the mouse wheel would change a value of the widget."""
     values = (QComboBox, QAbstractSpinBox, QAbstractSlider)
     return isinstance(widget, values) and not isinstance(widget, QScrollBar)

@@ -41,7 +41,9 @@ class Segments(QWidget):
     @property
     def value(self) -> str:
         """Label of the button that is down."""
-        return str(self._group.checkedButton().text())
+        button = self._group.checkedButton()
+        assert button is not None  # one of them always is
+        return str(button.text())
 
     def choose(self, label: str) -> None:
         """Press a button, if it is not down."""

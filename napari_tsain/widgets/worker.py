@@ -117,7 +117,8 @@ class JobQueue:
             return call
 
         def begin() -> WorkerJob:
-            return WorkerJob(work(), on_event, *map(then_next, (on_done, on_error, on_cancel)))
+            ends = [then_next(callback) for callback in (on_done, on_error, on_cancel)]
+            return WorkerJob(work(), on_event, *ends)
 
         self._next = begin
         if self._job is not None and self._job.running:

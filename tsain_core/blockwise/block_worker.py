@@ -153,7 +153,8 @@ def compute(run: OpenRun, block: Block) -> Generator[BlockStep, None, dict[str, 
     started, cpu = time.perf_counter(), time.process_time()
     table = run.generations
     _, height, width = run.volume.shape
-    part = window(run.model, (height, width), block.region, max(table.values(), default=0))
+    deepest = max(table.values(), default=0)
+    part = window(run.model, (height, width), block.region, deepest, run.plan.tiling)
     slices = run.schedule.slices[block.z0 : block.z1]
     first, last = min(s.before for s in slices), max(s.after for s in slices)
     volume = WindowVolume(run.volume, part.read, first, last)

@@ -196,7 +196,7 @@ def _work(run: OpenRun, region: Region) -> float:
     """What a region costs, in pixels that the model sees."""
     table = run.generations
     shape = (run.volume.shape[1], run.volume.shape[2])
-    part = window(run.model, shape, region, max(table.values(), default=0))
+    part = window(run.model, shape, region, max(table.values(), default=0), run.plan.tiling)
     if not part.rings:
         return float(prod(part.read.shape))
     count = {g: list(table.values()).count(g) for g in range(len(part.rings))}

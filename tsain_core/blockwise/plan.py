@@ -20,6 +20,7 @@ from ..volumes.volume import Shape, Triple
 from ..volumes.writer import Target
 from ..volumes.zarr_layout import ZarrLayout, default_version
 from .blocks import BlockGrid, pyramid_block
+from .window import Tiling
 
 _VERSION = 3
 #: Of a process.
@@ -179,6 +180,11 @@ class RunPlan:
     features: int
     threads: int
     memory_bytes: int
+
+    @property
+    def tiling(self) -> Tiling:
+        """Tile and halo."""
+        return Tiling(self.tile, self.halo)
 
     def grids(self) -> list[BlockGrid]:
         """The blocks of every level, the finest first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil, prod
 from typing import Any
 
@@ -24,7 +25,7 @@ from ..volumes.volume import Shape
 from .blocks import choose_block
 from .fingerprint import fingerprint
 from .plan import NOTHING, BlockwiseRequest, Given, RunPlan, schedule_of
-from .window import Window, generations, window
+from .window import Tiling, Window, generations, window
 
 _TEMPORARY = 40  # bytes a pixel for the conversions of a slice: float64, several times
 _AHEAD = 4  # slices that are held: two in use, and those that are read ahead
@@ -67,10 +68,7 @@ def _make_plan(request: BlockwiseRequest, given: Given) -> RunPlan:
         if request.intensity
         else estimate_range(volume, model.scaling)
     )
-    tiled = model.tiled
-    if tiled is not None and tiled.halo is None:
-        with keeping_freed_memory():
-            tiled.halo = _measured_halo(tiled, volume, schedule, intensity)
+    halo = _halo(model.tiled, volume, schedule, intensity)
     taken = resident_memory()
     shape = (len(schedule.slices), *volume.shape[1:])
     case = Case(
@@ -80,9 +78,10 @@ def _make_plan(request: BlockwiseRequest, given: Given) -> RunPlan:
         request.layout.file_shape(shape),
         max(generations(schedule, model.any_position).values(), default=0),
         max(1, ceil(1 / schedule.step)),
+        Tiling(None, halo),
     )
     free = int((memory - taken) * (1 - _HOLES)) - _MARGIN
-    tile, block, need = _fit(case, free)
+    case, block, need = _fit(case, free)
     features = min(free - need, _enough_features(case, block)) if _on_cpu(model) else 0
     return RunPlan(
         uuid.uuid4().hex[:12],
@@ -92,8 +91,8 @@ def _make_plan(request: BlockwiseRequest, given: Given) -> RunPlan:
         model.provenance(),
         model.any_position,
         intensity,
-        tile,
-        tiled.halo if tiled is not None else None,
+        case.tiling.tile,
+        halo,
         shape,
         block,
         features,
@@ -115,6 +114,8 @@ class Case:
         Halvings in a row, less one.
     slices_per_gap : int
         Of the output.
+    tiling : Tiling
+        Of a network; its tile is None until one is tried.
     """
 
     model: SliceModel
@@ -123,17 +124,17 @@ class Case:
     files: Shape
     generations: int
     slices_per_gap: int
+    tiling: Tiling
 
 
-def _fit(case: Case, free: int) -> tuple[int | None, Shape, int]:
-    """(tile, block, bytes) that compute the fewest pixels twice among those that fit."""
+def _fit(case: Case, free: int) -> tuple[Case, Shape, int]:
+    """(case with tile, block, bytes) that compute the fewest pixels twice among those that fit."""
     model = case.model
     tiled = model.tiled
     whole = tiled is None and not model.pointwise
     problem: TsainError | None = None
     for tile in _tiles(case):
-        if tiled is not None:
-            tiled.tile = tile
+        tried = replace(case, tiling=Tiling(tile, case.tiling.halo))
         cut = tile if tile and tile < max(case.shape[1:]) else None
         reserve = int(_FEATURES * max(free, 0)) if _on_cpu(model) else 0
         try:
@@ -144,14 +145,13 @@ def _fit(case: Case, free: int) -> tuple[int | None, Shape, int]:
                 whole,
                 case.slices_per_gap,
                 case.volume.chunks[0],
-                lambda region: bytes_for(_in_the_middle(region, case), case),
+                partial(_bytes_in_the_middle, case=tried),
                 free - reserve,
             )
         except TsainError as error:
             problem = error
             continue
-        region = _in_the_middle(Region(0, 0, block[1], block[2]), case)
-        return tile, block, bytes_for(region, case)
+        return tried, block, _bytes_in_the_middle(Region(0, 0, block[1], block[2]), tried)
     assert problem is not None
     raise problem
 
@@ -169,7 +169,7 @@ def _tiles(case: Case) -> Iterator[int | None]:
     most = _LARGEST_TILE if _on_cpu(model) else model.tile_for_memory()
     powers = [1 << i for i in range(6, 13) if _SMALLEST_TILE <= 1 << i <= most]
     whole = [max(height, width)] if max(height, width) <= most else []
-    multiple, halo = model.multiple, model.halo or 0
+    multiple, halo = model.multiple, case.tiling.halo or 0
     part = (min(height, 4 * _LARGEST_TILE), min(width, 4 * _LARGEST_TILE))
 
     def work(tile: int) -> int:
@@ -181,8 +181,7 @@ def _tiles(case: Case) -> Iterator[int | None]:
 
 def _in_the_middle(region: Region, case: Case) -> Region:
     """A region of the same size where no edge of the slices cuts what is read round it."""
-    tiled = case.model.tiled
-    step = tiled.tile or 1 if tiled is not None else 1
+    step = case.tiling.tile or 1
     spans = []
     for side, whole in zip(region.shape, case.shape[1:], strict=True):
         start = max(0, (whole - side) // 2) // step * step
@@ -191,16 +190,25 @@ def _in_the_middle(region: Region, case: Case) -> Region:
     return Region(y0, x0, y1, x1)
 
 
+def _bytes_in_the_middle(region: Region, case: Case) -> int:
+    return bytes_for(_in_the_middle(region, case), case)
+
+
 def bytes_for(region: Region, case: Case) -> int:
     """Memory for a block of this region, estimated from above; features that are kept excluded."""
     volume, model = case.volume, case.model
-    part = window(model, (volume.shape[1], volume.shape[2]), region, case.generations)
+    part = _window(region, case)
     pixels, item = prod(part.read.shape), volume.dtype.itemsize
     deep, high, wide = volume.chunks
     slab = deep * item * max(pixels, high * wide)
     slices = pixels * (_AHEAD * (item + 4) + 4 * (case.generations + 1) + _TEMPORARY)
     written = prod(region.shape) * item * (2 * case.files[0] + 3)
     return 2 * slab + slices + written + _forward(model, part)
+
+
+def _window(region: Region, case: Case) -> Window:
+    shape = (case.shape[1], case.shape[2])
+    return window(case.model, shape, region, case.generations, case.tiling)
 
 
 def _forward(model: SliceModel, part: Window) -> int:
@@ -217,7 +225,7 @@ def _enough_features(case: Case, block: Shape) -> int:
     if model.tiled is None:
         return 0
     region = _in_the_middle(Region(0, 0, block[1], block[2]), case)
-    part = window(model, (case.shape[1], case.shape[2]), region, case.generations)
+    part = _window(region, case)
     pixels = sum(prod(t.read.shape) for t in part.rings[-1])
     return max(1, _ENOUGH * model.tiled.feature_bytes(pixels))
 
@@ -230,10 +238,12 @@ def _model_id(model: SliceModel) -> dict[str, Any]:
     return {"precision": "auto", **model.provenance(), "device": model.device.type}
 
 
-def _measured_halo(
-    model: TiledModel, volume: Volume, schedule: Schedule, intensity: IntensityRange
-) -> int:
-    """The halo by the first pair of the schedule."""
+def _halo(
+    model: TiledModel | None, volume: Volume, schedule: Schedule, intensity: IntensityRange
+) -> int | None:
+    """The halo of a network: as it was set, or measured on the first pair of the schedule."""
+    if model is None or model.halo is not None:
+        return None if model is None else model.halo
     ends = next(((s.before, s.after) for s in schedule.slices if s.synthetic), (0, 1))
 
     def read(region: Region) -> tuple[Image, Image]:
@@ -241,4 +251,5 @@ def _measured_halo(
         pair = fill_pair(intensity.to_unit(before), intensity.to_unit(after))
         return pair.before, pair.after
 
-    return model.measure_halo((volume.shape[1], volume.shape[2]), read)
+    with keeping_freed_memory():
+        return model.measure_halo((volume.shape[1], volume.shape[2]), read)

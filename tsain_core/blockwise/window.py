@@ -42,8 +42,18 @@ class Window:
     rings: tuple[tuple[Tile, ...], ...] = ()
 
 
-def window(model: SliceModel, shape: tuple[int, int], write: Region, generations: int) -> Window:
-    """The window of a region; a network's tile and halo must be fixed.
+@dataclass(frozen=True)
+class Tiling:
+    """Side of a network's tiles, and pixels read around them; None for methods without tiles."""
+
+    tile: int | None
+    halo: int | None
+
+
+def window(
+    model: SliceModel, shape: tuple[int, int], write: Region, generations: int, tiling: Tiling
+) -> Window:
+    """The window of a region.
 
     Parameters
     ----------
@@ -52,11 +62,13 @@ def window(model: SliceModel, shape: tuple[int, int], write: Region, generations
     write : Region
     generations : int
         Halvings in a row that the schedule takes, less one.
+    tiling : Tiling
+        Of a network its tile, and a halo if it needs one.
     """
     tiled = model.tiled
     if tiled is None:
         return Window(write, write)
-    assert tiled.tile is not None
+    assert tiling.tile is not None
     multiple, rings, needed = tiled.multiple, [], write
     read = write
     if model.detail:
@@ -65,7 +77,7 @@ def window(model: SliceModel, shape: tuple[int, int], write: Region, generations
         y1, x1 = (ceil_to(side + more, multiple) for side in (write.y1, write.x1))
         read = _clipped(Region(y0, x0, y1, x1), shape)
     for _ in range(generations + 1):
-        tiles = tile_image(shape, tiled.tile, tiled.halo or 0, multiple, needed)
+        tiles = tile_image(shape, tiling.tile, tiling.halo or 0, multiple, needed)
         rings.append(tuple(tiles))
         needed = _clipped(hull(t.read for t in tiles), shape)
     return Window(hull([needed, read]), write, tuple(rings))

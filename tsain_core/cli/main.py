@@ -40,8 +40,10 @@ _COMMANDS = {
 #: Exit codes: 0 done, 1 an error that the message explains, 2 wrong usage, 130 Ctrl-C.
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 #: Libraries whose remarks are none of the user's business.
-_NOISY = ("numba", "h5py", "matplotlib", "PIL", "asyncio", "zarr", "fsspec", "s3fs", "botocore")
-_NOISY += ("aiobotocore", "urllib3")
+_NOISY = (
+    *("numba", "h5py", "matplotlib", "PIL", "asyncio", "zarr"),
+    *("fsspec", "s3fs", "botocore", "aiobotocore", "urllib3"),
+)
 _LONGEST = 250  # characters of a usage error
 
 
