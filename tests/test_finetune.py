@@ -260,7 +260,7 @@ def test_the_command_writes_model_card_and_picture(
     check_outcome(out, overwrite=True)
 
 
-def test_a_missing_folder_is_asked_of_its_parent(tmp_path: Path) -> None:
+def test_a_missing_folder_takes_the_rights_of_its_parent(tmp_path: Path) -> None:
     check_writable(tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []  # nothing is made by looking
     (tmp_path / "file").write_text("")

@@ -26,7 +26,7 @@ def ends_of(qtbot: Any, work: Generator[Any, None, Any]) -> tuple[WorkerJob, lis
 
 
 @pytest.mark.parametrize("last_words", ["return", "yield"])
-def test_asked_to_quit_while_it_ends(qtbot: Any, last_words: str) -> None:
+def test_quits_while_it_ends(qtbot: Any, last_words: str) -> None:
     """As napari asks when its window closes: the thread then says neither result nor abortion."""
     jobs: list[Any] = []
     closed_in: list[threading.Thread] = []

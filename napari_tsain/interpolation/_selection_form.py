@@ -45,7 +45,7 @@ class SelectionForm(QWidget):
         The selection has changed.
     slice_chosen : Signal(int)
         A slice was chosen by a slider: the viewer should show it.
-    mark_asked : Signal
+    mark_pressed : Signal
         The slice on screen is to be marked, or unmarked.
     """
 
