@@ -56,6 +56,13 @@ def times(root: Path) -> dict[str, int]:
     return {str(p.relative_to(root)): p.stat().st_mtime_ns for p in (root / "0").rglob("*/*")}
 
 
+def content(output: Path) -> dict[str, object]:
+    """Metadata as they are, voxels by value: napari's libraries bring a zstd of their own."""
+    metadata = {n: text for n, text in files(output).items() if Path(n).name.startswith("z")}
+    assert "zarr.json" in metadata
+    return {**metadata, "voxels": np.asarray(open_volume(output).data).tobytes()}
+
+
 @pytest.mark.slow
 def test_killed_dock_goes_on_from_dock_and_command(
     qtbot: Any,
@@ -63,7 +70,7 @@ def test_killed_dock_goes_on_from_dock_and_command(
     tmp_path: Path,
 ) -> None:
     source = tmp_path / "stack.ome.tif"
-    tifffile.imwrite(source, tissue(9, 160), metadata={"axes": "ZYX"})
+    tifffile.imwrite(source, tissue(9, 128), metadata={"axes": "ZYX"})
     killed, copied, whole = (tmp_path / name / "result.zarr" for name in ("a", "b", "c"))
     for path in (killed, whole):
         path.parent.mkdir()
@@ -98,5 +105,5 @@ def test_killed_dock_goes_on_from_dock_and_command(
 
     # and a run that nothing interrupted
     assert main([str(whole) if w == str(killed) else w for w in shlex.split(line)[1:]]) == 0
-    assert files(killed) == files(copied) == files(whole)
-    np.testing.assert_array_equal(open_volume(whole).data[::2], tissue(9, 160))
+    assert content(killed) == content(copied) == content(whole)
+    np.testing.assert_array_equal(open_volume(whole).data[::2], tissue(9, 128))

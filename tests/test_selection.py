@@ -40,6 +40,7 @@ def test_command_asks_for_the_same(request_: SliceSelection, tmp_path) -> None: 
     name, *words = shlex.split(command)
     assert name == "tsain"
     args = _parser(words[0]).parse_args(words)
+    (args.input,) = args.input  # as the command takes one after the other
     volume = read_volume(args)
     assert make_schedule(args, volume, False) == request_.schedule(6, 40.0)
     assert inference_settings(args) == settings
