@@ -30,6 +30,7 @@ def interpolate_layer(
     index: Sequence[int] = (),
     output: str | Path | None = None,
     overwrite: bool = False,
+    restart: bool = False,
 ) -> Image:
     """Interpolate an Image layer; returns the layer that the dock would add.
 
@@ -53,6 +54,8 @@ def interpolate_layer(
         result is kept in memory without.
     overwrite : bool
         Replace an existing file.
+    restart : bool
+        Forget what an interrupted run has left.
 
     Returns
     -------
@@ -89,7 +92,7 @@ def interpolate_layer(
     on_disk = None if path is None else blockwise_request(volume, selection, choice, str(path))
     first, step = float(schedule.slices[0].position), float(schedule.step)
     attributes = placed_like(layer, axis, place, first, step)
-    plan = LayerRunPlan(volume, schedule, choice, on_disk, overwrite)
+    plan = LayerRunPlan(volume, schedule, choice, on_disk, overwrite, restart)
     opened, stack, digests = _computed(plan)
     marks = result_marks(layer, axis, place, schedule, opened.synthetic, opened.provenance)
     if path is not None:

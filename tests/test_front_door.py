@@ -153,10 +153,33 @@ def test_a_stopped_run_leaves_no_result(name: str, array: NDArray[np.uint8], sta
     def stop(share: float) -> None:
         raise KeyboardInterrupt
 
+    output = stack.with_name(name)
     for source in (stack, array):
         with pytest.raises(KeyboardInterrupt):
-            tsain.interpolate_to_file(source, stack.with_name(name), model="mean", progress=stop)
-        assert not stack.with_name(name).exists()
+            tsain.interpolate_to_file(
+                source, output, model="mean", progress=stop, restart=source is array
+            )
+        assert not output.exists()
+
+
+def test_an_array_goes_on_unless_it_has_changed(array: NDArray[np.uint8], tmp_path: Path) -> None:
+    output = tmp_path / "finer.zarr"
+
+    def stop(share: float) -> None:
+        if share > 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tsain.interpolate_to_file(array, output, model="mean", progress=stop)
+    changed = array.copy()
+    changed[-1, -1, -1] += 1
+    with pytest.raises(TsainError, match="array has changed.*restart=True"):
+        tsain.interpolate_to_file(changed, output, model="mean")
+    shares: list[float] = []
+    tsain.interpolate_to_file(array, output, model="mean", progress=shares.append)
+    assert shares[0] > 0.3, "it goes on where it stopped"
+    written = tsain.open_volume(output).data.compute()
+    assert np.array_equal(written, tsain.interpolate(array, model="mean"))
 
 
 def test_evaluate(array: NDArray[np.uint8]) -> None:

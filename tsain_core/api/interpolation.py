@@ -133,6 +133,9 @@ def interpolate_to_file(
     dataset: str | None = None,
     memory: int | None = None,
     overwrite: bool = False,
+    restart: bool = False,
+    accept_changed_input: bool = False,
+    leave_out_failed: bool = False,
     progress: OnProgress | None = None,
 ) -> Volume:
     """Compute the slices that are missing in a stack, and write the result.
@@ -154,6 +157,9 @@ def interpolate_to_file(
         Bytes that a run block by block may take; 60 % of the free memory by default.
     overwrite : bool
         Replace an existing result, when the new one is complete.
+    restart, accept_changed_input, leave_out_failed : bool
+        For OME-Zarr: forget what an interrupted run has left; go on although the source has
+        changed; finish although blocks failed, which then hold the fill value.
     progress : callable, optional
         Called with the share that is done, 0 to 1. An error that it raises stops the run.
 
@@ -176,12 +182,7 @@ def interpolate_to_file(
     zarr = target.rstrip("/").lower().endswith(".zarr") or "://" in target
     volume = as_volume(source, voxel_size, unit, dataset)
     if zarr:
-        given: SliceModel | None = None
-        if is_path(model):
-            name = name_for(volume, model, settings)
-        else:
-            given = as_model(model, settings)
-            name = given.name
+        name, given = _name_and_model(volume, model, settings)
         tiled = given.tiled if given else None
         request = BlockwiseRequest(
             os.fspath(source) if is_path(source) else volume.source,
@@ -195,10 +196,15 @@ def interpolate_to_file(
             intensity,
             memory=memory,
         )
-        _follow(
-            interpolate_blockwise(request, overwrite=overwrite, given=Given(volume, given)),
-            progress,
+        blocks = interpolate_blockwise(
+            request,
+            overwrite=overwrite,
+            restart=restart,
+            leave_out_failed=leave_out_failed,
+            accept_changed_input=accept_changed_input,
+            given=Given(volume, given),
         )
+        _follow(blocks, progress)
         return open_volume(output)
     opened = model_for(volume, model, settings)
     schedule = _schedule(volume, opened, selection)
@@ -206,6 +212,16 @@ def interpolate_to_file(
     events = write_schedule(volume, output, schedule, opened, limits, overwrite=overwrite)
     _follow(events, progress)
     return open_volume(output)
+
+
+def _name_and_model(
+    volume: Volume, model: Model, settings: InferenceSettings | None
+) -> tuple[str, SliceModel | None]:
+    """Name of a model, and the model if it is open already."""
+    if is_path(model):
+        return name_for(volume, model, settings), None
+    opened = as_model(model, settings)
+    return opened.name, opened
 
 
 def _schedule(volume: Volume, model: SliceModel, selection: SliceSelection) -> Schedule:
