@@ -37,7 +37,7 @@ def dock(qtbot: Any, viewer: Any) -> Any:  # noqa: F811
     data[3], data[0] = 0, 0
     viewer.add_image(data, name="stack")
     opened = add_dock(viewer, "Interpolate slices")
-    opened.wish.mode_box.choose("Replace")
+    opened.selection.mode_box.choose("Replace")
     QApplication.processEvents()
     return opened
 
@@ -49,20 +49,20 @@ def test_find_show_dismiss_and_replace(qtbot: Any, viewer: Any, dock: Any) -> No
     qtbot.waitUntil(lambda: "2 damaged slices found" in dock.bar.status.text(), timeout=TIMEOUT)
     # the first slice has neighbours on one side only: listed, but not to be replaced
     assert rows(dock) == {"0  missing, 1.00": False, "3  missing, 1.00": True}
-    assert dock.wish.damaged.text() == "3"
+    assert dock.selection.damaged.text() == "3"
 
     damage.list.setCurrentRow(1)
     assert viewer.dims.current_step[0] == 3
     assert overlay_text(viewer) == "Slice 3 is to be replaced (missing)"
 
     damage.list.item(1).setCheckState(Qt.CheckState.Unchecked)
-    assert dock.wish.damaged.text() == "" and rows(dock)["3  missing, 1.00"] is False
-    type_into(qtbot, dock.wish.damaged, "3,5")
+    assert dock.selection.damaged.text() == "" and rows(dock)["3  missing, 1.00"] is False
+    type_into(qtbot, dock.selection.damaged, "3,5")
     assert rows(dock)["5  marked by hand"] and rows(dock)["3  missing, 1.00"]
 
     damage.list.setCurrentRow(2)
     click(qtbot, damage.dismiss)
-    assert dock.wish.damaged.text() == "3" and len(rows(dock)) == 2
+    assert dock.selection.damaged.text() == "3" and len(rows(dock)) == 2
 
     before = set(viewer.layers)
     click(qtbot, dock.bar.run)

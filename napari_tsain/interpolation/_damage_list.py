@@ -23,7 +23,7 @@ from ..layers.view import shows_slices
 from ..widgets.closing import Closing
 from ..widgets.wording import in_dock_words
 from ..widgets.worker import JobQueue
-from ._selection_form import WishForm
+from ._selection_form import SelectionForm
 from ._source import SourceForm
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class DamageList(QWidget):
     viewer : napari.Viewer
     source : SourceForm
         The stack, and the way to a slice of it.
-    form : WishForm
+    form : SelectionForm
         Where the slices to replace are written; this widget is added to its page.
     say : callable (text)
         Shows what the inspection does.
@@ -51,7 +51,7 @@ class DamageList(QWidget):
         self,
         viewer: napari.Viewer,
         source: SourceForm,
-        form: WishForm,
+        form: SelectionForm,
         say: Callable[[str], None],
     ) -> None:
         super().__init__(form)

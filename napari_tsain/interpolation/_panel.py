@@ -64,7 +64,7 @@ class InterpolationPanel(QWidget):
         self.source, self.selection, self.model = SourceForm(viewer), SelectionForm(), ModelForm()
         self.output, self.preview_bar, self.bar = OutputForm(), PreviewBar(), RunBar()
         self.check = CheckLine(self.source, self.model, self._queue)
-        self.damage = DamageList(viewer, self.source, self.wish, self._say)
+        self.damage = DamageList(viewer, self.source, self.selection, self._say)
         self.effect = QLabel()
         self.effect.setWordWrap(True)
         self._preview = PreviewLayer(
@@ -373,9 +373,7 @@ class InterpolationPanel(QWidget):
         self._say(f"Copied: {command}")
 
     def command_line(self, restart: bool = False) -> str:
-        """The `tsain` command that does what the dock is set to.
-
-        It goes on with an unfinished run of the dock, unless it is told to restart.
+        """The `tsain` command that does the same; it goes on with an unfinished run of the dock.
 
         Raises
         ------
@@ -384,12 +382,11 @@ class InterpolationPanel(QWidget):
         """
         volume, choice = self.source.stack(), self.model.choice
         self._schedule(volume, choice.any_position)
-        output = self.output.path or "result.zarr"
         return command_of(
             volume,
             self.selection.chosen,
             choice,
-            str(output),
+            str(self.output.path or "result.zarr"),
             overwrite=self.output.overwrite,
             restart=restart,
             cluster=self.output.cluster,

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import TsainError, first_line
 from ..inspection import Inspection, inspect_stack
 from ..inspection.sketch import MEMORY
-from ..interpolation.request import format_slices
+from ..interpolation.selection import format_slices
 from . import _progress as screen
 from ._numbers import memory
 from ._options import add_volume_options, read_volume
