@@ -14,6 +14,7 @@ from tsain_core.interpolation.schedule import Schedule, by_factor
 from tsain_core.volumes import Volume
 
 from ..layers.provenance import layer_marks
+from ..layers.stored_grey import stored_grey_note
 from ..layers.synthetic_notice import watch
 from ..layers.view import camera_of
 from ..widgets.animation import animate
@@ -209,7 +210,7 @@ class InterpolationPanel(QWidget):
         why_not = ""
         try:
             plan = self._plan()
-            self.effect.setText(effect_of(plan))
+            self.effect.setText(effect_of(plan, stored_grey_note(self.source.layer)))
         except TsainError as error:
             why_not = in_dock_words(error)
             self.effect.setText(why_not)

@@ -13,8 +13,8 @@ from ._model import ModelChoice
 from ._worker_tasks import LayerRunPlan, blockwise_request
 
 
-def effect_of(plan: LayerRunPlan) -> str:
-    """What a plan comes to, in a line."""
+def effect_of(plan: LayerRunPlan, note: str = "") -> str:
+    """What a plan comes to, in a line, and what else is to be said of its stack."""
     made, depth = plan.schedule, plan.volume.shape[0]
     whole = made.slices[0].before == 0 and made.slices[-1].after == depth - 1
     text = f"{depth} slices → " if whole else ""
@@ -30,7 +30,7 @@ def effect_of(plan: LayerRunPlan) -> str:
     text += "."
     if doubt := plan.volume.provenance.get(LOST):
         text += f" Slices computed before are not known: the marks do not fit, {doubt}."
-    return text
+    return f"{text} {note}" if note else text
 
 
 def cost_of(plan: LayerRunPlan, one: SliceCost) -> str:
