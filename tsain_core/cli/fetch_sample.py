@@ -15,7 +15,7 @@ from . import _progress as screen
 
 #: Name of the stack that is generated instead of downloaded.
 PHANTOM = "phantom"
-PHANTOM_SHAPE = (25, 256, 256)
+_SHAPE = (25, 256, 256)
 _VOXEL_SIZE = (40.0, 5.0, 5.0)  # nanometers
 
 EXAMPLES = """\
@@ -56,13 +56,13 @@ def _write_phantom(path: Path, overwrite: bool) -> Path:
     """Write the generated stack to a file."""
     with create_volume(
         path,
-        PHANTOM_SHAPE,
+        _SHAPE,
         np.uint8,
         voxel_size=_VOXEL_SIZE,
         unit="nanometer",
         provenance={"software": f"napari-tsain {__version__}", "generated": "phantom, seed 0"},
         overwrite=overwrite,
     ) as writer:
-        for z, image in enumerate(em_phantom(PHANTOM_SHAPE, seed=0)):
+        for z, image in enumerate(em_phantom(_SHAPE, seed=0)):
             writer.write(z, image)
     return path
