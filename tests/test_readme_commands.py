@@ -13,7 +13,7 @@ from documents import REPOSITORY, commands
 from tsain_core.cli import main
 
 LIST = REPOSITORY / "docs" / "command-line.md"
-_SMALL = (20, 48, 48)  # of the generated stack, which is larger for users
+_SMALL = (20, 64, 64)  # of the generated stack, which is larger for users
 
 
 def test_the_list_names_every_output_once() -> None:
