@@ -28,6 +28,8 @@ from tsain_core.volumes import open_volume
 MODELS = sorted(shipped_models())
 #: Largest difference between tiled and whole, in grey levels, that the README states.
 TILE_BOUND = 0.01
+#: By how much a baseline may be better, as benchmarks/regimes.py has it.
+ALLOWED = {"psnr": 0.05, "ssim": 0.005, "ie": 0.15}
 
 
 def test_the_default_for_machines_without_a_gpu_is_there() -> None:
@@ -68,7 +70,7 @@ def test_phantom_is_interpolated_better_than_by_any_baseline(name: str) -> None:
 @pytest.mark.parametrize("stack", ["isbi2012_train", "sbem_050-059"])
 @pytest.mark.parametrize("name", MODELS)
 def test_scores_on_stacks_never_seen(em_data: Path, name: str, stack: str) -> None:
-    """Every triplet: better than each baseline, and as the card says.
+    """Every triplet: no baseline is better, within what the card allows, and as the card says.
 
     The one that learnt from FIB-SEM alone beats those that are as soft as itself in SSIM only.
     """
@@ -76,12 +78,12 @@ def test_scores_on_stacks_never_seen(em_data: Path, name: str, stack: str) -> No
     results = mean_by_model(evaluate(volume, [open_model(m) for m in (name, *BASELINES)]))
     ours = results.pop(name)
     for baseline_name, baseline in results.items():
-        assert ours.ssim > baseline.ssim
+        assert ours.ssim > baseline.ssim - ALLOWED["ssim"]
         if name == "tsain-lite-fib25" and "blur" in baseline_name:
             continue
-        assert ours.psnr > baseline.psnr
+        assert ours.psnr > baseline.psnr - ALLOWED["psnr"]
         assert ours.structure > baseline.structure or name == "tsain-lite-fib25"
-        assert ours.ie < baseline.ie
+        assert ours.ie < baseline.ie + ALLOWED["ie"]
     promised = read_info(shipped_models()[name]).scores[stack]
     assert ours.psnr == pytest.approx(promised["psnr"], abs=0.01)
     assert ours.structure == pytest.approx(promised["structure"], abs=0.01)
