@@ -67,14 +67,15 @@ def add_detail(
 
 
 def _detail(image: Image) -> Image:
-    from scipy.ndimage import gaussian_filter
-
-    smooth: Image = gaussian_filter(image, _SIGMA, radius=_RADIUS)
-    return image - smooth
+    return image - _smooth(image, _SIGMA, _RADIUS)
 
 
 def _around(values: Image) -> Image:
+    return _smooth(values, _AROUND, _AROUND_RADIUS)
+
+
+def _smooth(values: Image, sigma: float, radius: int) -> Image:
     from scipy.ndimage import gaussian_filter
 
-    out: Image = gaussian_filter(values, _AROUND, radius=_AROUND_RADIUS)
+    out: Image = gaussian_filter(values, sigma, radius=radius)
     return out

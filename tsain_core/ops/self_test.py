@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import os
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ import torch
 from torch import Tensor
 
 from ..errors import first_line, printable
+from ..system.atomic import write_text
 from ..system.folders import checks_folder
 from . import _cpu, _fused, _reference, _triton
 from ._autocast import autocast_off
@@ -281,9 +281,7 @@ def _remembered(path: Path) -> dict[str, Any] | None:
 
 def _remember(path: Path, known: dict[str, Any], outcome: SelfTest) -> None:
     """Keep the outcome; a home that cannot be written to costs a self-test in each process."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         findings = [asdict(finding) for finding in outcome.findings]
-        partial.write_text(json.dumps({**known, "findings": findings}, indent=1))
-        os.replace(partial, path)
+        write_text(path, json.dumps({**known, "findings": findings}, indent=1))
