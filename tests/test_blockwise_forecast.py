@@ -127,5 +127,5 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_plan_is_the_same_again(plan: RunPlan) -> None:
     again = make_plan(plan.request)
-    assert replace(again, id=plan.id, need=plan.memory_bytes) == plan
+    assert replace(again, id=plan.id, memory_bytes=plan.memory_bytes) == plan
     assert RunPlan.from_json(plan.to_json()) == plan
