@@ -6,6 +6,7 @@ import random
 import re
 import shutil
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ import tifffile
 import zarr
 
 from tsain_core.volumes import create_volume
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+import lab_formats
 
 STACK = np.random.default_rng(0).integers(0, 255, (4, 24, 20), np.uint8)
 _NUMBERS = (0, 1, 2, 3, 0x7F, 0xFF, 0x100, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
@@ -68,6 +72,21 @@ def _writers() -> dict[str, Callable[[Path], Any]]:
         "v2.zarr": lambda path: _zarr(path, zarr_format=2, chunks=(2, 12, 10)),
         "v3.zarr": lambda path: _zarr(path, zarr_format=3, chunks=(2, 12, 10)),
         "sharded.zarr": lambda path: _zarr(path, chunks=(1, 12, 10), shards=(2, 24, 20)),
+        **_lab_writers(),
+    }
+
+
+def _lab_writers() -> dict[str, Callable[[Path], Any]]:
+    """Of the formats that are read by extras."""
+    return {
+        "short.dm3": lambda path: lab_formats.write_dm(path, STACK.astype(np.int16)),
+        "float.dm4": lambda path: lab_formats.write_dm(path, STACK.astype(np.float32)),
+        "gzip.nrrd": lambda path: lab_formats.write_nrrd(path, STACK, encoding="gzip"),
+        "raw.nrrd": lambda path: lab_formats.write_nrrd(path, STACK, encoding="raw"),
+        "n5": lambda path: lab_formats.write_n5(path, STACK, resolution=[4, 4, 40]),
+        "precomputed": lambda path: lab_formats.write_precomputed(path, STACK),
+        "v3.zarr.zip": lambda path: lab_formats.write_zip(path, STACK, inside="raw"),
+        "v2.zarr.zip": lambda path: lab_formats.write_zip(path, STACK, version=2),
     }
 
 
