@@ -47,7 +47,11 @@ BAD = {
         "--price": ["-1", "nan", "inf"],
         "--on-paper": EVERYWHERE,
     },
-    "evaluate": {"--crop": [*EVERYWHERE, "10"], "--every": EVERYWHERE},
+    "evaluate": {
+        "--crop": [*EVERYWHERE, "10"],
+        "--every": EVERYWHERE,
+        "--at-most": EVERYWHERE,
+    },
     "finetune": {"--minutes": EVERYWHERE, "--seed": ["-1", "nan", LONG]},
     "train": {"--steps": EVERYWHERE},
     "demo": {"--seed": ["-1", "nan", LONG]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from ..errors import TsainError
 from ..inference.models import ENSEMBLES, InferenceSettings
@@ -127,13 +128,15 @@ def request_of(args: argparse.Namespace) -> SliceSelection:
 
 
 def add_model_options(
-    parser: argparse.ArgumentParser, auto: str = "the best for the device"
+    parser: argparse.ArgumentParser, auto: str = "the best for the device", several: bool = False
 ) -> None:
-    """Which model, what `auto` means, and how it is run."""
+    """Which model, or models, what `auto` means, and how it is run."""
+    again: dict[str, Any] = {"action": "append"} if several else {"default": "auto"}
+    more = "; may be given several times" if several else ""
     parser.add_argument(
         "--model",
-        default="auto",
-        help=f"name from `tsain models`, or a model file; default: auto, {auto}",
+        help=f"name from `tsain models`, or a model file{more}; default: auto, {auto}",
+        **again,
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")

@@ -1,12 +1,15 @@
-"""`tsain evaluate`: scores of models beside the baselines, by leaving slices out."""
+"""`tsain evaluate`: scores of models beside the baselines, by leaving slices out; a report."""
 
 from __future__ import annotations
 
 import argparse
 import csv
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from ..errors import TsainError
 from ..evaluation.leave_one_out import (
     CROP,
     LEGEND,
@@ -17,6 +20,8 @@ from ..evaluation.leave_one_out import (
 )
 from ..evaluation.metrics import WINDOW
 from ..inference.models import BASELINES, open_model
+from ..stack_report import StackReport, check_folder, report_on, write_folder
+from ..stack_report.compute import MOST
 from ..training.triplet_folder import read_triplets
 from . import _progress as screen
 from ._check import AUTO, auto_choice
@@ -31,6 +36,8 @@ from ._options import (
 
 EXAMPLES = """\
   tsain evaluate stack.tif
+  tsain evaluate stack.tif --report out/
+  tsain evaluate stack.tif --report out/ --model mine.safetensors --model tsain-lite
   tsain evaluate stack.tif --also tsain-lite-fib25 mine.safetensors
   tsain evaluate stack.tif --model mine.safetensors --csv scores.csv --every 4
   tsain evaluate cremi_triplet/B/test --triplets"""
@@ -42,7 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what this command takes."""
     add_volume_options(parser)
     add_part_options(parser)
-    add_model_options(parser, AUTO)
+    add_model_options(parser, AUTO, several=True)
     parser.add_argument(
         "--also", nargs="+", default=[], metavar="MODEL", help="more models to compare"
     )
@@ -56,16 +63,31 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="the input is a folder of ready-made triplets, as for training, not a stack",
     )
     parser.add_argument("--csv", type=Path, help="write the scores of each triplet to this file")
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="FOLDER",
+        help="write a report on the first model to this folder: a page with intervals, warnings, "
+        "plots and the worst slices, and its numbers",
+    )
+    parser.add_argument(
+        "--at-most",
+        type=integer(1),
+        default=MOST,
+        metavar="SLICES",
+        help=f"slices that are left out for a report, evenly spread; default: {MOST}",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing report")
     screen.add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print a table: the models, then the baselines."""
+    """Print a table: the models, then the baselines; or write a report."""
+    if args.report is not None:
+        _report(args)
+        return
     volume = read_triplets(Path(args.input)) if args.triplets else read_volume(args)
-    name = args.model
-    if name == "auto" and not args.triplets:  # whose neighbours do not lie side by side
-        name, _ = auto_choice(args, volume)
-    names = [name, *args.also, *BASELINES]
+    names = [*_named(args, volume), *BASELINES]
     settings = inference_settings(args)
     models = [open_model(name, settings) for name in dict.fromkeys(names)]
     step = 3 * args.every if args.triplets else args.every
@@ -84,6 +106,63 @@ def run(args: argparse.Namespace) -> None:
     screen.say(f"{args.input}: mean of {len(slices)} triplets")
     screen.say(score_table(means))
     screen.say(LEGEND)
+
+
+def _named(args: argparse.Namespace, volume: Any) -> list[str]:
+    """The models that the options name; "auto" is looked for, where slices lie side by side."""
+    names = args.model or ["auto"]
+    if "auto" in names and not args.triplets:
+        best, _ = auto_choice(args, volume)
+        names = [best if name == "auto" else name for name in names]
+    return [*names, *args.also]
+
+
+def _report(args: argparse.Namespace) -> None:
+    """Leave some slices out, compute them by each method, write what came of it."""
+    if args.triplets or args.every != 1:
+        option = "--triplets" if args.triplets else "--every"
+        raise TsainError(
+            f"A report is of slices spread over a stack, so {option} does not go with --report; "
+            "leave it out, or choose how many slices with --at-most."
+        )
+    check_folder(args.report, args.overwrite)
+    volume = read_volume(args)
+    names = _named(args, volume)
+    work = report_on(volume, names, inference_settings(args), most=args.at_most, crop=args.crop)
+    part = ""
+    with closing(work), screen.bar(unit="slice") as bar:
+        while True:
+            try:
+                event = next(work)
+            except StopIteration as end:
+                report: StackReport = end.value
+                break
+            if event.what != part:
+                part = event.what
+                bar.reset(event.total)
+                bar.set_description(event.what)
+            bar.update(event.done - bar.n)
+    page = write_folder(report, args.report, args.overwrite)[0]
+    if args.csv:
+        check = report.check
+        _write_csv(
+            args.csv,
+            [
+                TripletScore(z, name, scores[i])
+                for i, z in enumerate(check.slices)
+                for name, scores in check.scores.items()
+            ],
+        )
+    if args.json:
+        screen.say_json(report.to_json())
+        return
+    for sentence in report.sentences():
+        screen.say(sentence)
+    for caution in report.cautions:
+        screen.say(f"- {caution.text}")
+    screen.say(
+        f"{len(report.check.slices)} of {report.inner} inner slices were left out. Open {page}"
+    )
 
 
 def _write_csv(path: Path, results: list[TripletScore]) -> None:

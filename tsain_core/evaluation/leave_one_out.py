@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TsainError, argument
-from ..inference.intensity import estimate_range
+from ..inference.intensity import IntensityRange, estimate_range
 from ..inference.models import SliceModel, run_to_end
 from ..interpolation.interpolate import slice_between
+from .cubic import CubicInZ
 from .metrics import STRUCTURE_SIGMA, WINDOW, Scores, mean_scores, score
 
 #: Side in pixels of the central crop that is scored.
@@ -28,19 +29,65 @@ class TripletScore:
     scores: Scores
 
 
+@dataclass(frozen=True, eq=False)
+class LeftOut:
+    """A slice that was left out, and what a model computed in its place.
+
+    Attributes
+    ----------
+    z : int
+    model : str
+    image, truth : float32 (y, x)
+        Computed and real, in grey levels 0 to 255.
+    valid : ndarray of bool (y, x)
+        Pixels that count.
+    """
+
+    z: int
+    model: str
+    image: NDArray[np.float32]
+    truth: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+
+    @property
+    def scores(self) -> Scores:
+        """Of the whole crop."""
+        return score(self.image, self.truth, self.valid)
+
+
 def evaluate(
     volume: Any,
-    models: Sequence[SliceModel],
+    models: Sequence[SliceModel | CubicInZ],
     crop: int = CROP,
     every: int = 1,
     slices: Sequence[int] | None = None,
 ) -> Iterator[TripletScore]:
     """Score models on every triplet of a stack.
 
+    Parameters, errors and grey values are those of `leave_out`.
+
+    Yields
+    ------
+    TripletScore
+        For each triplet, one a model.
+    """
+    for left in leave_out(volume, models, crop, every, slices):
+        yield TripletScore(left.z, left.model, left.scores)
+
+
+def leave_out(
+    volume: Any,
+    models: Sequence[SliceModel | CubicInZ],
+    crop: int = CROP,
+    every: int = 1,
+    slices: Sequence[int] | None = None,
+) -> Iterator[LeftOut]:
+    """Leave slices of a stack out, one after the other, and compute each from its neighbours.
+
     Parameters
     ----------
     volume : Volume or array-like (z, y, x)
-    models : sequence of SliceModel
+    models : sequence of SliceModel or CubicInZ
     crop : int
         Side of the central crop; smaller slices are taken whole. The models see only the crop.
     every : int
@@ -50,7 +97,7 @@ def evaluate(
 
     Yields
     ------
-    TripletScore
+    LeftOut
         For each triplet, one a model; only pixels count that are finite in the real slice and in
         one of its neighbours.
 
@@ -65,7 +112,40 @@ def evaluate(
     Grey values of dtypes other than uint8 are scaled before they are compared: their 0.1 and 99.9
     percentiles become 0 and 255.
     """
+    _check(volume.shape, crop, every)
     depth, height, width = volume.shape
+    box = central((height, width), crop)
+    found = {p: estimate_range(volume, p) for p in {m.scaling for m in models}}
+    # the same for all models, so that their scores can be compared
+    grey = estimate_range(volume) if volume.dtype != np.uint8 else None
+    scored = False
+    for z in slices if slices is not None else range(1, depth - 1, every):
+        triplet = [read_crop(volume, i, box) for i in (z - 1, z, z + 1)]
+        truth = _grey(triplet[1], grey)
+        for model in models:
+            intensity = found[model.scaling]
+            before, after = (intensity.to_unit(triplet[i]) for i in (0, 2))
+            if isinstance(model, CubicInZ):
+                outer = [_outer(volume, i, box, intensity) for i in (z - 2, z + 2)]
+                image, hole = model.between((outer[0], before, after, outer[1])), None
+            else:
+                image, hole = run_to_end(slice_between(model, before, after))
+            valid = np.isfinite(truth) if hole is None else np.isfinite(truth) & ~hole
+            valid &= np.isfinite(image)
+            if not valid.any():
+                continue
+            scored = True
+            values = image * (intensity.hi - intensity.lo) + intensity.lo
+            yield LeftOut(z, model.name, _grey(values, grey), truth, valid)
+    if not scored:
+        raise TsainError(
+            "No triplet has a pixel that is finite in all its slices, so nothing can be scored; "
+            "choose a part of the stack that has grey values."
+        )
+
+
+def _check(shape: tuple[int, int, int], crop: int, every: int) -> None:
+    depth, height, width = shape
     if depth < 3:
         raise TsainError(f"The stack has {depth} slices; at least 3 are required to leave one out.")
     if min(crop, height, width) < WINDOW:
@@ -78,30 +158,19 @@ def evaluate(
         raise TsainError(
             f"Every {every}th triplet cannot be taken; give {argument('every', 1)} or more."
         )
-    box = central((height, width), crop)
-    found = {p: estimate_range(volume, p) for p in {m.scaling for m in models}}
-    ranges = {m.name: found[m.scaling] for m in models}
-    # the same for all models, so that their scores can be compared
-    grey = estimate_range(volume) if volume.dtype != np.uint8 else None
-    scored = False
-    for z in slices if slices is not None else range(1, depth - 1, every):
-        triplet = [read_crop(volume, i, box) for i in (z - 1, z, z + 1)]
-        truth = _grey(triplet[1], grey)
-        for model in models:
-            intensity = ranges[model.name]
-            before, after = (intensity.to_unit(triplet[i]) for i in (0, 2))
-            image, hole = run_to_end(slice_between(model, before, after))
-            valid = np.isfinite(truth) if hole is None else np.isfinite(truth) & ~hole
-            if not valid.any():
-                continue
-            scored = True
-            values = image * (intensity.hi - intensity.lo) + intensity.lo
-            yield TripletScore(z, model.name, score(_grey(values, grey), truth, valid))
-    if not scored:
-        raise TsainError(
-            "No triplet has a pixel that is finite in all its slices, so nothing can be scored; "
-            "choose a part of the stack that has grey values."
-        )
+
+
+def _outer(
+    volume: Any, z: int, box: tuple[slice, slice], intensity: IntensityRange
+) -> NDArray[np.float32] | None:
+    """The slice behind a neighbour; None beyond the stack, where it cannot be read or is empty."""
+    if not 0 <= z < volume.shape[0]:
+        return None
+    try:
+        image = read_crop(volume, z, box)
+    except TsainError:
+        return None
+    return intensity.to_unit(image) if np.isfinite(image).all() and np.ptp(image) > 0 else None
 
 
 def central(shape: tuple[int, int], crop: int) -> tuple[slice, slice]:

@@ -1,6 +1,14 @@
 """Is a model any good on this stack? Leave-one-out scores of a few triplets, and what they say."""
 
-from .check import CROP, TRIPLETS, Checked, auto_candidates, check_stack, choose_model
+from .check import (
+    CROP,
+    TRIPLETS,
+    Checked,
+    auto_candidates,
+    check_stack,
+    choose_model,
+    model_identity,
+)
 from .verdict import Comparison, StackCheck, in_words
 
 __all__ = [
@@ -13,4 +21,5 @@ __all__ = [
     "check_stack",
     "choose_model",
     "in_words",
+    "model_identity",
 ]

@@ -78,7 +78,7 @@ def check_stack(
     """
     known = Triplets(volume, triplets, crop)
     every = list(dict.fromkeys([*names, *BASELINES]))
-    identities = {name: _identity(name) for name in every}
+    identities = {name: model_identity(name) for name in every}
     kept = load_scores(known.digest)
     missing = [name for name in every if identities[name] not in kept]
     plain = replace(settings, detail=0.0, ensemble=1, tile=None, halo=None, compile=False)
@@ -130,8 +130,8 @@ def choose_model(
     return check.best(), check
 
 
-def _identity(name: str) -> str:
-    """Name of a baseline, or hash of the weights."""
+def model_identity(name: str) -> str:
+    """Name of a baseline, or hash of the weights: what scores are kept under."""
     if name in BASELINES:
         return name
     if name == "auto":

@@ -1,0 +1,92 @@
+"""A report as one HTML page that needs no other file."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..evaluation.intervals import Interval
+from ..interpolation.selection import format_slices
+from .outcome import MEASURES, StackReport, WorstCase
+from .plots import error_png, grey_png, means_plot, slices_plot
+
+_HEADS = {
+    "psnr": "PSNR, dB",
+    "structure": "structure, dB",
+    "ssim": "SSIM",
+    "ie": "IE",
+    "sharpness": "sharpness",
+}
+_DIGITS = {"ssim": 3}
+
+
+def html_page(report: StackReport) -> str:
+    """The page; names of stacks and models are text in it, whatever they hold."""
+    from jinja2 import Environment, PackageLoader
+    from markupsafe import Markup
+
+    loader = PackageLoader(__package__, "")
+    # text from files is escaped; only the plots, made here, are markup
+    template = Environment(loader=loader, autoescape=True).get_template("page.html.j2")
+    plots = [means_plot(report, m, _HEADS[m]) for m in ("psnr", "structure", "ssim")]
+    plots += [slices_plot(report, m, _HEADS[m]) for m in ("psnr", "structure")]
+    others = [name for name in report.check.scores if name != report.chosen]
+    return template.render(
+        report=report,
+        software=f"napari-tsain {__version__}",
+        verdicts=report.sentences(),
+        slices=report.check.slices,
+        numbers=format_slices(report.check.slices),
+        heads=_HEADS,
+        rows=[
+            {"name": name, "cells": [_cell(report.mean(name, m), m) for m in MEASURES]}
+            for name in report.check.scores
+        ],
+        differences=[
+            {
+                "name": name,
+                "outcome": report.verdict(name).outcome,
+                "cells": [
+                    _cell(report.difference(name, m), m, "+")
+                    for m in ("quality", "psnr", "structure", "ssim")
+                ],
+            }
+            for name in others
+        ],
+        plots=[Markup(plot) for plot in plots],
+        cases=[_case(case, report) for case in report.worst],
+    )
+
+
+def _cell(found: Interval, measure: str, sign: str = "") -> dict[str, str]:
+    digits = _DIGITS.get(measure, 2)
+    text = f"{found.mean:{sign}.{digits}f}"
+    if not math.isfinite(found.low):
+        return {"mean": text, "range": "one slice"}
+    return {
+        "mean": text,
+        "range": f"{found.low:{sign}.{digits}f} to {found.high:{sign}.{digits}f}",
+    }
+
+
+def _case(case: WorstCase, report: StackReport) -> dict[str, Any]:
+    low, high = (float(v) for v in np.nanpercentile(case.truth, (0.5, 99.5)))
+    s = case.scores
+    shown = (
+        (f"slice {case.z - 1}, before", case.before),
+        (f"slice {case.z}, real", case.truth),
+        (f"slice {case.z + 1}, after", case.after),
+        (f"by {report.chosen}", case.computed),
+        (f"by {report.rival}", case.other),
+    )
+    pictures = [{"text": text, "url": grey_png(image, low, high)} for text, image in shown]
+    error = error_png(case.computed - case.truth)
+    pictures.append({"text": f"error of {report.chosen}", "url": error})
+    words = (
+        f"PSNR {s.psnr:.2f} dB, structure {s.structure:.2f} dB, SSIM {s.ssim:.3f}, "
+        f"mean absolute difference {s.ie:.1f} grey levels"
+    )
+    return {"z": case.z, "words": words, "pictures": pictures}
