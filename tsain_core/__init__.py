@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .api.finetuning import finetune
     from .api.inspection import inspect
     from .api.interpolation import interpolate, interpolate_to_file
+    from .api.repairing import repair
     from .api.sampling import sampling_points
     from .inference.models import InferenceSettings, open_model
     from .volumes import open_volume
@@ -34,6 +35,7 @@ __all__ = [
     "interpolate_to_file",
     "open_model",
     "open_volume",
+    "repair",
     "sampling_points",
 ]
 
@@ -47,6 +49,7 @@ _HOMES = {
     "interpolate_to_file": ".api.interpolation",
     "open_model": ".inference.models",
     "open_volume": ".volumes",
+    "repair": ".api.repairing",
     "sampling_points": ".api.sampling",
 }
 

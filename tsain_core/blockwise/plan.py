@@ -13,7 +13,7 @@ from ..inference.models import InferenceSettings, SliceModel, open_model
 from ..interpolation.estimate import format_bytes
 from ..interpolation.schedule import Schedule
 from ..interpolation.selection import SliceSelection
-from ..interpolation.to_file import provenance, result_geometry, synthetic_slices
+from ..interpolation.to_file import partial_slices, provenance, result_geometry, synthetic_slices
 from ..volumes import Volume, open_volume, part_of, with_size
 from ..volumes._marks import Marks
 from ..volumes.volume import Shape, Triple
@@ -218,6 +218,7 @@ class RunPlan:
         marks = Marks(
             synthetic_slices(volume, schedule),
             provenance(volume, schedule, self.provenance, self.intensity),
+            partial=partial_slices(volume, schedule),
         )
         return Target(
             geometry.shape,

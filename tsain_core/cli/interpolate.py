@@ -33,6 +33,7 @@ from ._options import (
     read_volume,
 )
 from ._progress import with_progress
+from ._repair import add_repair_options, repair_stack
 from ._several import for_each_input
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ EXAMPLES = """\
   tsain interpolate cremi.h5 finer.h5 --factor 4             four times as many
   tsain interpolate stack.mrc iso.zarr --z-size 10           10 nm between slices
   tsain interpolate slices/ repaired.tif --replace 12,57-59  recompute damaged slices
+  tsain interpolate stack.tif repaired.tif --repair-mask damage.tif
+                                                             recompute masked pixels only
   tsain interpolate stack.tif pair.tif --between 12 15       what lies between two slices
   tsain interpolate a.tif b.h5 c.zarr finer/                 one OME-Zarr of each in a folder
   tsain interpolate *.tif 'finer/{name}-x2.tif'              names as you like them
@@ -62,6 +65,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add_part_options(parser)
     add_schedule_options(parser)
+    add_repair_options(parser)
     add_model_options(parser, AUTO)
     add_check_option(parser)
     parser.add_argument(
@@ -87,6 +91,9 @@ def run(args: argparse.Namespace) -> None:
 
 def _interpolate(args: argparse.Namespace) -> None:
     """OME-Zarr block by block, the others slice by slice."""
+    if args.repair_mask:
+        repair_stack(args)
+        return
     if args.dry_run:
         _dry_run(args)
         return

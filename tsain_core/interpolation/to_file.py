@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from .. import __version__
 from ..inference.intensity import IntensityRange, estimate_range
 from ..inference.models import SliceModel
-from ..volumes import Volume, VolumeWriter, create_volume
+from ..volumes import PartlyComputed, Volume, VolumeWriter, create_volume
 from ..volumes.volume import VoxelSize
 from .interpolate import SliceReady, TileProgress, interpolate
 from .schedule import Schedule
@@ -48,6 +48,15 @@ def synthetic_slices(volume: Volume, schedule: Schedule) -> tuple[int, ...]:
     """Slices of the result that were never acquired: computed now, or already in the source."""
     old = set(volume.synthetic)
     return tuple(i for i, s in enumerate(schedule.slices) if s.synthetic or s.before in old)
+
+
+def partial_slices(volume: Volume, schedule: Schedule) -> dict[int, PartlyComputed]:
+    """Slices of the result that are real but for some pixels, as those of the source are."""
+    return {
+        i: volume.partial[s.before]
+        for i, s in enumerate(schedule.slices)
+        if not s.synthetic and s.before in volume.partial
+    }
 
 
 def provenance(
@@ -114,6 +123,7 @@ def interpolate_to_file(
         unit=volume.unit,
         offset=geometry.offset,
         synthetic=synthetic_slices(volume, schedule),
+        partial=partial_slices(volume, schedule),
         provenance=provenance(volume, schedule, model.provenance(), intensity),
         overwrite=overwrite,
         source=volume.source,

@@ -50,7 +50,7 @@ class Triplets:
                 f"Slices of {height} x {width} px are too small to be checked; at least "
                 f"{WINDOW} x {WINDOW} are required."
             )
-        synthetic = set(getattr(volume, "synthetic", ()))
+        synthetic = set(getattr(volume, "computed", ()))
         real = [z for z in range(1, depth - 1) if not synthetic & {z - 1, z, z + 1}]
         chosen: list[int] = []
         for z in dict.fromkeys((*_spread(real, most), *_spread(real, 3 * most))):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import TsainError, argument
-from .volume import DTYPES
+from .volume import accepted_dtypes
 
 
 def choose_dataset(
@@ -33,7 +33,7 @@ def choose_dataset(
     if preferred in found:
         return str(preferred)
     stacks = [name for name, (shape, _) in found.items() if _is_stack(shape)]
-    grey = [name for name in stacks if found[name][1].lstrip("<>=|") in DTYPES]
+    grey = [name for name in stacks if found[name][1].lstrip("<>=|") in accepted_dtypes()]
     for candidates in (stacks, grey):  # labels beside a stack are no question
         if len(candidates) == 1:
             return candidates[0]

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TsainError, warn
+from ._partial import PartlyComputed, partial_from_json, partial_to_json
 from .volume import Triple, Volume
 
 #: Name of the attribute, annotation or namespace that holds the marks.
@@ -105,9 +106,19 @@ def with_true_marks(volume: Volume, name: str, finest: Volume | None = None) -> 
     with suppress(TsainError):
         why = changed_slice(volume.digests, lambda z: full.read(slice(z, z + 1), y, x)[0], most)
     if not why:
-        return volume if finest is None else replace(volume, digests={})
+        if finest is None:
+            return volume
+        return replace(volume, digests={}, partial=_in_level(volume, finest))
     _warn_of_loss(name, why)
-    return replace(volume, synthetic=(), provenance={**volume.provenance, LOST: why}, digests={})
+    return replace(
+        volume, synthetic=(), partial={}, provenance={**volume.provenance, LOST: why}, digests={}
+    )
+
+
+def _in_level(volume: Volume, finest: Volume) -> dict[int, PartlyComputed]:
+    """Marks of the finest level of a pyramid, in pixels of a coarser one."""
+    y, x = (f / n for f, n in zip(finest.shape[1:], volume.shape[1:], strict=True))
+    return {z: part.scaled(y, x) for z, part in volume.partial.items()}
 
 
 def _warn_of_loss(name: str, why: str) -> None:
@@ -144,6 +155,8 @@ class Marks:
     ----------
     synthetic : tuple of int
         z indices of computed slices.
+    partial : dict
+        z of a slice that is real but for some pixels -> which ones.
     provenance : dict
         How they were computed; JSON-able.
     offset : (z, y, x) or None
@@ -159,10 +172,16 @@ class Marks:
     offset: Triple | None = None
     depth: int | None = None
     digests: Mapping[int, str] = field(default_factory=dict)
+    partial: Mapping[int, PartlyComputed] = field(default_factory=dict)
+
+    @property
+    def computed(self) -> tuple[int, ...]:
+        """z indices of slices that were computed, as a whole or in part."""
+        return tuple(sorted({*self.synthetic, *self.partial}))
 
     def trusted(self, depth: int, name: str) -> Marks:
         """These marks if they fit a volume of `depth` slices; else none, and a warning."""
-        why = marks_fault(self.synthetic, self.depth, depth)
+        why = marks_fault(self.computed, self.depth, depth)
         if not why:
             return self
         _warn_of_loss(name, why)
@@ -173,6 +192,7 @@ class Marks:
         marks = self.trusted(depth, name)
         return {
             "synthetic": marks.synthetic,
+            "partial": dict(marks.partial),
             "provenance": marks.provenance,
             "digests": dict(marks.digests),
         }
@@ -183,6 +203,8 @@ class Marks:
             "synthetic_slices": list(self.synthetic),
             "provenance": self.provenance,
         }
+        if self.partial:
+            values["partial_slices"] = partial_to_json(self.partial)
         if self.offset:
             values["offset"] = list(self.offset)
         if self.depth is not None:
@@ -211,8 +233,9 @@ def read_marks(values: Any, name: str) -> Marks:
             (float(offset[0]), float(offset[1]), float(offset[2])) if offset else None,
             None if values.get("depth") is None else int(values["depth"]),
             {int(z): str(digest) for z, digest in dict(values.get("digests", {})).items()},
+            partial_from_json(values.get("partial_slices")),
         )
-    except (ValueError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
         raise TsainError(
             f"{name} has damaged marks of computed slices under {MARKS_KEY!r}; expected what "
             "this program wrote there: copy the file again, or remove that entry."

@@ -40,6 +40,11 @@ def part_of(
     sides = volume.voxel_size or (None, None, None)
     offset = [o + n * (s or 0) for o, n, s in zip(volume.offset, starts, sides, strict=True)]
     first, end = spans[0]
+    marked = {
+        z - first: part.cropped(spans[1], spans[2])
+        for z, part in volume.partial.items()
+        if first <= z < end
+    }
     whole = [0, height, 0, width] == [*spans[1], *spans[2]]
     note = {"z_range": list(spans[0]), "region": [*spans[1], *spans[2]]}
     missing = volume.missing_chunks
@@ -48,6 +53,7 @@ def part_of(
         data=volume.data[z, y, x],
         offset=(offset[0], offset[1], offset[2]),
         synthetic=tuple(s - first for s in volume.synthetic if first <= s < end),
+        partial={z: part for z, part in marked.items() if part is not None},
         # digests are of the middle of whole slices
         digests={s - first: d for s, d in volume.digests.items() if whole and first <= s < end},
         provenance={**volume.provenance, "part": note},

@@ -26,6 +26,7 @@ from ._mrc import read_mrc
 from ._n5 import is_n5, n5_datasets, read_n5
 from ._nrrd import SUFFIXES as _NRRD
 from ._nrrd import read_nrrd
+from ._partial import PartlyComputed
 from ._precomputed import is_precomputed, precomputed_scales, read_precomputed
 from ._sinks import Hdf5Sink, TiffSink
 from ._tiff import read_tiff
@@ -33,7 +34,7 @@ from ._units import checked_size, normal_unit
 from ._webknossos import is_webknossos, read_webknossos, webknossos_datasets
 from ._zarr import finest_level, is_zarr, pyramid_levels, read_zarr, zarr_datasets
 from ._zarr_sink import ZarrSink
-from .volume import DTYPES, Triple, Volume, VoxelSize
+from .volume import DTYPES, Triple, Volume, VoxelSize, accepting_labels
 from .writer import Sink, Target, VolumeWriter, check_free, refuse_existing, refuse_source
 from .zarr_layout import OmeVersion, default_version
 
@@ -70,6 +71,18 @@ def open_volume(path: str | os.PathLike[str], *, dataset: str | None = None) -> 
         level = volume.dataset if volume.digests and _in_zarr(place) else None
         finest = finest_level(place, level) if level else None
         return with_true_marks(volume, _title(path), finest)
+
+
+def open_labels(path: str | os.PathLike[str], *, dataset: str | None = None) -> Volume:
+    """Open a mask or label volume: as `open_volume`, but its values are integers of any size.
+
+    Raises
+    ------
+    TsainError
+        As `open_volume`.
+    """
+    with accepting_labels():
+        return open_volume(path, dataset=dataset)
 
 
 def _open(path: Location, dataset: str | None) -> Volume:
@@ -135,6 +148,7 @@ def _coarser(place: Location, levels: Sequence[str], full: Volume) -> Iterator[V
                 volume = replace(
                     read_zarr(place, level),
                     synthetic=full.synthetic,
+                    partial={},  # said of the finest level, which is the one that is worked on
                     provenance=full.provenance,
                     digests={},
                 )
@@ -184,6 +198,7 @@ def create_volume(
     unit: str | None = None,
     offset: Triple = (0.0, 0.0, 0.0),
     synthetic: Sequence[int] = (),
+    partial: Mapping[int, PartlyComputed] | None = None,
     provenance: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     source: str | None = None,
@@ -204,6 +219,8 @@ def create_volume(
     unit : str, optional
     synthetic : sequence of int
         z indices of computed slices.
+    partial : mapping, optional
+        z of a slice that is real but for some pixels -> which ones.
     provenance : mapping, optional
         How they were computed; JSON-able.
     overwrite : bool
@@ -234,7 +251,9 @@ def create_volume(
         size = " x ".join(str(n) for n in shape)
         raise TsainError(f"A stack of {size} cannot be written; expected (z, y, x): give three.")
     depth, height, width = (int(n) for n in shape)
-    marks = Marks(tuple(int(z) for z in synthetic), dict(provenance or {}))
+    marks = Marks(
+        tuple(int(z) for z in synthetic), dict(provenance or {}), partial=dict(partial or {})
+    )
     json.dumps(marks.to_json())  # what is not JSON shows before a file is begun
     target = Target(
         (depth, height, width),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -12,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import TsainError
 from ..system.memory import available_memory
+from ._partial import PartlyComputed
 
 if TYPE_CHECKING:
     from ._missing import MissingChunks
@@ -23,6 +27,29 @@ VoxelSize = tuple[float | None, float | None, float | None]
 
 #: dtypes that are read and written.
 DTYPES = ("uint8", "uint16", "int16", "float32")
+
+
+#: dtypes of masks and label volumes.
+LABEL_DTYPES = (
+    *("bool", "uint8", "uint16", "uint32", "uint64"),
+    *("int8", "int16", "int32", "int64"),
+)
+_accepted: ContextVar[tuple[str, ...]] = ContextVar("_accepted", default=DTYPES)
+
+
+def accepted_dtypes() -> tuple[str, ...]:
+    """Names of the dtypes that are read as a stack here."""
+    return _accepted.get()
+
+
+@contextmanager
+def accepting_labels() -> Iterator[None]:
+    """Within it, readers take integers of any size for a stack, and no floats."""
+    token = _accepted.set(LABEL_DTYPES)
+    try:
+        yield
+    finally:
+        _accepted.reset(token)
 
 
 #: Bytes that are read without a look at the free memory.
@@ -45,6 +72,8 @@ class Volume:
         World position of voxel 0, in `unit`.
     synthetic : tuple of int
         z indices of slices that were computed, not acquired.
+    partial : dict
+        z of a slice that is real but for some pixels -> `PartlyComputed`.
     provenance : dict
         How they were computed; JSON-able.
     digests : dict
@@ -64,6 +93,7 @@ class Volume:
     unit: str | None = None
     offset: Triple = (0.0, 0.0, 0.0)
     synthetic: tuple[int, ...] = ()
+    partial: dict[int, PartlyComputed] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     digests: dict[int, str] = field(default_factory=dict)
     source: str = ""
@@ -82,6 +112,11 @@ class Volume:
         """Of the grey values."""
         dtype: np.dtype[Any] = self.data.dtype
         return dtype
+
+    @property
+    def computed(self) -> tuple[int, ...]:
+        """z indices of slices that were computed, as a whole or in part."""
+        return tuple(sorted({*self.synthetic, *self.partial}))
 
     @property
     def voxel_z(self) -> float | None:
@@ -149,7 +184,12 @@ def check_stack(shape: tuple[int, ...], dtype: Any, name: str) -> None:
         )
     if 0 in shape:
         raise TsainError(f"{found}: it is empty; expected at least 2 slices: write it again.")
-    if np.dtype(dtype).newbyteorder("=").name not in DTYPES:
+    accepted = _accepted.get()
+    if np.dtype(dtype).newbyteorder("=").name not in accepted:
+        if accepted == LABEL_DTYPES:
+            raise TsainError(
+                f"{found}; labels are integers: convert it to uint32, or choose another."
+            )
         hint = {"c": "take its magnitude", "b": "it looks like a mask; give the grey image"}
         remedy = hint.get(np.dtype(dtype).kind, "convert it to one of these")
         raise TsainError(f"{found}; expected {', '.join(DTYPES)}: {remedy}.")

@@ -78,7 +78,7 @@ class VolumeWriter:
         self.path, self.target, self.overwrite, self._lock = path, target, overwrite, lock
         self.partial = partial_path(path)
         self._written: set[int] = set()
-        self._marked = set(target.marks.synthetic)
+        self._marked = set(target.marks.computed)
         self._digests: dict[int, str] = {}
         with self._explained():
             self._sink: Sink = make_sink(self.partial, target)

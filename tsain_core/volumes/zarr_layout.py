@@ -121,11 +121,11 @@ def computed_digests(root: Location, target: Target, layout: ZarrLayout) -> dict
 
     Slices that are stored together are read together.
     """
-    array, synthetic = open_array(root, 0, "r"), set(target.marks.synthetic)
+    array, computed = open_array(root, 0, "r"), set(target.marks.computed)
     deep = layout.file_shape(target.shape)[0]
     digests: dict[int, str] = {}
     for first in range(0, target.shape[0], deep):
-        found = sorted(synthetic & set(range(first, min(first + deep, target.shape[0]))))
+        found = sorted(computed & set(range(first, min(first + deep, target.shape[0]))))
         if found:
             box = np.asarray(array[(slice(found[0], found[-1] + 1), *middle_of(target.shape[1:]))])
             digests |= {z: slice_digest(box[z - found[0]]) for z in found}

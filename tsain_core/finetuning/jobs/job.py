@@ -255,6 +255,7 @@ def copy_input(job: Job, volume: Volume) -> Iterator[int]:
         unit=volume.unit,
         offset=volume.offset,
         synthetic=volume.synthetic,
+        partial=volume.partial,
         provenance=volume.provenance,
     ) as writer:
         for z in range(volume.shape[0]):

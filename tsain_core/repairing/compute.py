@@ -1,0 +1,215 @@
+"""Compute the masked pixels of a stack from the slices round them; all others stay as they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import TsainError
+from ..inference.intensity import IntensityRange, estimate_range
+from ..inference.models import SliceModel
+from ..interpolation.interpolate import SliceReady, TileProgress, interpolate
+from ..interpolation.schedule import OutputSlice, Schedule, reachable_fraction
+from ..interpolation.to_file import provenance
+from ..volumes import Volume, create_volume
+from .blend import blend
+from .mask import RepairMask
+from .patches import Patch, Places, windows
+
+Floats = NDArray[np.float64]
+#: The slices of a repaired stack are those of its source.
+AS_SOURCE = Fraction(1)
+
+
+def repair(
+    volume: Volume,
+    mask: RepairMask,
+    model: SliceModel,
+    intensity: IntensityRange | None = None,
+) -> Generator[TileProgress | SliceReady, None, None]:
+    """Compute the masked pixels of a stack.
+
+    Parameters
+    ----------
+    volume : Volume
+    mask : RepairMask
+        Of its shape.
+    model : SliceModel
+    intensity : IntensityRange, optional
+        Of the whole volume; None estimates it as the model's weights expect.
+
+    Yields
+    ------
+    TileProgress or SliceReady
+        Each slice once, in ascending order of z; `total` is the number of slices with masked
+        pixels. Pixels that are not masked are the very values of the source.
+
+    Raises
+    ------
+    TsainError
+        If masked pixels have no real ones on both sides, or the model computes values that are not
+        finite.
+    """
+    intensity = intensity or estimate_range(volume, model.scaling)
+    places = Places(volume, mask)
+    for z in mask.slices:
+        places.patches(z)  # what cannot be computed is told before anything is
+    done, total = 0, len(mask.slices)
+    wanted = set(mask.slices)
+    for z in range(volume.shape[0]):
+        image = volume[z]
+        if z in wanted:
+            image = image.copy()
+            patches = places.patches(z)
+            for i, patch in enumerate(patches):
+                for share in _mend(image, patch, places, volume, model, intensity):
+                    yield TileProgress(z, done + (i + share) / len(patches), total)
+            done += 1
+        yield SliceReady(z, image, synthetic=mask.whole(z))
+
+
+def _mend(
+    image: NDArray[Any],
+    patch: Patch,
+    places: Places,
+    volume: Volume,
+    model: SliceModel,
+    intensity: IntensityRange,
+) -> Iterator[float]:
+    """Write the pixels of a patch into its slice; yields the share that is done."""
+    size = volume.shape[1:]
+    computed = np.full(patch.box.shape, np.nan)
+    multiple = model.tiled.multiple if model.tiled else 1
+    parts = list(windows(patch, size, multiple))
+    fraction = Fraction(patch.z - patch.before, patch.after - patch.before)
+    if not model.any_position:
+        fraction = reachable_fraction(fraction, patch.after - patch.before)
+    one = Schedule((OutputSlice(fraction, 0, 1, fraction),), AS_SOURCE)
+    for i, (box, window) in enumerate(parts):
+        pair = real_pair(volume, places, (patch.before, patch.after), window)
+        small = Volume(da.from_array(pair, chunks=(1, -1, -1)))
+        for event in interpolate(small, one, model, intensity):
+            if isinstance(event, TileProgress):
+                yield (i + event.done / event.total) / len(parts)
+            else:
+                computed[box.within(patch.box).slices] = event.image[box.within(window).slices]
+    y, x = patch.box.slices
+    values = blend(image[y, x].astype(float), computed, patch.mask)
+    values = np.clip(values, intensity.least, intensity.most)
+    image[y, x][patch.mask] = _as_dtype(values[patch.mask], image.dtype)
+
+
+def real_pair(volume: Volume, places: Places, ends: tuple[int, int], window: Any) -> NDArray[Any]:
+    """Two slices of a window (2, y, x), float32; what is not real in one comes from the other."""
+    y, x = window.slices
+    pair = [volume.read(slice(z, z + 1), y, x)[0].astype(np.float32) for z in ends]
+    unreal = [places.unreal(z, window) for z in ends]
+    for z, i in zip(ends, (0, 1), strict=True):
+        if (never := volume.missing(pair[i].astype(volume.dtype), z, y.start, x.start)) is not None:
+            unreal[i] |= never
+    for i in (0, 1):
+        swap = unreal[i] & ~unreal[1 - i]
+        pair[i][swap] = pair[1 - i][swap]
+    return np.stack(pair)
+
+
+def _as_dtype(values: Floats, dtype: np.dtype[Any]) -> NDArray[Any]:
+    if dtype.kind in "ui":
+        limits = np.iinfo(dtype)
+        values = np.clip(np.rint(values), limits.min, limits.max)
+    return values.astype(dtype)
+
+
+def repair_provenance(
+    volume: Volume, model: SliceModel, intensity: IntensityRange
+) -> dict[str, object]:
+    """What a repaired stack says about how it was made; JSON-able."""
+    whole = Schedule((OutputSlice(Fraction(0), 0, 0, Fraction(0)),), AS_SOURCE)
+    return {
+        **provenance(volume, whole, model.provenance(), intensity),
+        "repaired": "masked pixels, blended by a membrane",
+    }
+
+
+def repair_to_file(
+    volume: Volume,
+    path: str | os.PathLike[str],
+    mask: RepairMask,
+    model: SliceModel,
+    intensity: IntensityRange | None = None,
+    *,
+    overwrite: bool = False,
+    compression: int | None = None,
+) -> Generator[TileProgress | SliceReady, None, None]:
+    """Compute the masked pixels of a stack, and write all of it, slice by slice.
+
+    The result appears under `path` when it is complete.
+
+    Parameters
+    ----------
+    volume, mask, model, intensity
+        As `repair`.
+    path : path
+        .tif, .h5 or .zarr.
+    overwrite : bool
+        Replace an existing result, at the end.
+    compression : int, optional
+        Level, 0 (none) to 9; the format's usual one by default.
+
+    Yields
+    ------
+    TileProgress or SliceReady
+
+    Raises
+    ------
+    TsainError
+        As `repair`, and if the result cannot be written or would overwrite the source.
+    """
+    if "://" in os.fspath(path):
+        raise TsainError(
+            f"{path} is a remote place; a stack that is repaired by a mask is written to a file "
+            "here: write it to this machine and copy it."
+        )
+    intensity = intensity or estimate_range(volume, model.scaling)
+    with create_volume(
+        path,
+        volume.shape,
+        volume.dtype,
+        voxel_size=volume.voxel_size,
+        unit=volume.unit,
+        offset=volume.offset,
+        synthetic=tuple(sorted({*volume.synthetic, *mask.whole_slices})),
+        partial=merged_partial(volume, mask),
+        provenance=repair_provenance(volume, model, intensity),
+        overwrite=overwrite,
+        source=volume.source,
+        compression=compression,
+    ) as writer:
+        for event in repair(volume, mask, model, intensity):
+            if isinstance(event, SliceReady):
+                writer.write(event.index, event.image)
+            yield event
+
+
+def merged_partial(volume: Volume, mask: RepairMask) -> dict[int, Any]:
+    """Slices that are partly computed: now, or already in the source."""
+    gone = {*volume.synthetic, *mask.whole_slices}
+    found = {z: part for z, part in volume.partial.items() if z not in gone}
+    for z, part in mask.partial().items():
+        if z in gone:
+            continue
+        old = found.get(z)
+        # of two masks together neither number nor digest is known
+        found[z] = (
+            replace(part, boxes=(*old.boxes, *part.boxes), pixels=None, mask_digest="")
+            if (old)
+            else part
+        )
+    return found
