@@ -94,7 +94,8 @@ def interpolate_layer(
     attributes = placed_like(layer, axis, place, first, step)
     plan = LayerRunPlan(volume, schedule, choice, on_disk, overwrite, restart)
     opened, stack, digests = _computed(plan)
-    marks = result_marks(layer, axis, place, schedule, opened.synthetic, opened.provenance)
+    made = opened.synthetic, opened.provenance, opened.partial
+    marks = result_marks(layer, axis, place, schedule, *made)
     if path is not None:
         return _from_file(path, layer.ndim, axis, attributes, marks)
     attributes["metadata"] = replace(marks, digests=digests).to_metadata()
@@ -120,7 +121,7 @@ def _computed(plan: LayerRunPlan) -> tuple[Opened, NDArray[Any], dict[int, str]]
             opened = event
         elif isinstance(event, SliceReady):
             stack[event.index] = event.image
-            if event.index in opened.synthetic:
+            if event.index in opened.marked:
                 digests[event.index] = slice_digest(event.image)
     return opened, stack, digests
 

@@ -10,8 +10,7 @@ from qtpy.QtWidgets import QApplication, QFrame, QLabel, QWidget
 
 from tsain_core.errors import TsainError
 from tsain_core.interpolation.estimate import SliceCost
-from tsain_core.interpolation.schedule import Schedule, by_factor
-from tsain_core.volumes import Volume
+from tsain_core.interpolation.schedule import by_factor
 
 from ..layers.provenance import layer_marks
 from ..layers.stored_grey import stored_grey_note
@@ -28,6 +27,8 @@ from ._cluster_run import AnyRun, ClusterRun
 from ._damage_list import DamageList
 from ._model import ModelForm
 from ._output import OutputForm
+from ._parts_form import PartsForm
+from ._plans import Forms, command_for, plan_of, schedule_of
 from ._preview import PreviewLayer, PreviewRequest
 from ._real_slices_only import RealSlicesOnly
 from ._run import LayerRun, LayerSlot, SliceProgress, check_memory
@@ -35,8 +36,8 @@ from ._run_controls import PreviewBar, RunBar
 from ._saving import ResultSaver
 from ._selection_form import MARK_KEY, SelectionForm
 from ._source import SourceForm
-from ._summaries import command_of, cost_of, effect_of
-from ._worker_tasks import LayerRunPlan, ModelCache, blockwise_request, cost
+from ._summaries import cost_of, effect_of, made_of
+from ._worker_tasks import LayerRunPlan, ModelCache, cost
 
 if TYPE_CHECKING:
     import napari
@@ -66,6 +67,7 @@ class InterpolationPanel(QWidget):
         self.output, self.preview_bar, self.bar = OutputForm(), PreviewBar(), RunBar()
         self.check = CheckLine(self.source, self.model, self._queue)
         self.damage = DamageList(viewer, self.source, self.selection, self._say)
+        self.parts = PartsForm(viewer, self.source, self.selection)
         self.effect = QLabel()
         self.effect.setWordWrap(True)
         self._preview = PreviewLayer(
@@ -116,6 +118,7 @@ class InterpolationPanel(QWidget):
         self.selection.take_current.clicked.connect(
             lambda: self.selection.set_pair(self.source.here)
         )
+        self.parts.changed.connect(self._changed)
         self.model.changed.connect(self._changed)
         self.check.stopped.connect(self._settling.start)
         self.output.changed.connect(self._changed)
@@ -154,19 +157,12 @@ class InterpolationPanel(QWidget):
 
     # What is wanted now
 
-    def _plan(self) -> LayerRunPlan:
-        volume, choice, path = self.source.stack(), self.model.choice, self.output.path
-        return LayerRunPlan(
-            volume,
-            self._schedule(volume, choice.any_position),
-            choice,
-            blockwise_request(volume, self.selection.chosen, choice, str(path)) if path else None,
-            self.output.overwrite,
-            self.output.restart,
-        )
+    @property
+    def _forms(self) -> Forms:
+        return self.source, self.selection, self.parts, self.model, self.output
 
-    def _schedule(self, volume: Volume, any_position: bool) -> Schedule:
-        return self.selection.chosen.schedule(volume.shape[0], volume.voxel_z, any_position)
+    def _plan(self) -> LayerRunPlan:
+        return plan_of(*self._forms)
 
     def _preview_request(self) -> PreviewRequest:
         volume, choice = self.source.stack(), self.model.choice
@@ -179,7 +175,7 @@ class InterpolationPanel(QWidget):
         else:
             # a slice that the result will have: the one nearest to the middle of the gap ahead
             middle = min(here, depth - 2) + Fraction(1, 2)
-            made = self._schedule(volume, choice.any_position).slices
+            made = schedule_of(self.selection, volume, choice.any_position).slices
             chosen = min((s for s in made if s.synthetic), key=lambda s: abs(s.position - middle))
         return PreviewRequest(layer, volume, chosen, choice)
 
@@ -189,6 +185,7 @@ class InterpolationPanel(QWidget):
         if event.type == "removed" and self._preview.layer_removed(event.value):
             self.preview_bar.button.setChecked(False)
         self.source.refresh()
+        self.parts.refresh()
         self._changed()
 
     def _stack_changed(self) -> None:
@@ -339,8 +336,7 @@ class InterpolationPanel(QWidget):
         else:
             self.saver.last = layer
             self.output.written = self.output.chosen
-            count = len(layer_marks(layer).synthetic)
-            self._say(f"Done: {layer.name}, {count} synthetic slices.")
+            self._say(f"Done: {layer.name}, {made_of(layer_marks(layer))}.")
         self._changed()
         watch(self._viewer).update()
 
@@ -374,24 +370,8 @@ class InterpolationPanel(QWidget):
         self._say(f"Copied: {command}")
 
     def command_line(self, restart: bool = False) -> str:
-        """The `tsain` command that does the same; it goes on with an unfinished run of the dock.
-
-        Raises
-        ------
-        TsainError
-            If the dock's settings do not fit together, or the layer was not read from a file.
-        """
-        volume, choice = self.source.stack(), self.model.choice
-        self._schedule(volume, choice.any_position)
-        return command_of(
-            volume,
-            self.selection.chosen,
-            choice,
-            str(self.output.path or "result.zarr"),
-            overwrite=self.output.overwrite,
-            restart=restart,
-            cluster=self.output.cluster,
-        )
+        """See `command_for`."""
+        return command_for(*self._forms, restart=restart)
 
     def _say(self, text: str) -> None:
         self.bar.status.setText(text)

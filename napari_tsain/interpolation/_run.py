@@ -16,7 +16,6 @@ from tsain_core.errors import TsainError
 from tsain_core.inference.models import free_memory
 from tsain_core.interpolation.estimate import format_bytes
 from tsain_core.interpolation.interpolate import SliceReady, TileProgress
-from tsain_core.interpolation.schedule import evaluations
 from tsain_core.volumes import slice_digest
 
 from ..layers.provenance import METADATA_KEY, LayerMarks
@@ -84,7 +83,7 @@ class LayerRun:
         self._marks = LayerMarks()
         # taken now: the source layer may be gone when the first slice comes
         self._attributes = result_attributes(place, plan)
-        total = evaluations(plan.schedule, plan.choice.any_position)
+        total = plan.evaluations
         self._bar = progress(total=total, desc=f"Interpolating {place.layer.name}", unit="slice")
         self._total, self._began, self._drawn = total, time.perf_counter(), 0.0
         self._shown = 0  # slices of the result that are in the layer
@@ -115,14 +114,20 @@ class LayerRun:
         elif isinstance(event, RunProgress):
             self._reached(event.done * self._total)
         elif isinstance(event, TileProgress):
-            self._reached(event.done)
+            self._reached(event.done / event.total * self._total)
         elif isinstance(event, SliceReady):
             self._finished(event)
 
     def _opened(self, event: Opened) -> None:
         place, plan = self._place, self._plan
         self._marks = result_marks(
-            place.layer, place.z_axis, place.index, plan.schedule, event.synthetic, event.provenance
+            place.layer,
+            place.z_axis,
+            place.index,
+            plan.schedule,
+            event.synthetic,
+            event.provenance,
+            event.partial,
         )
         self._began, self._before = time.perf_counter(), None
         if plan.output is None:
@@ -152,7 +157,7 @@ class LayerRun:
     def _finished(self, event: SliceReady) -> None:
         if self._stack is not None:
             self._stack[event.index] = event.image
-        if event.index in self._marks.synthetic:
+        if event.index in self._marks.marked:
             self._digests[event.index] = slice_digest(event.image)
         self._ready(event.index + 1)
 
@@ -170,6 +175,7 @@ class LayerRun:
         marks = replace(
             self._marks,
             synthetic=tuple(z for z in self._marks.synthetic if z < depth),
+            partial={z: part for z, part in self._marks.partial.items() if z < depth},
             parents={z: p for z, p in self._marks.parents.items() if z < depth},
             depth=depth,
             digests={z: digest for z, digest in self._digests.items() if z < depth},
@@ -281,6 +287,7 @@ def show_result(viewer: napari.Viewer, place: LayerSlot, plan: LayerRunPlan) -> 
         plan.schedule,
         tuple(read.get("synthetic_slices", ())),
         read.get("provenance", {}),
+        {int(z): part for z, part in read.get("partial_slices", {}).items()},
     )
     marks = as_written(marks, plan.output, read)
     data = levels if len(levels) > 1 else levels[0]

@@ -119,4 +119,4 @@ def with_ending(path: Path, ending: str) -> Path:
 
 def _is_result(layer: Any) -> bool:
     """Whether a layer has computed slices, or had."""
-    return bool(stated_marks(layer).synthetic) and not layer.metadata.get(HELPER_KEY)
+    return bool(stated_marks(layer).marked) and not layer.metadata.get(HELPER_KEY)

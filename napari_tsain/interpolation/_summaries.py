@@ -5,16 +5,20 @@ from __future__ import annotations
 from tsain_core.errors import TsainError
 from tsain_core.inference.models import BASELINES
 from tsain_core.interpolation.estimate import SliceCost, format_bytes
-from tsain_core.interpolation.schedule import evaluations
-from tsain_core.interpolation.selection import SliceSelection, as_command
+from tsain_core.interpolation.selection import SliceSelection, as_command, format_slices
 from tsain_core.volumes import LOST, Volume, unit_symbol
 
+from ..layers.provenance import LayerMarks
 from ._model import ModelChoice
+from ._parts import Parts
 from ._worker_tasks import LayerRunPlan, blockwise_request
 
 
 def effect_of(plan: LayerRunPlan, note: str = "") -> str:
     """What a plan comes to, in a line, and what else is to be said of its stack."""
+    if plan.parts is not None:
+        text = _parts_words(plan.parts, plan.volume.shape[0])
+        return f"{text} {note}" if note else text
     made, depth = plan.schedule, plan.volume.shape[0]
     whole = made.slices[0].before == 0 and made.slices[-1].after == depth - 1
     text = f"{depth} slices → " if whole else ""
@@ -33,9 +37,32 @@ def effect_of(plan: LayerRunPlan, note: str = "") -> str:
     return f"{text} {note}" if note else text
 
 
+def _parts_words(parts: Parts, depth: int) -> str:
+    if parts.found:
+        what = f"the damaged parts of {_slices(parts.slices)} are"
+    elif parts.slices:
+        what = f"marked pixels of {_slices(parts.slices)} are"
+        if parts.whole:
+            what = f"{what[:-4]}, and all of {_slices(parts.whole)}, are"
+    else:
+        what = "marked pixels are"
+    return f"{depth} slices; {what} computed, all others stay as they are."
+
+
+def _slices(slices: tuple[int, ...]) -> str:
+    return f"slice{'s' if len(slices) > 1 else ''} {format_slices(slices)}"
+
+
+def made_of(marks: LayerMarks) -> str:
+    """What a result has that was computed: "12 synthetic slices"."""
+    words = [f"{len(marks.synthetic)} synthetic slices"] if marks.synthetic else []
+    words += [f"{len(marks.partial)} slices repaired in part"] if marks.partial else []
+    return " and ".join(words) or "0 synthetic slices"
+
+
 def cost_of(plan: LayerRunPlan, one: SliceCost) -> str:
     """What a plan takes, if a slice takes that."""
-    seconds = one.seconds * evaluations(plan.schedule, plan.choice.any_position)
+    seconds = one.seconds * plan.evaluations
     size = len(plan.schedule.slices) * plan.volume.dtype.itemsize
     size *= plan.volume.shape[1] * plan.volume.shape[2]
     memory = one.memory + (0 if plan.output else size)
@@ -56,6 +83,7 @@ def command_of(
     overwrite: bool,
     restart: bool = False,
     cluster: str | None = None,
+    parts: Parts | None = None,
 ) -> str:
     """The `tsain` command that does the same.
 
@@ -69,6 +97,14 @@ def command_of(
             "The layer was not read from a file, so no command can read it; save it first "
             "(File > Save Selected Layers), and open the file."
         )
+    repair_mask = None
+    if parts is not None:
+        repair_mask = "auto" if parts.found else parts.source
+        if not repair_mask:
+            raise TsainError(
+                "The layer that marks the damage was not read from a file, so no command can read "
+                "it; save it as a TIFF of labels (File > Save Selected Layers), and open the file."
+            )
     request = blockwise_request(volume, selection, choice, output)
     return as_command(
         request.source,
@@ -82,6 +118,7 @@ def command_of(
         overwrite=overwrite,
         restart=restart,
         cluster=cluster,
+        repair_mask=repair_mask,
     )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +25,17 @@ from tsain_core.inference.intensity import IntensityRange, estimate_range
 from tsain_core.inference.models import BaselineModel, SliceModel, open_model
 from tsain_core.interpolation.estimate import SliceCost, slice_cost
 from tsain_core.interpolation.interpolate import SliceReady, TileProgress, interpolate
-from tsain_core.interpolation.schedule import OutputSlice, Schedule
+from tsain_core.interpolation.schedule import OutputSlice, Schedule, evaluations
 from tsain_core.interpolation.selection import SliceSelection
-from tsain_core.interpolation.to_file import provenance, synthetic_slices
-from tsain_core.volumes import Volume
+from tsain_core.interpolation.to_file import partial_slices, provenance, synthetic_slices
+from tsain_core.repairing import merged_partial, repair, repair_provenance, repair_to_file
+from tsain_core.volumes import PartlyComputed, Volume
 from tsain_core.volumes._locations import locate
 from tsain_core.volumes.zarr_layout import open_array
 
 from ..layers.view import Rectangle
 from ._model import ModelChoice
+from ._parts import Parts
 
 #: Pixels computed round a preview, so that its edge is as the whole slice's would be, nearly.
 PREVIEW_MARGIN = 64
@@ -45,6 +47,12 @@ class Opened:
 
     provenance: dict[str, Any]
     synthetic: tuple[int, ...]
+    partial: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def marked(self) -> set[int]:
+        """Slices that are computed, as a whole or in part."""
+        return {*self.synthetic, *self.partial}
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,8 @@ class LayerRunPlan:
         What is written to an OME-Zarr, as the command would; None keeps the result in memory.
     overwrite, restart : bool
         Replace an existing result; forget an unfinished one.
+    parts : Parts or None
+        Only these pixels are computed; the schedule is that of the source.
     """
 
     volume: Volume
@@ -102,6 +112,14 @@ class LayerRunPlan:
     on_disk: BlockwiseRequest | None = None
     overwrite: bool = False
     restart: bool = False
+    parts: Parts | None = None
+
+    @property
+    def evaluations(self) -> int:
+        """How often the model has to run; of repaired slices once for each."""
+        if self.parts is not None:
+            return len(self.parts.slices) or self.volume.shape[0]
+        return evaluations(self.schedule, self.choice.any_position)
 
     @property
     def output(self) -> Path | None:
@@ -137,6 +155,9 @@ def run(
     Opened | Growing | SlicesReady | RunProgress | TileProgress | SliceReady, None, None
 ]:
     """Compute a plan: into memory slice by slice, as `SliceReady`; to disk block by block."""
+    if plan.parts is not None:
+        yield from _mend(plan, plan.parts, models)
+        return
     if plan.on_disk is not None:
         yield from _write(plan, plan.on_disk)
         return
@@ -146,8 +167,34 @@ def run(
     yield Opened(
         provenance(volume, schedule, model.provenance(), intensity),
         synthetic_slices(volume, schedule),
+        _as_json(partial_slices(volume, schedule)),
     )
     yield from interpolate(volume, schedule, model, intensity)
+
+
+def _as_json(partial: Mapping[int, PartlyComputed]) -> dict[int, dict[str, Any]]:
+    return {z: part.to_json() for z, part in partial.items()}
+
+
+def _mend(
+    plan: LayerRunPlan, parts: Parts, models: ModelCache
+) -> Generator[Opened | TileProgress | SliceReady, None, None]:
+    """Compute damaged parts of slices, into memory or a file."""
+    volume = plan.volume
+    mask = yield from parts.mask(volume)
+    model = models.open(plan.choice)
+    intensity = estimate_range(volume, model.scaling)
+    yield Opened(
+        repair_provenance(volume, model, intensity),
+        tuple(sorted({*volume.synthetic, *mask.whole_slices})),
+        _as_json(merged_partial(volume, mask)),
+    )
+    if plan.output is None:
+        yield from repair(volume, mask, model, intensity)
+    else:
+        yield from repair_to_file(
+            volume, plan.output, mask, model, intensity, overwrite=plan.overwrite
+        )
 
 
 def _write(
@@ -163,7 +210,7 @@ def _write(
         for event in events:
             if isinstance(event, RunStarted):
                 marks = event.plan.target(plan.volume).marks
-                yield Opened(dict(marks.provenance), marks.synthetic)
+                yield Opened(dict(marks.provenance), marks.synthetic, _as_json(marks.partial))
                 yield Growing(_growing_levels(event.partial, len(event.plan.grids())))
             elif isinstance(event, SlicesReady | RunProgress):
                 yield event

@@ -51,11 +51,12 @@ def layer_data(
         "multiscale": len(levels) > 1,
         "metadata": LayerMarks(
             synthetic=volume.synthetic,
+            partial={z: part.to_json() for z, part in volume.partial.items()},
             provenance=volume.provenance,
             source=str(path),
             dataset=volume.dataset or "",
             format=volume.format,
-            depth=volume.shape[0] if volume.synthetic else None,
+            depth=volume.shape[0] if volume.computed else None,
             digests=volume.digests,
         ).to_metadata(),
     }

@@ -106,6 +106,7 @@ def save_layer(path: str | Path, layer: Any) -> Generator[tuple[int, int], None,
         unit=volume.unit,
         offset=volume.offset,
         synthetic=[z for z in volume.synthetic if z < depth],
+        partial={z: part for z, part in volume.partial.items() if z < depth},
         provenance=volume.provenance,
         overwrite=True,  # confirmed in the dialog
         source=volume.source or None,

@@ -159,7 +159,7 @@ def _has_its_slices(other: Any, layer: Any, marks: LayerMarks) -> bool:
     """Whether some of the result's real slices are in the other layer where they should be."""
     axis = z_axis_of(layer)
     result, source = stack_of(layer, axis), stack_of(other, axis, marks.source_index)
-    synthetic = set(marks.synthetic)
+    synthetic = set(marks.marked)  # parts of slices differ, too
     places = {z: marks.start + z * marks.step for z in range(result.shape[0]) if z not in synthetic}
     shared = [
         (z, int(place))

@@ -50,6 +50,9 @@ class LayerMarks:
     ----------
     synthetic : tuple of int
         z of the slices that were computed, not acquired.
+    partial : dict
+        z of a slice that is real but for some pixels -> which ones, as JSON:
+        `tsain_core.volumes.PartlyComputed`.
     provenance : dict
         How they were computed; JSON-able.
     source, dataset, format : str
@@ -90,6 +93,12 @@ class LayerMarks:
     depth: int | None = None
     digests: Mapping[int, str] = field(default_factory=dict)
     doubt: str = ""
+    partial: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def marked(self) -> tuple[int, ...]:
+        """z of the slices that were computed, as a whole or in part."""
+        return tuple(sorted({*self.synthetic, *self.partial}))
 
     def to_metadata(self) -> dict[str, Any]:
         """``{"tsain": {...}}`` for a layer's metadata; what says nothing is left out."""
@@ -109,6 +118,8 @@ class LayerMarks:
             }
         if self.digests:
             values["digests"] = {str(z): digest for z, digest in self.digests.items()}
+        if self.partial:
+            values["partial_slices"] = {str(z): dict(part) for z, part in self.partial.items()}
         said = {k: v for k, v in values.items() if v}
         numbers = {
             "z_axis": self.z_axis,
@@ -131,13 +142,15 @@ def layer_marks(layer: Any, z: int | None = None) -> LayerMarks:
         A slice that is compared in any case; without it only some of many are.
     """
     marks = stated_marks(layer)
-    if not marks.synthetic:  # the reader may have found that they do not fit
+    if not marks.marked:  # the reader may have found that they do not fit
         return replace(marks, doubt=str(marks.provenance.get(_LOST, "")))
     doubt = _doubt(layer, marks)
     if not doubt and z is not None and z in marks.digests:
         only = replace(marks, digests={z: marks.digests[z]})
         doubt = _changed(_finest(layer), _axis(layer, marks), only, 1)
-    return replace(marks, synthetic=(), parents={}, digests={}, doubt=doubt) if doubt else marks
+    if not doubt:
+        return marks
+    return replace(marks, synthetic=(), partial={}, parents={}, digests={}, doubt=doubt)
 
 
 def stated_marks(layer: Any) -> LayerMarks:
@@ -163,6 +176,7 @@ def stated_marks(layer: Any) -> LayerMarks:
         computed=values.get("computed"),
         depth=values.get("depth"),
         digests={int(z): str(digest) for z, digest in values.get("digests", {}).items()},
+        partial={int(z): part for z, part in values.get("partial_slices", {}).items()},
     )
 
 
@@ -173,7 +187,7 @@ def _doubt(layer: Any, marks: LayerMarks) -> str:
     data, axis = _finest(layer), _axis(layer, marks)
     if not 0 <= axis < layer.ndim - 2:
         return "they are for a stack, and it is none"
-    if fault := marks_fault(marks.synthetic, marks.depth, data.shape[axis]):
+    if fault := marks_fault(marks.marked, marks.depth, data.shape[axis]):
         return fault
     if isinstance(data, np.ndarray):
         return _changed(data, axis, marks, _CHECKED)

@@ -75,10 +75,12 @@ def result_marks(
     schedule: Schedule,
     synthetic: tuple[int, ...],
     provenance: Mapping[str, Any],
+    partial: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> LayerMarks:
     """Marks of a result: which slices were computed, and from which of the source."""
     return LayerMarks(
         synthetic=synthetic,
+        partial=partial or {},
         provenance=provenance,
         z_axis=z_axis,
         source_layer=layer.name,

@@ -95,7 +95,14 @@ def stack_of(layer: Any, z_axis: int | None = None, index: Sequence[int] = ()) -
     """
     import dask.array as da
 
-    from tsain_core.volumes import LOST, Volume, normal_unit, offset_in, voxel_size_of
+    from tsain_core.volumes import (
+        LOST,
+        Volume,
+        normal_unit,
+        offset_in,
+        partial_from_json,
+        voxel_size_of,
+    )
     from tsain_core.volumes.volume import check_stack
 
     from .provenance import z_axis_of
@@ -128,6 +135,7 @@ def stack_of(layer: Any, z_axis: int | None = None, index: Sequence[int] = ()) -
         unit=unit,
         offset=offset,
         synthetic=marks.synthetic,
+        partial=partial_from_json(marks.partial),
         provenance={**marks.provenance, **({LOST: marks.doubt} if marks.doubt else {})},
         source=marks.source or layer.source.path or "",
         format=marks.format,

@@ -100,7 +100,8 @@ def describe(volume: Volume) -> list[tuple[str, str]]:
         lines.append(("synthetic", f"{len(volume.synthetic)} slices: {_list(volume.synthetic)}"))
     if volume.partial:
         known = [part.pixels for part in volume.partial.values()]
-        count = f", {sum(known)} pixels" if None not in known else ""
+        total = sum(pixels or 0 for pixels in known)
+        count = f", {total} pixels" if None not in known else ""
         places = _list(tuple(sorted(volume.partial)))
         lines.append(("part computed", f"{len(known)} slices: {places}{count}"))
     return lines

@@ -100,6 +100,7 @@ def as_command(
     overwrite: bool = False,
     restart: bool = False,
     cluster: str | None = None,
+    repair_mask: str | None = None,
 ) -> str:
     """The `tsain` command that does the same, quoted for a shell.
 
@@ -120,6 +121,8 @@ def as_command(
         words += ["--z-size", _number(selection.z_size)]
     if selection.damaged:
         words += ["--replace", format_slices(selection.damaged)]
+    if repair_mask:
+        words += ["--repair-mask", repair_mask]
     words += ["--model", model]
     defaults = InferenceSettings()
     for option in ("device", "precision", "tile", "halo", "detail", "ensemble"):

@@ -90,8 +90,8 @@ def damaged_part(image: Image, before: Image, after: Image) -> Bits:
 
     unknown = ~np.isfinite(image)
     here, first, second = (_finite(slice_) for slice_ in (image, before, after))
-    difference = here - (first + second) / 2
-    difference -= np.median(difference)
+    difference: Floats = here - np.float32(0.5) * (first + second)
+    difference -= np.float32(np.median(difference))
     unlike = _local(difference)
     usual = np.maximum(_local(first - second), float(np.median(unlike))) + np.float32(1e-6)
     ratio = unlike / usual
@@ -125,7 +125,8 @@ def _finite(image: Image) -> Floats:
     known = np.isfinite(values)
     if known.all():
         return values
-    return np.where(known, values, np.median(values[known]) if known.any() else np.float32(0))
+    middle = np.median(values[known]) if known.any() else 0
+    return np.where(known, values, np.float32(middle))
 
 
 def _local(difference: Floats) -> Floats:

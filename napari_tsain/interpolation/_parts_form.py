@@ -1,0 +1,115 @@
+"""What of the damaged slices is replaced: all, the damaged parts, or what a layer marks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QComboBox
+
+from ..layers.layer_listener import LayerListener
+from ..layers.provenance import HELPER_KEY
+from ..widgets.closing import Closing
+from ._parts import Parts, parts_of_layer
+from ._selection_form import SelectionForm
+from ._source import SourceForm
+
+if TYPE_CHECKING:
+    import napari
+
+_WHOLE, _FOUND = "whole slices", "damaged parts of them"
+_CALM = 150  # milliseconds without a change before a layer is looked at
+
+
+class PartsForm(QComboBox):
+    """Chooses the pixels to replace; one row of the page "Replace".
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    source : SourceForm
+        The stack.
+    form : SelectionForm
+        Where the slices to replace are written; this widget is added to its page.
+
+    Attributes
+    ----------
+    changed : Signal
+        Other pixels are chosen.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: napari.Viewer, source: SourceForm, form: SelectionForm) -> None:
+        super().__init__(form)
+        self._viewer, self._source, self._selection = viewer, source, form
+        self.setToolTip(
+            "Whole slices; only where they differ from their neighbours; or only what a Labels or "
+            "Shapes layer marks. All other pixels stay as they are"
+        )
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(10)
+        form.replace_page.insertRow(1, "replace", self)
+        self._listener = LayerListener(
+            ("data", "paint", "labels_update", "name"), self._layer_changed
+        )
+        # a stroke of the brush is many events
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(_CALM)
+        self._soon.timeout.connect(self.changed)
+        Closing(self).stack.callback(self._listener.stop)
+        self.refresh()
+        self.currentIndexChanged.connect(self._chosen)
+
+    @property
+    def layer(self) -> Any:
+        """The Labels or Shapes layer that is chosen; None where none is."""
+        return self.currentData()
+
+    @property
+    def parts(self) -> Parts | None:
+        """What is to be computed; None for whole slices.
+
+        Raises
+        ------
+        TsainError
+            If nothing is marked, or the layer does not fit the stack.
+        """
+        form, image = self._selection, self._source.layer
+        if form.mode != "Replace" or image is None or self.currentText() == _WHOLE:
+            return None
+        if self.layer is None:
+            return Parts(form.damaged_slices())
+        whole = form.damaged_slices() if form.damaged.text().strip() else ()
+        return parts_of_layer(self.layer, image, self._source.z_axis, self._source.index, whole)
+
+    def refresh(self) -> None:
+        """Layers came, went, or were renamed: the chosen one stays chosen if it is there."""
+        from napari.layers import Labels, Shapes
+
+        before, text = self.layer, self.currentText()
+        self.blockSignals(True)
+        self.clear()
+        self.addItem(_WHOLE)
+        self.addItem(_FOUND)
+        for layer in self._viewer.layers:
+            if isinstance(layer, Labels | Shapes) and not layer.metadata.get(HELPER_KEY):
+                self.addItem(layer.name, layer)
+                if layer == before:
+                    self.setCurrentIndex(self.count() - 1)
+        if before is None and text == _FOUND:
+            self.setCurrentIndex(1)
+        self.blockSignals(False)
+        if self.layer != before:
+            self._chosen()
+
+    def _chosen(self, _: Any = None) -> None:
+        self._listener.listen(self.layer)
+        self.changed.emit()
+
+    def _layer_changed(self, event: Any) -> None:
+        if event.type == "name":
+            self.refresh()
+        else:
+            self._soon.start()

@@ -1,0 +1,129 @@
+"""Damaged parts of slices in the dock "Interpolate slices": marked by a layer, or found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from gui import (  # noqa: F401
+    add_dock,
+    click,
+    overlay_text,
+    own_settings,
+    plugin_known,
+    tissue,
+    type_into,
+    viewer,
+)
+from qtpy.QtWidgets import QApplication
+
+from napari_tsain.io import layer_data
+from napari_tsain.io._writer import save_layer
+from napari_tsain.layers.provenance import layer_marks
+
+TIMEOUT = 60_000
+
+
+@pytest.fixture
+def dock(qtbot: Any, viewer: Any) -> Any:  # noqa: F811
+    """The dock, in mode Replace, with a stack of which one slice has a white hole."""
+    data = tissue(8, 64)
+    data[3, 20:30, 25:45] = 255
+    viewer.add_image(data, name="stack", scale=(40, 5, 5))
+    opened = add_dock(viewer, "Interpolate slices")
+    opened.selection.mode_box.choose("Replace")
+    opened.model.model_box.value = "mean"
+    QApplication.processEvents()
+    return opened
+
+
+def choose(dock: Any, text: str) -> None:
+    dock.parts.setCurrentIndex(dock.parts.findText(text))
+    QApplication.processEvents()
+
+
+def repaired(qtbot: Any, viewer: Any, dock: Any) -> Any:  # noqa: F811
+    before = set(viewer.layers)
+    click(qtbot, dock.bar.run)
+    qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Done"), timeout=TIMEOUT)
+    (layer,) = set(viewer.layers) - before
+    return layer
+
+
+def test_labels_and_shapes_and_found_parts(
+    qtbot: Any,
+    viewer: Any,  # noqa: F811
+    dock: Any,
+    tmp_path: Path,
+) -> None:
+    source = viewer.layers["stack"]
+    truth = source.data.copy()
+    labels = viewer.add_labels(np.zeros((8, 64, 64), np.int32), name="damage", scale=(40, 5, 5))
+    choose(dock, "damage")
+    assert "marks no pixel" in dock.effect.text() and not dock.bar.run.isEnabled()
+    labels.selected_label, labels.brush_size = 7, 12
+    labels.paint((3, 25, 35), 7)  # as the brush does
+    qtbot.waitUntil(lambda: "marked pixels of slice 3" in dock.effect.text(), timeout=TIMEOUT)
+    result = repaired(qtbot, viewer, dock)
+    mask = labels.data > 0
+    np.testing.assert_array_equal(result.data[~mask], truth[~mask])
+    np.testing.assert_array_equal(source.data, truth)
+    marks = layer_marks(result)
+    assert marks.synthetic == () and set(marks.partial) == {3} and not marks.doubt
+    assert "1 slices repaired in part" in dock.bar.status.text()
+    viewer.dims.set_current_step(0, 3)
+    assert overlay_text(viewer).startswith(f"Slice 3 is PARTLY SYNTHETIC: {mask.sum()} pixels")
+    viewer.dims.set_current_step(0, 4)
+    assert "SYNTHETIC" not in overlay_text(viewer)
+
+    for name in ("r.zarr", "r.h5", "r.ome.tif"):  # saved and opened again
+        for _ in save_layer(tmp_path / name, result):
+            pass
+        data, attributes, _ = layer_data(tmp_path / name)
+        assert attributes["metadata"]["tsain"]["partial_slices"]["3"]["pixels"] == mask.sum()
+
+    shapes = viewer.add_shapes(
+        [np.array([[3, 18, 23], [3, 18, 47], [3, 32, 47], [3, 32, 23]]) * (40, 5, 5)],
+        shape_type="rectangle",
+        name="outline",
+    )
+    dock.source.layer_box.value = source
+    choose(dock, shapes.name)
+    second = repaired(qtbot, viewer, dock)
+    changed = np.argwhere((second.data != truth).any(0))
+    assert changed.min(0).tolist() >= [18, 23] and changed.max(0).tolist() <= [32, 47]
+    assert second.data[3, 20:30, 25:45].max() < 255
+
+    choose(dock, "damaged parts of them")
+    assert "No slice is marked" in dock.effect.text()
+    type_into(qtbot, dock.selection.damaged, "3")
+    dock.source.layer_box.value = source
+    QApplication.processEvents()
+    third = repaired(qtbot, viewer, dock)
+    assert third.data[3, 20:30, 25:45].max() < 255
+    np.testing.assert_array_equal(np.delete(third.data, 3, 0), np.delete(truth, 3, 0))
+
+
+def test_to_a_file_and_the_command(
+    qtbot: Any,
+    viewer: Any,  # noqa: F811
+    dock: Any,
+    tmp_path: Path,
+) -> None:
+    data = np.zeros((8, 64, 64), np.uint8)
+    data[3, 20:30, 25:45] = 1
+    labels = viewer.add_labels(data, name="damage")
+    choose(dock, "damage")
+    dock.output.where.choose("OME-Zarr on disk")
+    dock.output.path_box.value = tmp_path / "r.zarr"
+    QApplication.processEvents()
+    result = repaired(qtbot, viewer, dock)
+    assert set(layer_marks(result).partial) == {3}
+    assert (tmp_path / "r.zarr").is_dir()
+    choose(dock, "damaged parts of them")
+    type_into(qtbot, dock.selection.damaged, "3")
+    viewer.layers.remove(labels)
+    assert dock.parts.currentText() == "damaged parts of them"
+    assert dock.parts.findText("damage") < 0
