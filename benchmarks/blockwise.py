@@ -31,8 +31,8 @@ from common import hardware, print_head, print_row
 
 from tsain_core.blockwise import (
     BlockDone,
-    BlockwiseRequest,
     Cluster,
+    InterpolationRequest,
     RunFinished,
     RunPlan,
     interpolate_blockwise,
@@ -168,7 +168,7 @@ def volume(folder: Path, mebibytes: int) -> Path:
 
 def planned(source: Path, model: str, threads: int) -> tuple[RunPlan, TimedBlocks]:
     """(plan, sample) as `tsain plan` makes them."""
-    request = BlockwiseRequest(
+    request = InterpolationRequest(
         str(source), "x.zarr", model=model, layout=LAYOUT, memory=int(_BOUND), threads=threads
     )
     plan = make_plan(request)
@@ -187,10 +187,16 @@ def run(source: Path, output: Path, model: str, threads: int, workers: int = 0) 
 
 def one(source: str, output: str, model: str, threads: str, workers: str) -> None:
     """A run in this process; prints what it took."""
-    request = BlockwiseRequest(
-        source, output, model=model, memory=int(_BOUND), threads=int(threads), layout=LAYOUT
+    request = InterpolationRequest(
+        source,
+        output,
+        model=model,
+        memory=int(_BOUND),
+        threads=int(threads),
+        layout=LAYOUT,
+        cluster=Cluster(int(workers)),
     )
-    events = interpolate_blockwise(request, Cluster(int(workers)))
+    events = interpolate_blockwise(request)
     next(events)
     started = time.perf_counter()
     opened, first = 0.0, 0

@@ -70,11 +70,12 @@ def interpolate_layer(
     from napari.layers import Image
 
     from tsain_core.inference.models import InferenceSettings, run_to_end
+    from tsain_core.interpolation.request import RunPolicy
     from tsain_core.interpolation.selection import SliceSelection
     from tsain_core.stack_check import choose_model
 
     from .interpolation._model import ModelChoice
-    from .interpolation._worker_tasks import LayerRunPlan, blockwise_request
+    from .interpolation._worker_tasks import plan_for
     from .layers.provenance import z_axis_of
     from .layers.result import expand_axes, placed_like, result_marks
     from .layers.stack import place_of, stack_of
@@ -87,12 +88,11 @@ def interpolate_layer(
         model, _ = run_to_end(choose_model(volume, settings))
     choice = ModelChoice(str(model), settings)
     selection = SliceSelection(factor, z_size, tuple(damaged), between)
-    schedule = selection.schedule(volume.shape[0], volume.voxel_z, choice.any_position)
     path = None if output is None else Path(output)
-    on_disk = None if path is None else blockwise_request(volume, selection, choice, str(path))
+    plan = plan_for(volume, selection, choice, path, RunPolicy(overwrite, restart))
+    schedule = plan.schedule
     first, step = float(schedule.slices[0].position), float(schedule.step)
     attributes = placed_like(layer, axis, place, first, step)
-    plan = LayerRunPlan(volume, schedule, choice, on_disk, overwrite, restart)
     opened, stack, digests = _computed(plan)
     made = opened.synthetic, opened.provenance, opened.partial
     marks = result_marks(layer, axis, place, schedule, *made)
@@ -113,7 +113,7 @@ def _computed(plan: LayerRunPlan) -> tuple[Opened, NDArray[Any], dict[int, str]]
 
     from .interpolation._worker_tasks import ModelCache, Opened, run
 
-    depth = 0 if plan.on_disk is not None else len(plan.schedule.slices)
+    depth = 0 if plan.output is not None else len(plan.schedule.slices)
     stack = np.empty((depth, *plan.volume.shape[1:]), plan.volume.dtype)
     opened, digests = Opened({}, ()), {}
     for event in run(plan, ModelCache()):

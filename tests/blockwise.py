@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from numpy.typing import NDArray
 
 from tsain_core.blockwise import (
     BlockDone,
-    BlockwiseRequest,
+    InterpolationRequest,
     RunFinished,
     RunPlan,
+    RunPolicy,
     RunStarted,
     interpolate_blockwise,
 )
@@ -32,7 +34,7 @@ from tsain_core.volumes.zarr_layout import ZarrLayout, default_version
 _COMMAND = "import sys; from tsain_core.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
-def in_memory(spec: BlockwiseRequest, plan: RunPlan) -> NDArray[Any]:
+def in_memory(spec: InterpolationRequest, plan: RunPlan) -> NDArray[Any]:
     """What the same plan gives when all of it is computed at once."""
     volume, model = spec.open_volume(), plan.open_model()
     schedule = plan.schedule(volume)
@@ -40,16 +42,16 @@ def in_memory(spec: BlockwiseRequest, plan: RunPlan) -> NDArray[Any]:
     return np.stack([e.image for e in events if isinstance(e, SliceReady)])
 
 
-def finish(spec: BlockwiseRequest, **options: Any) -> tuple[RunPlan, RunFinished]:
+def finish(spec: InterpolationRequest, **policy: Any) -> tuple[RunPlan, RunFinished]:
     """Run to the end."""
-    begun, *_, done = interpolate_blockwise(spec, **options)
+    begun, *_, done = interpolate_blockwise(replace(spec, policy=RunPolicy(**policy)))
     assert isinstance(begun, RunStarted) and isinstance(done, RunFinished)
     return begun.plan, done
 
 
-def stop_after(spec: BlockwiseRequest, blocks: int, **options: Any) -> None:
+def stop_after(spec: InterpolationRequest, blocks: int) -> None:
     """Close a run when some blocks are done."""
-    events = interpolate_blockwise(spec, **options)
+    events = interpolate_blockwise(spec)
     for event in events:
         blocks -= isinstance(event, BlockDone)
         if blocks == 0:
@@ -121,9 +123,9 @@ def shallow_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def spec(stack: Path, tmp_path: Path) -> BlockwiseRequest:
+def spec(stack: Path, tmp_path: Path) -> InterpolationRequest:
     layout = ZarrLayout(default_version(), (1, 64, 64))
-    return BlockwiseRequest(str(stack), str(tmp_path / "out.zarr"), model="mean", layout=layout)
+    return InterpolationRequest(str(stack), str(tmp_path / "out.zarr"), model="mean", layout=layout)
 
 
 def cut_small(monkeypatch: pytest.MonkeyPatch) -> None:

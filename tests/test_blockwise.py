@@ -26,12 +26,17 @@ from blockwise import (
     wait_for,
 )
 
-from tsain_core.blockwise import BlockwiseRequest, RunFinished, RunStarted, interpolate_blockwise
+from tsain_core.blockwise import (
+    InterpolationRequest,
+    RunFinished,
+    RunStarted,
+    interpolate_blockwise,
+)
 from tsain_core.blockwise.blocks import choose_block
 from tsain_core.blockwise.window import generations
 from tsain_core.errors import TsainError
 from tsain_core.inference.models import InferenceSettings
-from tsain_core.inference.tiles import Region
+from tsain_core.inference.region import Region
 from tsain_core.interpolation.selection import SliceSelection
 from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN
@@ -66,7 +71,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory, stirred_network: TSAIN)
     ],
 )
 def test_same_voxels_as_in_memory(
-    spec: BlockwiseRequest,
+    spec: InterpolationRequest,
     model_file: str,
     monkeypatch: pytest.MonkeyPatch,
     request_: SliceSelection,
@@ -136,7 +141,7 @@ def test_pyramid(tmp_path: Path, version: Any) -> None:
     data = np.tile(data, (1, 11, 17))[:, :651, :1043]
     tifffile.imwrite(tmp_path / "stack.tif", data)
     layout = ZarrLayout(version, (2, 100, 128))
-    spec = BlockwiseRequest(
+    spec = InterpolationRequest(
         str(tmp_path / "stack.tif"), str(tmp_path / "out.zarr"), model="mean", layout=layout
     )
     plan, _ = finish(spec)
@@ -150,7 +155,9 @@ def test_pyramid(tmp_path: Path, version: Any) -> None:
     assert "3" not in group
 
 
-def test_shards_are_written_whole(spec: BlockwiseRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shards_are_written_whole(
+    spec: InterpolationRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     layout = ZarrLayout("0.5", (2, 32, 32), shards=(4, 128, 128))
     spec = replace(spec, layout=layout)
     cut_small(monkeypatch)
@@ -177,7 +184,7 @@ def test_layouts_that_make_no_sense(values: dict[str, Any], message: str) -> Non
 # Interruptions
 
 
-def test_goes_on_where_it_was_stopped(spec: BlockwiseRequest, tmp_path: Path) -> None:
+def test_goes_on_where_it_was_stopped(spec: InterpolationRequest, tmp_path: Path) -> None:
     whole, done = finish(spec)
     other = replace(spec, output=str(tmp_path / "again.zarr"))
     stop_after(other, 4)
@@ -200,7 +207,7 @@ def test_goes_on_where_it_was_stopped(spec: BlockwiseRequest, tmp_path: Path) ->
     ],
 )
 def test_other_settings_are_refused(
-    spec: BlockwiseRequest, change: dict[str, Any], message: str
+    spec: InterpolationRequest, change: dict[str, Any], message: str
 ) -> None:
     stop_after(spec, 2)
     with pytest.raises(TsainError, match=message):
@@ -209,7 +216,7 @@ def test_other_settings_are_refused(
     assert done.blocks > 4
 
 
-def test_changed_input_is_refused(stack: Path, tmp_path: Path, spec: BlockwiseRequest) -> None:
+def test_changed_input_is_refused(stack: Path, tmp_path: Path, spec: InterpolationRequest) -> None:
     mine = tmp_path / "mine.zarr"
     shutil.copytree(stack, mine)
     spec = replace(spec, source=str(mine))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ import pytest
 import tifffile
 from blockwise import files, finish, marks, serve, start, wait_for
 
-from tsain_core.blockwise import BlockwiseRequest, Cluster, interpolate_blockwise
+from tsain_core.blockwise import Cluster, InterpolationRequest, interpolate_blockwise
+from tsain_core.cli.as_command import as_command
 from tsain_core.errors import TsainError
 from tsain_core.inference.models import InferenceSettings
 from tsain_core.interpolation.selection import SliceSelection
@@ -28,13 +30,13 @@ pytest.importorskip("distributed", reason="Dask's distributed is not installed")
 
 
 @pytest.fixture(scope="module")
-def spec(tmp_path_factory: pytest.TempPathFactory, stirred_network: TSAIN) -> BlockwiseRequest:
+def spec(tmp_path_factory: pytest.TempPathFactory, stirred_network: TSAIN) -> InterpolationRequest:
     """A run of some 50 blocks, of which each takes a moment."""
     folder = tmp_path_factory.mktemp("cluster")
     tifffile.imwrite(folder / "stack.tif", em_phantom((15, 128, 128), seed=5))
     info = ModelInfo("stirred", stirred_network.settings)
     save(folder / "stirred.safetensors", stirred_network, info)
-    return BlockwiseRequest(
+    return InterpolationRequest(
         str(folder / "stack.tif"),
         str(folder / "one-process.zarr"),
         selection=SliceSelection(factor=4),
@@ -46,32 +48,15 @@ def spec(tmp_path_factory: pytest.TempPathFactory, stirred_network: TSAIN) -> Bl
 
 
 @pytest.fixture(scope="module")
-def expected(spec: BlockwiseRequest) -> dict[str, bytes]:
+def expected(spec: InterpolationRequest) -> dict[str, bytes]:
     """Files of what one process makes."""
     finish(spec)
     return files(Path(spec.output), "0")
 
 
-def words(spec: BlockwiseRequest, *more: str) -> list[str]:
-    """The command that asks for the same."""
-    return [
-        *("interpolate", spec.source, spec.output, "--factor", "4", "--model", spec.model),
-        *(
-            "--device",
-            "cpu",
-            "--tile",
-            "64",
-            "--halo",
-            "24",
-            "--threads",
-            "1",
-            "--chunks",
-            "1",
-            "64",
-            "64",
-            *more,
-        ),
-    ]
+def words(spec: InterpolationRequest, **changes: Any) -> list[str]:
+    """The command that does the same."""
+    return shlex.split(as_command(replace(spec, **changes)))[1:]
 
 
 @pytest.fixture
@@ -96,17 +81,17 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[str]]]]
 
 
 def test_two_local_workers(
-    spec: BlockwiseRequest, expected: dict[str, bytes], tmp_path: Path
+    spec: InterpolationRequest, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
     spec = replace(spec, output=str(tmp_path / "out.zarr"))
-    events = list(interpolate_blockwise(spec, Cluster(workers=2)))
+    events = list(interpolate_blockwise(replace(spec, cluster=Cluster(workers=2))))
     assert files(Path(spec.output), "0") == expected
     workers = {e.report["worker"] for e in events if hasattr(e, "report")}
     assert len(workers) == 2
 
 
 def test_a_worker_is_killed(
-    spec: BlockwiseRequest,
+    spec: InterpolationRequest,
     expected: dict[str, bytes],
     tmp_path: Path,
     cluster: tuple[str, list[subprocess.Popen[str]]],
@@ -114,7 +99,7 @@ def test_a_worker_is_killed(
     """One of two workers dies of kill -9 in mid-run; the other finishes, the result is the same."""
     place, workers = cluster
     out = tmp_path / "out.zarr"
-    client = start(*words(replace(spec, output=str(out)), "--dask", place))
+    client = start(*words(spec, output=str(out), cluster=Cluster(address=place)))
     wait_for(lambda: marks(out) >= 5, "blocks")
     os.kill(workers[0].pid, signal.SIGKILL)
     text, _ = client.communicate(timeout=240)
@@ -123,7 +108,7 @@ def test_a_worker_is_killed(
 
 
 def test_the_client_is_killed(
-    spec: BlockwiseRequest,
+    spec: InterpolationRequest,
     expected: dict[str, bytes],
     tmp_path: Path,
     cluster: tuple[str, list[subprocess.Popen[str]]],
@@ -131,7 +116,7 @@ def test_the_client_is_killed(
     """The same command goes on; at most the blocks in flight are made again."""
     place, _ = cluster
     out = tmp_path / "out.zarr"
-    command = words(replace(spec, output=str(out)), "--dask", place)
+    command = words(spec, output=str(out), cluster=Cluster(address=place))
     client = start(*command)
     wait_for(lambda: marks(out) >= 5, "blocks")
     os.kill(client.pid, signal.SIGKILL)
@@ -147,11 +132,11 @@ def test_the_client_is_killed(
     assert files(out, "0") == expected
 
 
-def test_local_cluster_dies_with_its_client(spec: BlockwiseRequest, tmp_path: Path) -> None:
+def test_local_cluster_dies_with_its_client(spec: InterpolationRequest, tmp_path: Path) -> None:
     import psutil
 
     out = tmp_path / "out.zarr"
-    client = start(*words(replace(spec, output=str(out)), "--workers", "2"))
+    client = start(*words(spec, output=str(out), cluster=Cluster(2)))
     wait_for(lambda: marks(out) >= 3, "blocks")
     children = psutil.Process(client.pid).children(recursive=True)
     assert len(children) >= 2
@@ -162,12 +147,12 @@ def test_local_cluster_dies_with_its_client(spec: BlockwiseRequest, tmp_path: Pa
 
 
 def test_what_cannot_be(
-    spec: BlockwiseRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spec: InterpolationRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tsain_core.blockwise.executors._CONNECT", 1.0)
     spec = replace(spec, output=str(tmp_path / "out.zarr"))
     with pytest.raises(TsainError, match="cannot be reached"):
-        list(interpolate_blockwise(spec, Cluster(address="tcp://127.0.0.1:9")))
-    client = start(*words(spec, "--workers", "2", "--dask", "tcp://127.0.0.1:9"))
+        list(interpolate_blockwise(replace(spec, cluster=Cluster(address="tcp://127.0.0.1:9"))))
+    client = start(*words(spec, cluster=Cluster(2)), "--dask", "tcp://127.0.0.1:9")
     text: Any = client.communicate()[0]
     assert client.returncode == 1 and "give one of them" in text

@@ -18,7 +18,7 @@ from blockwise import cut_small, finish, in_memory
 from tsain_core.blockwise import (
     BlockDone,
     BlockFailed,
-    BlockwiseRequest,
+    InterpolationRequest,
     RunStarted,
     interpolate_blockwise,
 )
@@ -43,7 +43,7 @@ def test_missing_chunks_are_not_made_up(tmp_path: Path) -> None:
         if p.is_file() and _key(p) in ("2/1/0", "2.1.0")
     ]
     path.unlink()
-    spec = BlockwiseRequest(str(tmp_path / "in.zarr"), str(tmp_path / "out.zarr"), model="mean")
+    spec = InterpolationRequest(str(tmp_path / "in.zarr"), str(tmp_path / "out.zarr"), model="mean")
     plan, done = finish(spec)
     result = open_volume(spec.output).data.compute()
     expected = np.full((9, 128, 128), 90, np.uint8)
@@ -74,7 +74,7 @@ def test_corrupt_chunk_costs_only_its_blocks(
     broken.write_bytes(good[: len(good) // 2])
     cut_small(monkeypatch)
     layout = ZarrLayout(default_version(), (1, 64, 64), pyramid=False)
-    spec = BlockwiseRequest(str(mine), str(tmp_path / "out.zarr"), model="mean", layout=layout)
+    spec = InterpolationRequest(str(mine), str(tmp_path / "out.zarr"), model="mean", layout=layout)
     events: list[Any] = []
     with pytest.raises(TsainError, match=r"blocks of .* failed \(z 10-11, .*cannot be read"):
         events.extend(_kept(interpolate_blockwise(spec), events))
@@ -100,7 +100,7 @@ def _kept(events: Any, into: list[Any]) -> list[Any]:
 
 
 def test_failed_blocks_can_be_left_out(
-    tmp_path: Path, spec: BlockwiseRequest, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, spec: InterpolationRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import tsain_core.blockwise.block_worker as work
 
@@ -144,7 +144,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 
 @pytest.mark.skipif(shutil.which("mount") is None, reason="no mount command")
-def test_full_disk(spec: BlockwiseRequest, small_disk: Callable[[str], Path]) -> None:
+def test_full_disk(spec: InterpolationRequest, small_disk: Callable[[str], Path]) -> None:
     """It ends the run at once, with what to do; when there is room, the run goes on."""
     disk = small_disk("size=150k")
     spec = replace(spec, output=str(disk / "out.zarr"))
@@ -161,7 +161,7 @@ def test_full_disk(spec: BlockwiseRequest, small_disk: Callable[[str], Path]) ->
 
 
 @pytest.mark.skipif(shutil.which("mount") is None, reason="no mount command")
-def test_permission_lost(spec: BlockwiseRequest, small_disk: Callable[[str], Path]) -> None:
+def test_permission_lost(spec: InterpolationRequest, small_disk: Callable[[str], Path]) -> None:
     disk = small_disk("size=64m")
     spec = replace(spec, output=str(disk / "out.zarr"))
     events = interpolate_blockwise(spec)
@@ -179,6 +179,6 @@ def test_permission_lost(spec: BlockwiseRequest, small_disk: Callable[[str], Pat
     )
 
 
-def test_memory_bound_that_is_too_small(spec: BlockwiseRequest) -> None:
+def test_memory_bound_that_is_too_small(spec: InterpolationRequest) -> None:
     with pytest.raises(TsainError, match="smallest block takes .* larger memory"):
         make_plan(replace(spec, memory=1 << 20))

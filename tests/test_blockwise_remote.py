@@ -16,7 +16,7 @@ import pytest
 import zarr
 from blockwise import finish, in_memory, serve, stop_after, wait_for
 
-from tsain_core.blockwise import BlockwiseRequest, RunStarted, interpolate_blockwise
+from tsain_core.blockwise import InterpolationRequest, RunStarted, interpolate_blockwise
 from tsain_core.errors import TsainError
 from tsain_core.sample_data.phantom import em_phantom
 from tsain_core.volumes import open_volume
@@ -110,9 +110,9 @@ def source(s3: SlowProxy) -> str:
     return url
 
 
-def request_for(source: str, output: str) -> BlockwiseRequest:
+def request_for(source: str, output: str) -> InterpolationRequest:
     layout = ZarrLayout("0.5", (1, 48, 48), shards=(2, 96, 96))
-    return BlockwiseRequest(source, output, model="mean", layout=layout)
+    return InterpolationRequest(source, output, model="mean", layout=layout)
 
 
 def test_from_bucket_to_bucket(source: str) -> None:
@@ -176,11 +176,11 @@ def test_server_that_is_gone_fails_and_goes_on_later(
 def test_plain_http_is_read(tmp_path: Path) -> None:
     pytest.importorskip("aiohttp", reason="aiohttp, which fsspec needs for HTTP, is not installed")
     data = em_phantom((5, 96, 96), seed=4)
-    spec = BlockwiseRequest("", str(tmp_path / "served.zarr"), model="mean")
+    spec = InterpolationRequest("", str(tmp_path / "served.zarr"), model="mean")
     import tifffile
 
     tifffile.imwrite(tmp_path / "stack.tif", data)
-    finish(BlockwiseRequest(str(tmp_path / "stack.tif"), spec.output, model="mean"))
+    finish(InterpolationRequest(str(tmp_path / "stack.tif"), spec.output, model="mean"))
     handler = partial(_Quiet, directory=str(tmp_path))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from tsain_core.blockwise import BlockwiseRequest
+from tsain_core.blockwise import InterpolationRequest
 from tsain_core.cli import main
 from tsain_core.errors import TsainError
 from tsain_core.inference.models import InferenceSettings
@@ -127,8 +127,8 @@ def test_slices_beyond_the_stack(source: Path, capsys: pytest.CaptureFixture[str
         lambda: InferenceSettings(tile=0),
         lambda: InferenceSettings(halo=-1),
         lambda: InferenceSettings(detail=float("nan")),
-        lambda: BlockwiseRequest("a", "b", threads=100_000),
-        lambda: BlockwiseRequest("a", "b", memory=0),
+        lambda: InterpolationRequest("a", "b", threads=100_000),
+        lambda: InterpolationRequest("a", "b", memory=0),
         lambda: SliceSelection(factor=0).schedule(5),
         lambda: SliceSelection(factor=1).schedule(5),
         lambda: SliceSelection(factor=17).schedule(5),
@@ -154,7 +154,7 @@ def test_voxel_sizes_are_refused_for_every_output(
     assert not output.exists()
     numbers = tuple(float(v) for v in size)
     with pytest.raises(TsainError):
-        BlockwiseRequest(str(source), str(output), voxel_size=numbers).open_volume()  # type: ignore[arg-type]
+        InterpolationRequest(str(source), str(output), voxel_size=numbers).open_volume()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("option", ["-q", "--quiet"])

@@ -95,14 +95,14 @@ def test_parts_that_are_not_there(
 
 
 def test_another_part_does_not_go_on_with_a_run(source: Path, tmp_path: Path) -> None:
-    from tsain_core.blockwise import BlockwiseRequest
+    from tsain_core.blockwise import InterpolationRequest
     from tsain_core.blockwise.planning import make_plan
 
-    spec = BlockwiseRequest(str(source), str(tmp_path / "a.zarr"), model="mean", z_range=(0, 4))
+    spec = InterpolationRequest(str(source), str(tmp_path / "a.zarr"), model="mean", z_range=(0, 4))
     plan = make_plan(spec)
     assert type(plan).from_json(json.loads(json.dumps(plan.to_json()))).request == spec
     other = make_plan(
-        BlockwiseRequest(str(source), str(tmp_path / "a.zarr"), model="mean", z_range=(1, 5))
+        InterpolationRequest(str(source), str(tmp_path / "a.zarr"), model="mean", z_range=(1, 5))
     )
     with pytest.raises(TsainError, match="another part"):
         plan.check_same(other)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from slice_models import pair, run, wrap
 
+from tsain_core.cli.as_command import as_command
 from tsain_core.errors import TsainError
 from tsain_core.evaluation.leave_one_out import evaluate, mean_by_model
 from tsain_core.inference.ensemble import DihedralTransform, turns, views
 from tsain_core.inference.models import InferenceSettings, TileDone, open_model
-from tsain_core.interpolation.selection import SliceSelection, as_command
+from tsain_core.interpolation.request import InterpolationRequest
 from tsain_core.network import TSAIN
 from tsain_core.volumes import open_volume
 
@@ -85,7 +86,9 @@ def test_results_and_commands_say_so(stirred_network: TSAIN) -> None:
     assert wrap(stirred_network, ensemble=4).provenance()["ensemble"] == 4
     assert "ensemble" not in wrap(stirred_network).provenance()
     words = as_command(
-        "a.tif", "b.tif", SliceSelection(2), "tsain-lite", InferenceSettings(ensemble=4)
+        InterpolationRequest(
+            "a.tif", "b.tif", model="tsain-lite", inference=InferenceSettings(ensemble=4)
+        )
     )
     assert "--ensemble 4" in words
 

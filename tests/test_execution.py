@@ -183,10 +183,11 @@ usual = {_memory._M_MMAP_MAX: 65536, _memory._M_TRIM_THRESHOLD: 131072}
 assert dict(calls) == usual, calls
 
 import tifffile
-from tsain_core.blockwise import BlockwiseRequest, interpolate_blockwise
+from tsain_core.blockwise import InterpolationRequest, interpolate_blockwise
 tifffile.imwrite("stack.tif", stack, photometric="minisblack")
 for threads in (1, None):
-    spec = BlockwiseRequest("stack.tif", f"out{threads}.zarr", model="tsain-lite", threads=threads)
+    output = f"out{threads}.zarr"
+    spec = InterpolationRequest("stack.tif", output, model="tsain-lite", threads=threads)
     for event in interpolate_blockwise(spec):
         pass
     assert torch.get_num_threads() == 2, "threads are left as they were"

@@ -8,7 +8,7 @@ import torch
 
 from tsain_core.inference.cost import receptive_radius
 from tsain_core.inference.models._halo import HaloTrial
-from tsain_core.inference.tiles import Region
+from tsain_core.inference.region import Region
 from tsain_core.network import NetworkSettings, Sampling, SamplingPoints
 
 SETTINGS = NetworkSettings(

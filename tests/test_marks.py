@@ -21,7 +21,7 @@ from napari_tsain import interpolate_layer
 from napari_tsain.io import layer_data
 from napari_tsain.layers.provenance import LayerMarks, layer_marks
 from napari_tsain.layers.stack import stack_of
-from tsain_core.blockwise import BlockwiseRequest, interpolate_blockwise
+from tsain_core.blockwise import InterpolationRequest, interpolate_blockwise
 from tsain_core.errors import TsainWarning
 from tsain_core.finetuning.jobs import JobRequest, copy_input, make_job
 from tsain_core.inference.models import open_model
@@ -76,7 +76,7 @@ def test_a_blockwise_result_does_too(tmp_path: Path, version: Any, chunks: Any) 
 
 
 def blockwise_mean(source: Path, output: Path, layout: ZarrLayout) -> None:
-    spec = BlockwiseRequest(str(source), str(output), model="mean", layout=layout)
+    spec = InterpolationRequest(str(source), str(output), model="mean", layout=layout)
     for _ in interpolate_blockwise(replace(spec, selection=SliceSelection(factor=2))):
         pass
 

@@ -17,7 +17,7 @@ from blockwise import cut_small, finish
 from numpy.typing import NDArray
 from slice_models import wrap
 
-from tsain_core.blockwise import BlockwiseRequest
+from tsain_core.blockwise import InterpolationRequest
 from tsain_core.cli import main
 from tsain_core.errors import TsainError
 from tsain_core.evaluation.leave_one_out import evaluate, mean_by_model
@@ -132,7 +132,7 @@ def test_blocks_that_cut_a_hole(
     source = tmp_path / "source.tif"
     tifffile.imwrite(source, data)
     cut_small(monkeypatch)
-    spec = BlockwiseRequest(str(source), str(tmp_path / "out.zarr"), model="mean")
+    spec = InterpolationRequest(str(source), str(tmp_path / "out.zarr"), model="mean")
     spec = replace(spec, layout=replace(spec.layout, chunks=(1, 64, 64)))
     plan, done = finish(replace(spec, selection=SliceSelection(factor=2)))
     assert len(plan.grids()[0]) > 4

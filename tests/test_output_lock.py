@@ -19,11 +19,12 @@ import psutil
 import pytest
 from blockwise import finish, stop_after
 
-from tsain_core.blockwise import BlockwiseRequest, interpolate_blockwise
+from tsain_core.blockwise import InterpolationRequest, interpolate_blockwise
 from tsain_core.blockwise.run_store import staging
 from tsain_core.errors import TsainError
+from tsain_core.system.processes import host_name
 from tsain_core.volumes import create_volume, open_volume
-from tsain_core.volumes._lock import OutputLock, Owner, _host
+from tsain_core.volumes._lock import OutputLock, Owner
 from tsain_core.volumes._publish import to_disk
 
 NAMES = ("v.tif", "v.h5", "v.zarr")
@@ -51,7 +52,7 @@ def dead() -> Owner:
     process = subprocess.Popen([sys.executable, "-c", ""])
     started = psutil.Process(process.pid).create_time()
     process.wait()
-    return Owner(_host(), process.pid, started, "dead0001")
+    return Owner(host_name(), process.pid, started, "dead0001")
 
 
 def test_one_of_many_threads_gets_it(tmp_path: Path) -> None:
@@ -85,7 +86,7 @@ def test_one_of_many_threads_gets_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_living_process_is_named(tmp_path: Path, name: str, sleeper: psutil.Process) -> None:
-    held_by(tmp_path / name, Owner(_host(), sleeper.pid, sleeper.create_time(), "alive001"))
+    held_by(tmp_path / name, Owner(host_name(), sleeper.pid, sleeper.create_time(), "alive001"))
     with pytest.raises(TsainError, match=f"written already, by process {sleeper.pid} on"):
         create_volume(tmp_path / name, (2, 8, 8), "uint8", overwrite=True)
     sleeper.kill()
@@ -97,7 +98,7 @@ def test_a_living_process_is_named(tmp_path: Path, name: str, sleeper: psutil.Pr
 
 
 def test_a_number_used_again_is_not_the_owner(tmp_path: Path, sleeper: psutil.Process) -> None:
-    held_by(tmp_path / "v", Owner(_host(), sleeper.pid, 1.0, "old00001"), age=60)
+    held_by(tmp_path / "v", Owner(host_name(), sleeper.pid, 1.0, "old00001"), age=60)
     OutputLock(tmp_path / "v").take().release()
 
 
@@ -160,13 +161,13 @@ def test_one_who_dies_while_taking_over(tmp_path: Path) -> None:
 def test_a_lost_lock_publishes_nothing(tmp_path: Path, sleeper: psutil.Process) -> None:
     output = tmp_path / "v.zarr"
     writer = create_volume(output, (1, 8, 8), "uint8")
-    held_by(output, Owner(_host(), sleeper.pid, sleeper.create_time(), "other001"))
+    held_by(output, Owner(host_name(), sleeper.pid, sleeper.create_time(), "other001"))
     with pytest.raises(TsainError, match="was taken over by process"), writer:
         writer.write(0, np.zeros((8, 8), np.uint8))
     assert [p.name for p in tmp_path.iterdir()] == [".v.zarr.lock"]  # the other one's
 
 
-def test_blockwise_and_other_writers_share_one_lock(spec: BlockwiseRequest) -> None:
+def test_blockwise_and_other_writers_share_one_lock(spec: InterpolationRequest) -> None:
     events = interpolate_blockwise(spec)
     next(events)
     with pytest.raises(TsainError, match="written already"):
@@ -192,7 +193,9 @@ def test_a_source_folder_is_not_touched(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("shallow_blocks")
 @pytest.mark.parametrize("level", [0, 1])
-def test_files_that_vanish_are_noticed_and_made_again(spec: BlockwiseRequest, level: int) -> None:
+def test_files_that_vanish_are_noticed_and_made_again(
+    spec: InterpolationRequest, level: int
+) -> None:
     from dataclasses import replace
 
     from tsain_core.volumes.zarr_layout import ZarrLayout
@@ -217,13 +220,13 @@ def test_blocks_of_nothing_but_the_fill_value_have_files(tmp_path: Path) -> None
 
     tifffile.imwrite(tmp_path / "s.tif", np.zeros((5, 64, 64), np.uint8))
     output = tmp_path / "out.zarr"
-    finish(BlockwiseRequest(str(tmp_path / "s.tif"), str(output), model="mean"))
+    finish(InterpolationRequest(str(tmp_path / "s.tif"), str(output), model="mean"))
     assert len(list((output / "0").rglob("c/*/*/*"))) == 9
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES])
 def test_a_share_that_refuses_fsync_of_folders(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: BlockwiseRequest, number: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: InterpolationRequest, number: int
 ) -> None:
     """As some network shares do: the result is complete all the same."""
     real = os.fsync

@@ -76,7 +76,7 @@ def test_a_cancelled_run_on_disk_goes_on(
     click(qtbot, dock.output.restart_box.native)
     click(qtbot, dock.bar.run)
     qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Done"), timeout=TIMEOUT)
-    assert not dock.output.restart
+    assert not dock.output.policy.restart
     assert [path.name for path in tmp_path.iterdir() if "result" in path.name] == ["result.zarr"]
 
 

@@ -57,7 +57,7 @@ def times(root: Path) -> dict[str, int]:
 
 
 def content(output: Path) -> dict[str, object]:
-    """Metadata as they are, voxels by value: napari's libraries bring a zstd of their own."""
+    """Metadata as they are, voxels by value: with vispy loaded Blosc's zstd writes other bytes."""
     metadata = {n: text for n, text in files(output).items() if Path(n).name.startswith("z")}
     assert "zarr.json" in metadata
     return {**metadata, "voxels": np.asarray(open_volume(output).data).tobytes()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,75 +15,22 @@ from gui import (  # noqa: F401
     tissue,
     viewer,
 )
-from numpy.typing import NDArray
-from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
-from qtpy.QtWidgets import QApplication, QWidget
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QApplication
+from sampling_dock import (
+    STEPS,
+    TIMEOUT,
+    drag_to,
+    on_canvas,
+    open_dock,
+    pick,
+)
 
-from napari_tsain import interpolate_layer
-from napari_tsain.layers.provenance import HELPER_KEY, layer_marks
+from napari_tsain.layers.provenance import layer_marks
 from napari_tsain.layers.view import camera_of, visible_rectangle
 from tsain_core.inference.intensity import IntensityRange
-from tsain_core.inference.models import InferenceSettings, default_model, open_model
-from tsain_core.model_files.checkpoint import ModelInfo, save
+from tsain_core.inference.models import InferenceSettings, open_model
 from tsain_core.offsets import SamplingProbe
-
-TIMEOUT = 60_000
-STEPS = ("RSAB step 1", "RSAB step 2", "RSAB step 3")
-PLACED = {
-    "scale": (40, 4, 4),
-    "translate": (100, 20, 30),
-    "units": "nanometer",
-    "axis_labels": ("z", "y", "x"),
-}
-
-
-def open_dock(viewer: Any, **more: Any) -> tuple[Any, Any, Any]:  # noqa: F811
-    """(dock, source, result) with a computed slice on screen, and picking switched on."""
-    options = {"factor": 2, "model": "tsain-lite"} | more
-    data = options.pop("data", tissue(4, 160))
-    source = viewer.add_image(data, name="stack", **options.pop("placed", PLACED))
-    result = interpolate_layer(source, **options)
-    viewer.add_layer(result)
-    dock = add_dock(viewer, "Sampling offsets")
-    axis = dock.source.layer.ndim - 3
-    viewer.dims.set_point(axis, result.data_to_world(np.eye(result.ndim)[axis])[axis])
-    QApplication.processEvents()
-    return dock, source, result
-
-
-def on_canvas(viewer: Any, layer: Any, y: float, x: float) -> QPoint:  # noqa: F811
-    """Where on the canvas a pixel of a layer is seen."""
-    size = canvas(viewer).size()
-    camera = camera_of(viewer)
-    world = np.asarray(layer.data_to_world((0,) * (layer.ndim - 2) + (y, x)))[-2:]
-    moved = (world - np.asarray(camera.center)[-2:]) * camera.zoom
-    return QPoint(round(size.width() / 2 + moved[1]), round(size.height() / 2 + moved[0]))
-
-
-def pick(qtbot: Any, viewer: Any, dock: Any, layer: Any, y: float, x: float) -> None:  # noqa: F811
-    """Click on a pixel, with picking on, and wait for the points."""
-    if not dock.query.pick.isChecked():
-        click(qtbot, dock.query.pick)
-    before = dock.status.text()
-    place = on_canvas(viewer, layer, y, x)
-    qtbot.mouseMove(canvas(viewer), place)
-    qtbot.mouseClick(canvas(viewer), Qt.MouseButton.LeftButton, pos=place)
-    qtbot.waitUntil(lambda: "mean offsets" in dock.status.text(), timeout=TIMEOUT)
-    qtbot.waitUntil(lambda: dock.status.text() != before, timeout=TIMEOUT)
-
-
-def drag_to(widget: QWidget, place: QPoint) -> None:
-    """Move the mouse with its left button down, which qtbot's mouseMove does not say."""
-    event = QMouseEvent(
-        QEvent.Type.MouseMove,
-        QPointF(place),
-        QPointF(widget.mapToGlobal(place)),
-        Qt.MouseButton.NoButton,
-        Qt.MouseButton.LeftButton,
-        Qt.KeyboardModifier.NoModifier,
-    )
-    QApplication.sendEvent(widget, event)
 
 
 def test_a_click_shows_the_three_steps(qtbot: Any, viewer: Any) -> None:  # noqa: F811
@@ -150,7 +96,7 @@ def test_steps_composition_and_real_slices(qtbot: Any, viewer: Any) -> None:  # 
     click(qtbot, dock.query.view.buttons["Steps"])
     assert len(trace.data) == 0
 
-    dock.query.real_box.value = "refinement block 1"
+    dock.query.real_box.native.setCurrentText("refinement block 1")
     real = viewer.layers["Sampled in the real slices"]
     groups = open_model("tsain-lite").network.settings.groups
     assert len(real.data) == 2 * 9 * groups and set(real.data[:, 0]) == {0, 2}
@@ -158,7 +104,7 @@ def test_steps_composition_and_real_slices(qtbot: Any, viewer: Any) -> None:  # 
     for where, z in (("before", 0), ("computed", 1), ("after", 2)):
         click(qtbot, dock.query.jumps[where])
         assert round(result.world_to_data(viewer.dims.point)[0]) == z
-    dock.query.real_box.value = "tower, level 3"
+    dock.query.real_box.native.setCurrentText("tower, level 3")
     assert len(real.data) == 2 * 9 * groups
 
 
@@ -224,7 +170,7 @@ def test_a_stack_of_a_time_series(qtbot: Any, viewer: Any) -> None:  # noqa: F81
 def test_map_of_what_is_on_screen(qtbot: Any, viewer: Any) -> None:  # noqa: F811
     dock, _, result = open_dock(viewer)
     for kind in ("offset length", "spread of the taps"):
-        dock.map.kind_box.value = kind
+        dock.map.kind_box.native.setCurrentText(kind)
         click(qtbot, dock.map.compute)
         qtbot.waitUntil(
             lambda k=kind: any(layer.name.startswith(f"Map: {k}") for layer in viewer.layers),
@@ -273,223 +219,3 @@ def test_closing_the_viewer_while_it_computes(qtbot: Any, viewer: Any) -> None: 
     del dock, result
     viewer.close()
     qtbot.waitUntil(lambda: not queue.busy, timeout=10_000)
-
-
-def names_of_helpers(viewer: Any) -> list[str]:  # noqa: F811
-    return [layer.name for layer in viewer.layers if layer.metadata.get(HELPER_KEY)]
-
-
-def settle(qtbot: Any) -> None:
-    """Let timers of no length run, and the canvas be drawn."""
-    qtbot.wait(50)
-    QApplication.processEvents()
-
-
-@pytest.mark.parametrize("way", ["remove", "select all", "clear"])
-def test_helpers_go_with_the_result(qtbot: Any, viewer: Any, way: str) -> None:  # noqa: F811
-    dock, source, result = open_dock(viewer)
-    pick(qtbot, viewer, dock, result, 80, 70)
-    dock.query.real_box.value = "refinement block 1"
-    click(qtbot, dock.map.compute)
-    qtbot.waitUntil(lambda: any(n.startswith("Map") for n in names_of_helpers(viewer)))
-    assert len(names_of_helpers(viewer)) == 6
-    if way == "remove":
-        viewer.layers.remove(result)
-    elif way == "select all":
-        viewer.layers.select_all()
-        viewer.layers.selection.remove(source)
-        viewer.layers.remove_selected()
-    else:
-        viewer.layers.clear()
-    settle(qtbot)
-    assert names_of_helpers(viewer) == []
-    assert list(viewer.layers) == ([] if way == "clear" else [source])
-
-
-def test_helpers_go_when_another_result_is_chosen(qtbot: Any, viewer: Any) -> None:  # noqa: F811
-    dock, source, result = open_dock(viewer)
-    other = viewer.add_layer(interpolate_layer(source, factor=2, model="mean"))
-    pick(qtbot, viewer, dock, result, 80, 70)
-    dock.source.layer_box.value = other
-    settle(qtbot)
-    assert names_of_helpers(viewer) == []
-
-
-@pytest.mark.parametrize("order", [(1, 0, 2), (2, 0, 1), (2, 1, 0)])
-def test_a_rolled_view_says_what_to_do(qtbot: Any, viewer: Any, order: tuple[int, ...]) -> None:  # noqa: F811
-    dock, _, result = open_dock(viewer)
-    viewer.dims.order = order
-    shown = " and ".join("zyx"[axis] for axis in order[-2:])
-    assert f"shows {shown}" in dock.status.text() and "Show y and x" in dock.status.text()
-    click(qtbot, dock.query.pick)
-    dock.status.setText("")
-    center = canvas(viewer).rect().center()
-    qtbot.mouseClick(canvas(viewer), Qt.MouseButton.LeftButton, pos=center)
-    assert f"shows {shown}" in dock.status.text() and not names_of_helpers(viewer)
-    click(qtbot, dock.map.compute)
-    assert f"shows {shown}" in dock.status.text()
-    click(qtbot, dock.query.turn)
-    assert not dock.query.turn.isVisible() and "click into" in dock.status.text()
-    viewer.reset_view()
-    pick(qtbot, viewer, dock, result, 80, 70)
-
-
-def test_a_view_in_3d_says_so_and_a_mirrored_one_works(qtbot: Any, viewer: Any) -> None:  # noqa: F811
-    dock, _, result = open_dock(viewer)
-    viewer.dims.ndisplay = 3
-    assert "3D" in dock.status.text() and dock.query.turn.isVisible()
-    viewer.dims.ndisplay = 2
-    assert not dock.query.turn.isVisible()
-    viewer.dims.order = (0, 2, 1)  # y and x all the same
-    assert not dock.query.turn.isVisible()
-    dock._picked(result.data_to_world((1, 50, 60)))
-    qtbot.waitUntil(lambda: "RSAB step 3" in viewer.layers, timeout=TIMEOUT)
-    assert viewer.layers["Query"].data.tolist() == [[1, 50, 60]]
-
-
-def painted(viewer: Any, layer: Any, place: QPoint, radius: int = 12) -> int:  # noqa: F811
-    """How many pixels of the canvas round a place a layer changes."""
-
-    def shot() -> NDArray[Any]:
-        QApplication.processEvents()
-        whole = viewer.screenshot(canvas_only=True, flash=False).astype(int)[..., :3]
-        y, x = place.y(), place.x()
-        return np.asarray(whole[max(0, y - radius) : y + radius, max(0, x - radius) : x + radius])
-
-    with_it = shot()
-    layer.visible = False
-    without = shot()
-    layer.visible = True
-    return int((np.abs(with_it - without).max(-1) > 25).sum())
-
-
-@pytest.mark.parametrize("scale", [(1, 1, 1), (40, 4, 4)])
-def test_points_are_seen_at_every_zoom(
-    qtbot: Any,
-    viewer: Any,  # noqa: F811
-    scale: tuple[int, ...],
-) -> None:
-    """At whole-slice zoom they were less than a pixel wide."""
-    data = np.full((2, 3000, 3000), 90, np.uint8)
-    dock, _, result = open_dock(viewer, data=data, model="mean", placed={"scale": scale})
-    viewer.reset_view()
-    dock._picked(result.data_to_world((1, 1500, 1500)))
-    qtbot.waitUntil(lambda: "RSAB step 3" in viewer.layers, timeout=TIMEOUT)
-    middle = on_canvas(viewer, result, 1500, 1500)
-    step = viewer.layers["RSAB step 3"]
-    for zoom in (1, 1 / 4, 400):
-        camera_of(viewer).zoom *= zoom
-        qtbot.wait(100)
-        on_screen = step.size * camera_of(viewer).zoom * scale[-1]
-        assert on_screen.min() > 5.9 and on_screen.max() < 20.1
-        assert painted(viewer, viewer.layers["Query"], middle, 40) > 60
-        if zoom <= 1:  # else they are spread wide
-            assert painted(viewer, step, middle) > 20
-
-
-def test_no_stray_dot_at_the_origin(qtbot: Any, viewer: Any) -> None:  # noqa: F811
-    """napari draws an invisible point there for layers without a point in the slice."""
-    dock, _, result = open_dock(viewer)
-    origin = on_canvas(viewer, result, 0, 0)
-    pick(qtbot, viewer, dock, result, 80, 70)
-    click(qtbot, dock.query.step_boxes[0])  # without points
-    click(qtbot, dock.query.pick)
-    for z in (1, 2):
-        viewer.dims.set_point(0, result.data_to_world((z, 0, 0))[0])
-        for name in ("Query", *STEPS):
-            assert painted(viewer, viewer.layers[name], origin) == 0, (name, z)
-
-
-def test_layers_follow_where_the_result_is_put(qtbot: Any, viewer: Any) -> None:  # noqa: F811
-    dock, _, result = open_dock(viewer)
-    pick(qtbot, viewer, dock, result, 80, 70)
-    click(qtbot, dock.map.compute)
-    qtbot.waitUntil(lambda: len(names_of_helpers(viewer)) == 5)
-    (map_layer,) = (layer for layer in viewer.layers if layer.name.startswith("Map"))
-    corner = result.world_to_data(map_layer.data_to_world((0, 0, 0)))
-    result.scale = (10, 7, 7)
-    result.translate = (1, 2, 3)
-    result.units = "micrometer"
-    result.affine = np.array([[1, 0, 0, 5], [0, 0, -1, 6], [0, 1, 0, 7], [0, 0, 0, 1]])
-    for name in names_of_helpers(viewer):
-        layer = viewer.layers[name]
-        assert layer.units == result.units
-        if "Map" in name:
-            np.testing.assert_allclose(
-                layer.data_to_world((0, 0, 0)), result.data_to_world(corner), atol=1e-6
-            )
-        else:
-            for point in layer.data:
-                np.testing.assert_allclose(layer.data_to_world(point), result.data_to_world(point))
-
-
-def test_other_data_and_another_name_are_heard(qtbot: Any, viewer: Any) -> None:  # noqa: F811
-    dock, source, result = open_dock(viewer)
-    second = interpolate_layer(source, factor=2, model="mean")
-    viewer.add_layer(second)
-    assert dock.source.layer == result
-    pick(qtbot, viewer, dock, result, 80, 70)
-    before = viewer.layers["RSAB step 1"].features["dx"].to_numpy().copy()
-    result.name = "renamed"
-    assert dock.source.layer_box.native.findText("renamed") >= 0
-    assert dock.source.layer == result and "Query" in viewer.layers
-    computed = result.data
-    result.data = np.ascontiguousarray(computed[:, ::-1])  # its marks are for other slices now
-    settle(qtbot)
-    assert names_of_helpers(viewer) == []
-    assert dock.source.layer == second and result not in dock.source.layer_box.choices
-    result.data = computed
-    dock.source.layer_box.value = result
-    pick(qtbot, viewer, dock, result, 80, 70)
-    np.testing.assert_allclose(viewer.layers["RSAB step 1"].features["dx"], before)
-
-
-def test_the_selected_result_is_chosen(viewer: Any) -> None:  # noqa: F811
-    source = viewer.add_image(tissue(3, 64), name="stack")
-    first, second = (
-        viewer.add_layer(interpolate_layer(source, factor=2, model="mean")) for _ in range(2)
-    )
-    viewer.layers.selection.active = first
-    assert add_dock(viewer, "Sampling offsets").source.layer == first
-    viewer.layers.selection.active = second
-    assert add_dock(viewer, "Sampling offsets").source.layer in (first, second)
-
-
-def test_a_network_of_another_stack_does_not_stay_chosen(
-    viewer: Any,  # noqa: F811
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    stirred_network: Any,
-) -> None:
-    monkeypatch.setenv("TSAIN_HOME", str(tmp_path))
-    save(
-        tmp_path / "models" / "tuned.safetensors",
-        stirred_network,
-        ModelInfo("tuned", stirred_network.settings),
-    )
-    dock, source, result = open_dock(viewer, data=tissue(2, 64), model="tuned")
-    assert dock.source.model == "tuned"
-    other = viewer.add_layer(interpolate_layer(source, factor=2, model="mean"))
-    dock.source.layer_box.value = other
-    assert dock.source.model == default_model() and "samples nowhere" in dock.status.text()
-    (tmp_path / "models" / "tuned.safetensors").unlink()
-    dock.source.refresh_models()
-    dock.source.layer_box.value = result
-    assert "'tuned'" in dock.status.text() and "Choose its file" in dock.status.text()
-
-
-def test_a_wrong_model_file_is_told(qtbot: Any, viewer: Any, tmp_path: Path) -> None:  # noqa: F811
-    dock, _, result = open_dock(viewer)
-    wrong = tmp_path / "wrong.safetensors"
-    wrong.write_bytes(b"no model")
-    dock.source.model_box.value = "from file ..."
-    dock.source.file_box.value = wrong
-    click(qtbot, dock.query.pick)
-    place = on_canvas(viewer, result, 80, 70)
-    qtbot.mouseClick(canvas(viewer), Qt.MouseButton.LeftButton, pos=place)
-    qtbot.waitUntil(lambda: "wrong.safetensors" in dock.status.text(), timeout=TIMEOUT)
-
-
-def test_fits_a_full_hd_screen(viewer: Any) -> None:  # noqa: F811
-    dock, _, _ = open_dock(viewer)
-    assert dock.minimumSizeHint().height() < 940 and dock.minimumSizeHint().width() < 420

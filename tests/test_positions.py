@@ -13,7 +13,7 @@ import torch
 from blockwise import cut_small, finish, in_memory
 from numpy.typing import NDArray
 
-from tsain_core.blockwise import BlockwiseRequest
+from tsain_core.blockwise import InterpolationRequest
 from tsain_core.inference.models import (
     InferenceSettings,
     NetworkModel,
@@ -138,7 +138,7 @@ def test_reversed_pass_sees_the_position_from_the_other_side(network: TSAIN) -> 
 )
 @pytest.mark.usefixtures("shallow_blocks")
 def test_blocks_at_exact_positions(
-    spec: BlockwiseRequest,
+    spec: InterpolationRequest,
     network: TSAIN,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -116,6 +116,21 @@ def test_volumes_that_cannot_serve(tmp_path: Path) -> None:
         ("axes = [0, 1, 2]", "axes = 0", "wrong or missing entry"),
         ("spacings = [1, 2]", "spacings = [0]", "spacings from 1"),
         ('path = "a.tif"', 'path = "a.tif"\nweight = -1', "weight from 0"),
+        ('path = "a.tif"', 'path = "a.tif"\nweight = nan', r"volume\[0\].weight is nan"),
+        ('path = "a.tif"', 'path = "a.tif"\nequalise = 1', r"volume\[0\].equalise is 1; true"),
+        ("[training]\nsteps = 7\nlr = 2e-4", "training = 5", "wrong or missing entry"),
+        ("[loss]\nssim = 0.3", "loss = [1]", "loss is"),
+        ("ssim = 0.3", 'preset = "none"', "'none' is missing"),
+        ("ssim = 0.3", "preset = [1]", "wrong or missing entry"),
+        ("spacings = [1, 2]", "regimes = 3", r"volume\[0\].regimes is 3; a table"),
+        ("[[volume]]", "intensity_range = [9, 3]\n[[volume]]", "unknown entry"),
+        ('name = "mine"', 'name = "mine"\nintensity_range = [9, 3]', "9 to 3; low before high"),
+        (
+            'name = "mine"',
+            'name = "mine"\nintensity_range = [9]',
+            r"intensity_range\[1\] is missing",
+        ),
+        ('name = "mine"', 'name = "mine"\nheld_out = "most"', "held_out is 'most'; a number"),
     ],
 )
 def test_wrong_recipes(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from tsain_core.inference.models import InferenceSettings, NetworkModel, open_model
-from tsain_core.inference.tiles import Region
+from tsain_core.inference.region import Region
 from tsain_core.model_files.checkpoint import ModelInfo
 from tsain_core.network import TSAIN, NetworkSettings, Sampling
 from tsain_core.offsets import SamplingProbe, sampling_map, trace_steps

@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import ttest_1samp
 
 import tsain_core as tsain
-from tsain_core.blockwise import BlockwiseRequest
+from tsain_core.blockwise import InterpolationRequest
 from tsain_core.blockwise.planning import make_plan
 from tsain_core.cli import main
 from tsain_core.errors import TsainError
@@ -198,7 +198,7 @@ def test_auto_takes_the_best_on_every_way(tmp_path: Path) -> None:
     stack = smooth_stack()
     finer = tsain.interpolate(stack)
     np.testing.assert_array_equal(finer, tsain.interpolate(stack, model="mean"))
-    plan = make_plan(BlockwiseRequest(str(path), str(tmp_path / "b.zarr")))
+    plan = make_plan(InterpolationRequest(str(path), str(tmp_path / "b.zarr")))
     assert plan.model_id["model"] == "mean"
     assert main(["interpolate", str(path), str(tmp_path / "c.tif"), "--no-check"]) == 0
     assert open_volume(tmp_path / "c.tif").provenance["model"] == "tsain-lite"

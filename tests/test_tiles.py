@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tsain_core.errors import TsainError
-from tsain_core.inference.tiles import Region, ceil_to, tile_image
+from tsain_core.inference.region import Region, ceil_to
+from tsain_core.inference.tiles import tile_image
 
 
 @pytest.mark.parametrize("multiple", [4, 8])

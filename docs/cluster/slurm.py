@@ -13,8 +13,8 @@ from dask_jobqueue import SLURMCluster
 
 from tsain_core.blockwise import (
     BlockFailed,
-    BlockwiseRequest,
     Cluster,
+    InterpolationRequest,
     RunFinished,
     interpolate_blockwise,
 )
@@ -36,8 +36,9 @@ def main() -> None:
         worker_extra_args=["--nthreads", "1", "--lifetime", "7h45m", "--lifetime-stagger", "5m"],
     ) as cluster:
         cluster.adapt(minimum_jobs=0, maximum_jobs=WORKERS)
-        request = BlockwiseRequest(source, output, memory=24 * 2**30)
-        for event in interpolate_blockwise(request, Cluster(address=cluster.scheduler_address)):
+        workers = Cluster(address=cluster.scheduler_address)
+        request = InterpolationRequest(source, output, memory=24 * 2**30, cluster=workers)
+        for event in interpolate_blockwise(request):
             if isinstance(event, (BlockFailed, RunFinished)):
                 print(event, flush=True)
 

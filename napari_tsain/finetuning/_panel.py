@@ -15,14 +15,13 @@ from tsain_core.finetuning.jobs.events import Event
 from tsain_core.finetuning.jobs.run import PREVIEW
 from tsain_core.interpolation.estimate import format_bytes
 
-from ..interpolation._source import SourceForm
-from ..interpolation._summaries import duration
 from ..layers.listening import PLACING, choose_selected, listen_to_images
 from ..widgets.closing import Closing
 from ..widgets.model_added import MODEL_ADDED
 from ..widgets.notifications import notify_error
 from ..widgets.scrolling import scrolled_layout
-from ..widgets.wording import in_dock_words
+from ..widgets.source_form import SourceForm
+from ..widgets.wording import duration, in_dock_words
 from ..widgets.worker import JobQueue, WorkerJob
 from ._curves import Curves
 from ._feed import JobFeed, News

@@ -14,9 +14,9 @@ from tsain_core.inference.models import BASELINES, default_model
 from tsain_core.stack_check import Checked, StackCheck, check_stack, choose_model
 from tsain_core.volumes import Volume
 
+from ..widgets.source_form import SourceForm
 from ..widgets.worker import JobQueue
 from ._model import AUTO, ModelChoice, ModelForm
-from ._source import SourceForm
 
 
 class CheckLine(QLabel):

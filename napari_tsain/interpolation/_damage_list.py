@@ -21,10 +21,10 @@ from tsain_core.inspection import Finding, Inspection, Looked, inspect_stack
 from ..layers.synthetic_notice import watch
 from ..layers.view import shows_slices
 from ..widgets.closing import Closing
+from ..widgets.source_form import SourceForm
 from ..widgets.wording import in_dock_words
 from ..widgets.worker import JobQueue
 from ._selection_form import SelectionForm
-from ._source import SourceForm
 
 if TYPE_CHECKING:
     import napari

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from pathlib import Path
 
 from magicgui.types import FileDialogMode
@@ -11,11 +12,18 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from tsain_core.errors import TsainError
+from tsain_core.interpolation.request import HERE, Cluster, RunPolicy
 
 from ..widgets.segments import Segments
 
 _RESTART = "Discard an unfinished run"
-_MEMORY, _DISK = "In memory", "OME-Zarr on disk"
+
+
+class Place(StrEnum):
+    """Where a result goes."""
+
+    MEMORY = "In memory"
+    DISK = "OME-Zarr on disk"
 
 
 class OutputForm(QWidget):
@@ -27,9 +35,9 @@ class OutputForm(QWidget):
         super().__init__(parent)
         self.where = Segments(
             {
-                _MEMORY: "Quickest; Save result writes it to a file",
-                _DISK: "For large stacks: written as it is computed, opened lazily with a pyramid. "
-                "A run that was interrupted goes on where it stopped",
+                Place.MEMORY: "Quickest; Save result writes it to a file",
+                Place.DISK: "For large stacks: written as it is computed, opened lazily with a "
+                "pyramid. A run that was interrupted goes on where it stopped",
             }
         )
         self.path_box = FileEdit(
@@ -70,19 +78,20 @@ class OutputForm(QWidget):
         return bool(self.replace_box.value)
 
     @property
-    def restart(self) -> bool:
-        """Whether what an interrupted run has left is forgotten."""
-        return bool(self.restart_box.value)
+    def policy(self) -> RunPolicy:
+        """What becomes of an existing file, and of what an interrupted run has left."""
+        return RunPolicy(self.overwrite, bool(self.restart_box.value))
 
     @property
-    def cluster(self) -> str | None:
-        """Address of the Dask scheduler that is to compute; None computes here."""
-        return str(self.cluster_box.value).strip() or None if self.on_disk else None
+    def cluster(self) -> Cluster:
+        """Where to compute: in this process, or on a Dask cluster."""
+        address = str(self.cluster_box.value).strip()
+        return Cluster(address=address) if address and self.on_disk else HERE
 
     @property
     def on_disk(self) -> bool:
         """Whether the result goes to a file."""
-        return self.where.value == _DISK
+        return self.where.value is Place.DISK
 
     @property
     def chosen(self) -> Path | None:
@@ -116,7 +125,7 @@ class OutputForm(QWidget):
             )
         return path
 
-    def _chosen(self, _: str) -> None:
+    def _chosen(self) -> None:
         self._form.native.setVisible(self.on_disk)
         self.changed.emit()
 

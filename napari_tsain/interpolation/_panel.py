@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QApplication, QFrame, QLabel, QWidget
 
 from tsain_core.errors import TsainError
 from tsain_core.interpolation.estimate import SliceCost
+from tsain_core.interpolation.request import HERE
 from tsain_core.interpolation.schedule import by_factor
 
 from ..layers.provenance import layer_marks
@@ -20,6 +21,7 @@ from ..widgets.animation import animate
 from ..widgets.closing import Closing
 from ..widgets.notifications import notify_error
 from ..widgets.scrolling import scrolled_layout
+from ..widgets.source_form import SourceForm
 from ..widgets.wording import in_dock_words
 from ..widgets.worker import JobQueue
 from ._check import CheckLine
@@ -28,16 +30,15 @@ from ._damage_list import DamageList
 from ._model import ModelForm
 from ._output import OutputForm
 from ._parts_form import PartsForm
-from ._plans import Forms, command_for, plan_of, schedule_of
+from ._plans import Forms, command_for, plan_of
 from ._preview import PreviewLayer, PreviewRequest
 from ._real_slices_only import RealSlicesOnly
 from ._run import LayerRun, LayerSlot, SliceProgress, check_memory
 from ._run_controls import PreviewBar, RunBar
 from ._saving import ResultSaver
-from ._selection_form import MARK_KEY, SelectionForm
-from ._source import SourceForm
-from ._summaries import cost_of, effect_of, made_of
-from ._worker_tasks import LayerRunPlan, ModelCache, cost
+from ._selection_form import MARK_KEY, Mode, SelectionForm
+from ._summaries import command_of, cost_of, effect_of, made_of
+from ._worker_tasks import LayerRunPlan, ModelCache, cost, plan_for
 
 if TYPE_CHECKING:
     import napari
@@ -123,7 +124,9 @@ class InterpolationPanel(QWidget):
         self.check.stopped.connect(self._settling.start)
         self.output.changed.connect(self._changed)
         self.preview_bar.button.toggled.connect(self._switch_preview)
-        self.preview_bar.compare.changed.connect(self._preview.compare)
+        self.preview_bar.compare.changed.connect(
+            lambda: self._preview.compare(self.preview_bar.compare.value)
+        )
         self.bar.run.clicked.connect(self._start)
         self.bar.cancel.clicked.connect(self._cancel)
         self.bar.command.clicked.connect(self._copy_command)
@@ -169,13 +172,13 @@ class InterpolationPanel(QWidget):
         layer = self.source.layer
         assert layer is not None
         depth, here = volume.shape[0], self.source.here
-        if self.selection.mode == "Replace":
+        if self.selection.mode is Mode.REPLACE:
             damaged = {*self.selection.damaged_or_none(), here}
             chosen = by_factor(depth, 1, damaged, choice.any_position).slices[here]
         else:
             # a slice that the result will have: the one nearest to the middle of the gap ahead
             middle = min(here, depth - 2) + Fraction(1, 2)
-            made = schedule_of(self.selection, volume, choice.any_position).slices
+            made = plan_for(volume, self.selection.chosen, choice).schedule.slices
             chosen = min((s for s in made if s.synthetic), key=lambda s: abs(s.position - middle))
         return PreviewRequest(layer, volume, chosen, choice)
 
@@ -240,7 +243,7 @@ class InterpolationPanel(QWidget):
     def _mark_current(self) -> None:
         if self.source.layer is None:
             return
-        self.selection.mode_box.choose("Replace")
+        self.selection.mode_box.choose(Mode.REPLACE)
         self.selection.toggle_damaged(self.source.here)
 
     # What it would take
@@ -307,11 +310,11 @@ class InterpolationPanel(QWidget):
         self._changed()
 
     def _new_run(self, place: LayerSlot, plan: LayerRunPlan) -> AnyRun:
-        if self.output.cluster is None:
+        if plan.request.cluster == HERE:
             return LayerRun(
                 self._viewer, place, plan, self._models, self._queue, self._progress, self._ended
             )
-        command = self.command_line(restart=plan.restart)
+        command = command_of(plan)
         return ClusterRun(self._viewer, place, plan, command, self._progress, self._ended)
 
     def _progress(self, progress: SliceProgress) -> None:
@@ -369,9 +372,9 @@ class InterpolationPanel(QWidget):
             clipboard.setText(command)
         self._say(f"Copied: {command}")
 
-    def command_line(self, restart: bool = False) -> str:
+    def command_line(self) -> str:
         """See `command_for`."""
-        return command_for(*self._forms, restart=restart)
+        return command_for(self._forms)
 
     def _say(self, text: str) -> None:
         self.bar.status.setText(text)

@@ -10,9 +10,9 @@ from qtpy.QtWidgets import QComboBox
 from ..layers.layer_listener import LayerListener
 from ..layers.provenance import HELPER_KEY
 from ..widgets.closing import Closing
+from ..widgets.source_form import SourceForm
 from ._parts import Parts, parts_of_layer
-from ._selection_form import SelectionForm
-from ._source import SourceForm
+from ._selection_form import Mode, SelectionForm
 
 if TYPE_CHECKING:
     import napari
@@ -77,7 +77,7 @@ class PartsForm(QComboBox):
             If nothing is marked, or the layer does not fit the stack.
         """
         form, image = self._selection, self._source.layer
-        if form.mode != "Replace" or image is None or self.currentText() == _WHOLE:
+        if form.mode is not Mode.REPLACE or image is None or self.currentText() == _WHOLE:
             return None
         if self.layer is None:
             return Parts(form.damaged_slices())

@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from tsain_core.errors import TsainError
 from tsain_core.inference.intensity import IntensityRange
+from tsain_core.inference.region import Region
 from tsain_core.interpolation.interpolate import TileProgress
 from tsain_core.interpolation.schedule import OutputSlice
 from tsain_core.volumes import Volume
@@ -19,11 +20,11 @@ from tsain_core.volumes import Volume
 from ..layers.layer_listener import LayerListener
 from ..layers.provenance import HELPER_KEY
 from ..layers.synthetic_notice import watch
-from ..layers.view import Rectangle, central, shows_plane, visible_rectangle
+from ..layers.view import central, shows_plane, visible_rectangle
 from ..widgets.wording import in_dock_words
 from ..widgets.worker import JobQueue
 from ._model import ModelChoice
-from ._worker_tasks import ModelCache, Preview, preview
+from ._worker_tasks import Compared, ModelCache, Preview, preview
 
 if TYPE_CHECKING:
     import napari
@@ -52,7 +53,7 @@ class _Shown:
 
     preview: Preview
     slice: OutputSlice
-    rectangle: Rectangle
+    rectangle: Region
     cut: bool
     label: str
 
@@ -99,7 +100,7 @@ class PreviewLayer(QObject):
         )
         self.layer: Image | None = None
         self.on = False
-        self._what = "Interpolated"
+        self._what = Compared.INTERPOLATED
         self._shown: _Shown | None = None
         self._key: tuple[Any, ...] | None = None
         self._ranges: dict[str, IntensityRange] = {}
@@ -148,8 +149,8 @@ class PreviewLayer(QObject):
             self._timer.stop()
             self._compute()
 
-    def compare(self, what: str) -> None:
-        """Show "Interpolated", "Mean", "Before" or "After"."""
+    def compare(self, what: Compared) -> None:
+        """Show another of the images."""
         self._what = what
         self._show()
 
@@ -165,7 +166,7 @@ class PreviewLayer(QObject):
         self.layer = None
         return True
 
-    def _key_of(self, request: PreviewRequest) -> tuple[tuple[Any, ...], Rectangle, bool]:
+    def _key_of(self, request: PreviewRequest) -> tuple[tuple[Any, ...], Region, bool]:
         seen = visible_rectangle(request.layer)
         rectangle = central(seen, LARGEST)
         s = request.slice
@@ -285,7 +286,7 @@ class PreviewLayer(QObject):
             "between": [s.before, s.after],
             "place": str(s.fraction),
             "model": self._shown.label,
-            "shown": self._what,
+            "shown": self._what.value,
         }
         watch(self._viewer).update()  # napari tells nobody of metadata
 
@@ -301,7 +302,7 @@ def _no_plane(viewer: Any) -> str:
     )
 
 
-def _placed_2d(layer: Image, rectangle: Rectangle) -> dict[str, Any]:
+def _placed_2d(layer: Image, rectangle: Region) -> dict[str, Any]:
     """Where a rectangle of a layer's slices lies, for a 2D layer."""
     corner = np.zeros(layer.ndim)
     corner[-2:] = rectangle.y0, rectangle.x0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QFileDialog, QWidget
 
-from ..io._writer import KINDS, cautions, save_layer
+from ..io import KINDS, cautions, save_layer
 from ..layers.provenance import HELPER_KEY, stated_marks
 from ..widgets.worker import JobQueue
 from ._output import check_place

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from enum import Enum, StrEnum
 from math import floor, log10
-from typing import Any, Literal
+from typing import Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QStandardItemModel
@@ -27,13 +28,26 @@ from tsain_core.volumes import unit_symbol
 
 from ..widgets.segments import Segments
 
-Mode = Literal["Whole stack", "Between two", "Replace"]
+
+class Mode(StrEnum):
+    """What is computed."""
+
+    WHOLE = "Whole stack"
+    BETWEEN = "Between two"
+    REPLACE = "Replace"
+
+
+class Spacing(Enum):
+    """How a z size is chosen, where it is by no factor."""
+
+    ISOTROPIC = "isotropic"
+    BY_SIZE = "z size"
+
 
 #: Marks the slice on screen as damaged.
 MARK_KEY = "Shift-D"
 
-_BY_SIZE, _ISOTROPIC = "z size", "isotropic"
-_FACTORS = {f"{n} x": n for n in (2, 3, 4, 5, 6, 8, 10, 12, 16)}
+_FACTORS = (2, 3, 4, 5, 6, 8, 10, 12, 16)
 
 
 class SelectionForm(QWidget):
@@ -58,9 +72,9 @@ class SelectionForm(QWidget):
         self._depth, self._voxel_z, self._voxel_yx = 0, 1.0, 0.0
         self.mode_box = Segments(
             {
-                "Whole stack": "More slices everywhere: a factor, or a z voxel size",
-                "Between two": "Only the slices from one to another; all real ones there stay",
-                "Replace": "Compute damaged slices from their neighbours",
+                Mode.WHOLE: "More slices everywhere: a factor, or a z voxel size",
+                Mode.BETWEEN: "Only the slices from one to another; all real ones there stay",
+                Mode.REPLACE: "Compute damaged slices from their neighbours",
             }
         )
         pages = (self._whole_page(), self._between_page(), self._replace_page())
@@ -76,7 +90,7 @@ class SelectionForm(QWidget):
     @property
     def mode(self) -> Mode:
         """The chosen mode."""
-        return self.mode_box.value  # type: ignore[return-value]
+        return self.mode_box.value
 
     @property
     def chosen(self) -> SliceSelection:
@@ -87,16 +101,17 @@ class SelectionForm(QWidget):
         TsainError
             If the slices to replace are none, or not understood.
         """
-        if self.mode == "Between two":
+        if self.mode is Mode.BETWEEN:
             pair = (self.first.value(), self.last.value())
-            return SliceSelection(_FACTORS[self.between_factor.currentText()], between=pair)
-        if self.mode == "Replace":
+            return SliceSelection(self.between_factor.currentData(), between=pair)
+        if self.mode is Mode.REPLACE:
             return SliceSelection(damaged=self.damaged_slices())
-        if self.factor.currentText() == _BY_SIZE:
+        chosen = self.factor.currentData()
+        if chosen is Spacing.BY_SIZE:
             return SliceSelection(z_size=self.z_size.value())
-        if self.factor.currentText() == _ISOTROPIC:
+        if chosen is Spacing.ISOTROPIC:
             return SliceSelection(z_size=self._voxel_yx)
-        return SliceSelection(_FACTORS[self.factor.currentText()])
+        return SliceSelection(chosen)
 
     def damaged_slices(self) -> tuple[int, ...]:
         """The slices to replace.
@@ -170,7 +185,7 @@ class SelectionForm(QWidget):
         self.z_size.setRange(self._voxel_z / 1000, self._voxel_z * 1000)
         self.z_size.setSingleStep(self._voxel_z / 16)
         self.z_size.blockSignals(False)
-        self._allow(_ISOTROPIC, self._no_isotropic(z))
+        self._allow_isotropic(self._no_isotropic(z))
         self._show_size()
 
     def _no_isotropic(self, voxel_z: float | None) -> str:
@@ -181,30 +196,31 @@ class SelectionForm(QWidget):
             return "Its slices are no further apart than its pixels"
         return ""
 
-    def _allow(self, choice: str, why_not: str) -> None:
-        at = self.factor.findText(choice)
+    def _allow_isotropic(self, why_not: str) -> None:
+        at = self.factor.findText(Spacing.ISOTROPIC.value)
         model = self.factor.model()
         assert isinstance(model, QStandardItemModel)  # as combo boxes have
         item = model.item(at)
         assert item is not None
         item.setEnabled(not why_not)
         item.setToolTip(why_not or "As far apart as the pixels of a slice are")
-        if why_not and self.factor.currentText() == choice:
+        if why_not and self.factor.currentIndex() == at:
             self.factor.setCurrentIndex(0)
 
     def _show_size(self) -> None:
         """What z size the choice comes to, unless it is typed."""
-        choice = self.factor.currentText()
-        if choice == _BY_SIZE:
+        choice = self.factor.currentData()
+        if choice is Spacing.BY_SIZE:
             return
         self.z_size.blockSignals(True)
-        isotropic = choice == _ISOTROPIC
-        self.z_size.setValue(self._voxel_yx if isotropic else self._voxel_z / _FACTORS[choice])
+        isotropic = choice is Spacing.ISOTROPIC
+        self.z_size.setValue(self._voxel_yx if isotropic else self._voxel_z / choice)
         self.z_size.blockSignals(False)
 
     def _whole_page(self) -> QWidget:
-        self.factor = QComboBox()
-        self.factor.addItems([*_FACTORS, _ISOTROPIC, _BY_SIZE])
+        self.factor = _factors()
+        for spacing in Spacing:
+            self.factor.addItem(spacing.value, spacing)
         self.factor.setToolTip(
             "How many times as many slices; as far apart as pixels are; or a z voxel size of yours"
         )
@@ -228,8 +244,7 @@ class SelectionForm(QWidget):
         self.last.setToolTip("The last real slice of the result; the viewer follows")
         self.first.valueChanged.connect(self._first_moved)
         self.last.valueChanged.connect(self._last_moved)
-        self.between_factor = QComboBox()
-        self.between_factor.addItems(list(_FACTORS))
+        self.between_factor = _factors()
         self.between_factor.setToolTip(
             "2 x: one computed slice in each gap between real slices; 4 x: three; 8 x: seven"
         )
@@ -262,21 +277,21 @@ class SelectionForm(QWidget):
         self.replace_page = form
         return page
 
-    def _mode_chosen(self, mode: str) -> None:
-        self._show_page(mode)
+    def _mode_chosen(self) -> None:
+        self._show_page(self.mode)
         self.changed.emit()
 
-    def _show_page(self, mode: str) -> None:
+    def _show_page(self, mode: Mode) -> None:
         for name, page in self._pages.items():
             page.setVisible(name == mode)
 
     def _factor_chosen(self) -> None:
-        by_size = self.factor.currentText() == _BY_SIZE
+        by_size = self.factor.currentData() is Spacing.BY_SIZE
         self.z_size.setEnabled(by_size)
         self.z_size.setToolTip(
             "The z voxel size of the result: a sixteenth of the stack's, to less than it"
             if by_size
-            else f"Follows from the factor; choose {_BY_SIZE!r} to set it"
+            else f"Follows from the factor; choose {Spacing.BY_SIZE.value!r} to set it"
         )
         self._show_size()
         self.changed.emit()
@@ -306,3 +321,11 @@ class SelectionForm(QWidget):
             self._set_pair(max(z - 1, 0))
         self.slice_chosen.emit(self.last.value())
         self.changed.emit()
+
+
+def _factors() -> QComboBox:
+    """A box with the factors that are offered."""
+    box = QComboBox()
+    for factor in _FACTORS:
+        box.addItem(f"{factor} x", factor)
+    return box

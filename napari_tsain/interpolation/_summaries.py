@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from tsain_core.cli.as_command import as_command
 from tsain_core.errors import TsainError
 from tsain_core.inference.models import BASELINES
 from tsain_core.interpolation.estimate import SliceCost, format_bytes
-from tsain_core.interpolation.selection import SliceSelection, as_command, format_slices
-from tsain_core.volumes import LOST, Volume, unit_symbol
+from tsain_core.interpolation.selection import format_slices
+from tsain_core.volumes import LOST, unit_symbol
 
 from ..layers.provenance import LayerMarks
-from ._model import ModelChoice
+from ..widgets.wording import duration
 from ._parts import Parts
-from ._worker_tasks import LayerRunPlan, blockwise_request
+from ._worker_tasks import LayerRunPlan
+
+#: The result in a command for a run that keeps it in memory.
+_UNNAMED = "result.zarr"
 
 
 def effect_of(plan: LayerRunPlan, note: str = "") -> str:
@@ -74,56 +80,23 @@ def cost_of(plan: LayerRunPlan, one: SliceCost) -> str:
     )
 
 
-def command_of(
-    volume: Volume,
-    selection: SliceSelection,
-    choice: ModelChoice,
-    output: str,
-    *,
-    overwrite: bool,
-    restart: bool = False,
-    cluster: str | None = None,
-    parts: Parts | None = None,
-) -> str:
-    """The `tsain` command that does the same.
+def command_of(plan: LayerRunPlan) -> str:
+    """The `tsain` command that does the same; it goes on with an unfinished run of the dock.
 
     Raises
     ------
     TsainError
-        If the stack was not read from a file.
+        If a layer was not read from a file.
     """
-    if not volume.source:
+    request = plan.request
+    if not request.source:
         raise TsainError(
             "The layer was not read from a file, so no command can read it; save it first "
             "(File > Save Selected Layers), and open the file."
         )
-    repair_mask = None
-    if parts is not None:
-        repair_mask = "auto" if parts.found else parts.source
-        if not repair_mask:
-            raise TsainError(
-                "The layer that marks the damage was not read from a file, so no command can read "
-                "it; save it as a TIFF of labels (File > Save Selected Layers), and open the file."
-            )
-    request = blockwise_request(volume, selection, choice, output)
-    return as_command(
-        request.source,
-        request.output,
-        selection,
-        request.model,
-        request.inference,
-        dataset=request.dataset,
-        voxel_size=[side for side in request.voxel_size if side] if request.voxel_size else None,
-        unit=request.unit,
-        overwrite=overwrite,
-        restart=restart,
-        cluster=cluster,
-        repair_mask=repair_mask,
-    )
-
-
-def duration(seconds: float) -> str:
-    """A time for people: "40 s", "3 min", "2.5 h"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    if plan.parts is not None and not request.repair_mask:
+        raise TsainError(
+            "The layer that marks the damage was not read from a file, so no command can read "
+            "it; save it as a TIFF of labels (File > Save Selected Layers), and open the file."
+        )
+    return as_command(request if request.output else replace(request, output=_UNNAMED))

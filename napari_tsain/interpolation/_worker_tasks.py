@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsain_core.blockwise import (
-    BlockwiseRequest,
     Given,
     RunProgress,
     RunStarted,
@@ -23,9 +23,18 @@ from tsain_core.blockwise import (
 )
 from tsain_core.inference.intensity import IntensityRange, estimate_range
 from tsain_core.inference.models import BaselineModel, SliceModel, open_model
+from tsain_core.inference.region import Region
 from tsain_core.interpolation.estimate import SliceCost, slice_cost
 from tsain_core.interpolation.interpolate import SliceReady, TileProgress, interpolate
-from tsain_core.interpolation.schedule import OutputSlice, Schedule, evaluations
+from tsain_core.interpolation.request import (
+    CAREFUL,
+    FOUND,
+    HERE,
+    Cluster,
+    InterpolationRequest,
+    RunPolicy,
+)
+from tsain_core.interpolation.schedule import OutputSlice, Schedule, by_factor, evaluations
 from tsain_core.interpolation.selection import SliceSelection
 from tsain_core.interpolation.to_file import partial_slices, provenance, synthetic_slices
 from tsain_core.repairing import merged_partial, repair, repair_provenance, repair_to_file
@@ -33,7 +42,6 @@ from tsain_core.volumes import PartlyComputed, Volume
 from tsain_core.volumes._locations import locate
 from tsain_core.volumes.zarr_layout import open_array
 
-from ..layers.view import Rectangle
 from ._model import ModelChoice
 from ._parts import Parts
 
@@ -96,22 +104,18 @@ class LayerRunPlan:
     Attributes
     ----------
     volume : Volume
+        The stack of the layer; of the source that the request names, where it has one.
     schedule : Schedule
-    choice : ModelChoice
-    on_disk : BlockwiseRequest or None
-        What is written to an OME-Zarr, as the command would; None keeps the result in memory.
-    overwrite, restart : bool
-        Replace an existing result; forget an unfinished one.
+    request : InterpolationRequest
+        As the command has it. An output is written block by block; without one the result is kept
+        in memory.
     parts : Parts or None
         Only these pixels are computed; the schedule is that of the source.
     """
 
     volume: Volume
     schedule: Schedule
-    choice: ModelChoice
-    on_disk: BlockwiseRequest | None = None
-    overwrite: bool = False
-    restart: bool = False
+    request: InterpolationRequest
     parts: Parts | None = None
 
     @property
@@ -122,31 +126,57 @@ class LayerRunPlan:
         return evaluations(self.schedule, self.choice.any_position)
 
     @property
+    def choice(self) -> ModelChoice:
+        """The model, and how it is run."""
+        return ModelChoice(self.request.model, self.request.inference)
+
+    @property
     def output(self) -> Path | None:
         """The file that is written."""
-        return None if self.on_disk is None else Path(self.on_disk.output)
+        return Path(self.request.output) if self.request.output else None
 
 
-def blockwise_request(
-    volume: Volume, selection: SliceSelection, choice: ModelChoice, output: str
-) -> BlockwiseRequest:
-    """What the command gets to know, where a stack of a layer is written block by block.
+def plan_for(
+    volume: Volume,
+    selection: SliceSelection,
+    choice: ModelChoice,
+    output: Path | None = None,
+    policy: RunPolicy = CAREFUL,
+    cluster: Cluster = HERE,
+    parts: Parts | None = None,
+) -> LayerRunPlan:
+    """The run of a layer's stack.
 
     The command goes on with a run of the dock, and the dock with one of the command: so both have
-    the same request.
+    the same request. Where only parts of slices are computed, they take the place of the selection.
+
+    Raises
+    ------
+    TsainError
+        If the selection does not fit the stack, or the parts go with no cluster.
     """
     sides = tuple(side for side in volume.voxel_size or () if side is not None)
     size = (sides[0], sides[1], sides[2]) if len(sides) == 3 else None
-    return BlockwiseRequest(
+    if parts is not None:
+        selection = SliceSelection(damaged=parts.slices if parts.found else parts.whole)
+    request = InterpolationRequest(
         volume.source,
-        output,
+        "" if output is None else str(output),
         volume.dataset,
         size,
         volume.unit if size else None,
         selection,
         choice.name,
         choice.settings,
+        repair_mask=None if parts is None else FOUND if parts.found else parts.source or None,
+        policy=policy,
+        cluster=cluster,
     )
+    if parts is None:
+        schedule = request.schedule(volume, choice.any_position)
+    else:
+        schedule = by_factor(volume.shape[0], 1, (), choice.any_position)
+    return LayerRunPlan(volume, schedule, request, parts)
 
 
 def run(
@@ -158,8 +188,8 @@ def run(
     if plan.parts is not None:
         yield from _mend(plan, plan.parts, models)
         return
-    if plan.on_disk is not None:
-        yield from _write(plan, plan.on_disk)
+    if plan.output is not None:
+        yield from _write(plan)
         return
     model = models.open(plan.choice)
     volume, schedule = plan.volume, plan.schedule
@@ -193,19 +223,14 @@ def _mend(
         yield from repair(volume, mask, model, intensity)
     else:
         yield from repair_to_file(
-            volume, plan.output, mask, model, intensity, overwrite=plan.overwrite
+            volume, plan.output, mask, model, intensity, overwrite=plan.request.policy.overwrite
         )
 
 
 def _write(
-    plan: LayerRunPlan, request: BlockwiseRequest
+    plan: LayerRunPlan,
 ) -> Generator[Opened | Growing | SlicesReady | RunProgress, None, None]:
-    events = interpolate_blockwise(
-        request,
-        overwrite=plan.overwrite,
-        restart=plan.restart,
-        given=Given(plan.volume),
-    )
+    events = interpolate_blockwise(plan.request, Given(plan.volume))
     with closing(events):
         for event in events:
             if isinstance(event, RunStarted):
@@ -222,6 +247,15 @@ def _growing_levels(partial: str, levels: int) -> list[Any]:
     return [whole[:, :: 2**i, :: 2**i] for i in range(levels)]
 
 
+class Compared(StrEnum):
+    """Images of a preview: the computed slice, and what it is compared with."""
+
+    INTERPOLATED = "Interpolated"
+    MEAN = "Mean"
+    BEFORE = "Before"
+    AFTER = "After"
+
+
 @dataclass(frozen=True)
 class Preview:
     """A computed slice and what it is compared with, in grey values of the stack.
@@ -229,12 +263,12 @@ class Preview:
     Attributes
     ----------
     images : dict
-        "Interpolated", "Mean", "Before", "After" -> (y, x) of the rectangle.
+        Compared -> (y, x) of the rectangle.
     seconds : float
         That the computation took.
     """
 
-    images: dict[str, NDArray[Any]]
+    images: dict[Compared, NDArray[Any]]
     seconds: float
     device: str
 
@@ -242,7 +276,7 @@ class Preview:
 def preview(
     volume: Volume,
     wanted: OutputSlice,
-    rectangle: Rectangle,
+    rectangle: Region,
     choice: ModelChoice,
     models: ModelCache,
     ranges: dict[str, IntensityRange],
@@ -253,7 +287,7 @@ def preview(
         ranges[model.name] = estimate_range(volume, model.scaling)
     intensity = ranges[model.name]
     start = time.perf_counter()
-    grown = rectangle.grown(PREVIEW_MARGIN, volume.shape[1:])
+    grown = rectangle.grow(PREVIEW_MARGIN).clip((volume.shape[1], volume.shape[2]))
     y, x = grown.slices
     part = replace(volume, data=volume.data[:, y, x])
     one = Schedule((wanted,), wanted.position * 0 + 1)
@@ -266,15 +300,12 @@ def preview(
     assert image is not None
     mean = interpolate(part, one, BaselineModel("mean"), intensity)
     images = {
-        "Interpolated": image,
-        "Mean": next(event.image for event in mean if isinstance(event, SliceReady)),
-        "Before": np.asarray(part[wanted.before]),
-        "After": np.asarray(part[wanted.after]),
+        Compared.INTERPOLATED: image,
+        Compared.MEAN: next(event.image for event in mean if isinstance(event, SliceReady)),
+        Compared.BEFORE: np.asarray(part[wanted.before]),
+        Compared.AFTER: np.asarray(part[wanted.after]),
     }
-    cut = np.s_[
-        rectangle.y0 - grown.y0 : rectangle.y1 - grown.y0,
-        rectangle.x0 - grown.x0 : rectangle.x1 - grown.x0,
-    ]
+    cut = rectangle.within(grown).slices
     return Preview(
         {name: np.ascontiguousarray(full[cut]) for name, full in images.items()},
         time.perf_counter() - start,

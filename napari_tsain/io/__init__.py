@@ -2,6 +2,6 @@
 
 from ._layer_data import layer_data
 from ._reader import get_reader
-from ._writer import write_stack
+from ._writer import KINDS, cautions, save_layer, write_stack
 
-__all__ = ["get_reader", "layer_data", "write_stack"]
+__all__ = ["KINDS", "cautions", "get_reader", "layer_data", "save_layer", "write_stack"]

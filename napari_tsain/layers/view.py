@@ -2,41 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tsain_core.inference.region import Region
+
 from .stack import level_0
-
-
-@dataclass(frozen=True)
-class Rectangle:
-    """Half-open rectangle [y0, y1) x [x0, x1) of a layer, in pixels of level 0."""
-
-    y0: int
-    x0: int
-    y1: int
-    x1: int
-
-    @property
-    def slices(self) -> tuple[slice, slice]:
-        """Index of it in an image (y, x)."""
-        return slice(self.y0, self.y1), slice(self.x0, self.x1)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(height, width)."""
-        return self.y1 - self.y0, self.x1 - self.x0
-
-    def grown(self, margin: int, shape: tuple[int, int]) -> Rectangle:
-        """With a margin on all sides, as far as an image of `shape` reaches."""
-        return Rectangle(
-            max(0, self.y0 - margin),
-            max(0, self.x0 - margin),
-            min(shape[0], self.y1 + margin),
-            min(shape[1], self.x1 + margin),
-        )
 
 
 def current_index(viewer: Any, layer: Any) -> tuple[int, ...]:
@@ -75,16 +47,16 @@ def go_to_slice(viewer: Any, layer: Any, z_axis: int, z: float) -> None:
     viewer.dims.set_point(axis, float(layer.data_to_world(index)[z_axis]))
 
 
-def visible_rectangle(layer: Any) -> Rectangle:
+def visible_rectangle(layer: Any) -> Region:
     """What the canvas shows of a layer, in pixels of level 0; all of it before it is drawn."""
     height, width = level_0(layer).shape[-2:]
     corners = np.asarray(layer.corner_pixels, float)[:, -2:]
     if layer.multiscale:
         corners = corners * np.asarray(layer.downsample_factors[layer.data_level])[-2:]
     (y0, x0), (y1, x1) = np.floor(corners[0]), np.ceil(corners[1]) + 1
-    seen = Rectangle(max(0, int(y0)), max(0, int(x0)), min(height, int(y1)), min(width, int(x1)))
+    seen = Region(int(y0), int(x0), int(y1), int(x1)).clip((height, width))
     if min(seen.shape) < 2:
-        return Rectangle(0, 0, height, width)
+        return Region(0, 0, height, width)
     return seen
 
 
@@ -94,9 +66,9 @@ def camera_of(viewer: Any) -> Any:
     return viewer.camera if scene is None else scene.camera
 
 
-def central(rectangle: Rectangle, most: int) -> Rectangle:
+def central(rectangle: Region, most: int) -> Region:
     """The middle of a rectangle, with sides of at most `most`."""
     height, width = (min(n, most) for n in rectangle.shape)
     y0 = rectangle.y0 + (rectangle.shape[0] - height) // 2
     x0 = rectangle.x0 + (rectangle.shape[1] - width) // 2
-    return Rectangle(y0, x0, y0 + height, x0 + width)
+    return Region(y0, x0, y0 + height, x0 + width)

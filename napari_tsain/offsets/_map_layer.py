@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tsain_core.inference.tiles import Region
+from tsain_core.inference.region import Region
 
 from ..layers.provenance import HELPER_KEY, z_axis_of
 from ..layers.result import placed_like

@@ -10,7 +10,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFrame, QLabel, QWidget
 
 from tsain_core.errors import TsainError
-from tsain_core.inference.tiles import Region
+from tsain_core.inference.region import Region
 from tsain_core.offsets import QueryPoints, SamplingProbe, trace_steps
 
 from ..layers.listening import PLACING, choose_selected, listen_to_images
@@ -128,6 +128,14 @@ class SamplingPanel(QWidget):
             self._origins = {key: slice_origin(layer, self._z, self._viewer.layers, index)}
         return self._origins[key]
 
+    def _origin_or_say(self) -> SliceOrigin | None:
+        """The origin of the slice on screen; None where there is none, which is told."""
+        try:
+            return self._origin()
+        except TsainError as error:
+            self._say_error(error)
+            return None
+
     def _others(self, layer: Any) -> tuple[int, ...]:
         """Place along axes that are neither z nor y nor x."""
         here = current_index(self._viewer, layer)
@@ -181,10 +189,7 @@ class SamplingPanel(QWidget):
         layer, at = self.source.layer, self._at
         if layer is None or at is None:
             return
-        try:
-            origin = self._origin()
-        except TsainError as error:
-            self._say_error(error)
+        if (origin := self._origin_or_say()) is None:
             return
         key, marks, model = self._key(layer), layer_marks(layer), self.source.model
         start = time.perf_counter()
@@ -313,10 +318,7 @@ class SamplingPanel(QWidget):
         layer = self.source.layer
         if layer is None or self._z is None:
             return
-        try:
-            origin = self._origin()
-        except TsainError as error:
-            self._say_error(error)
+        if (origin := self._origin_or_say()) is None:
             return
         z = {"before": origin.before_z, "after": origin.after_z}.get(where, float(self._z))
         go_to_slice(self._viewer, layer, z_axis_of(layer), z)
@@ -327,14 +329,10 @@ class SamplingPanel(QWidget):
         layer = self.source.layer
         if layer is not None:
             self._z = slice_on_screen(self._viewer, layer, z_axis_of(layer))
-        try:
-            origin = self._origin()
-        except TsainError as error:
-            self._say_error(error)
+        if (origin := self._origin_or_say()) is None:
             return
         assert layer is not None and self._z is not None
-        seen = visible_rectangle(layer)
-        region = Region(seen.y0, seen.x0, seen.y1, seen.x1)
+        region = visible_rectangle(layer)
         key, marks, model = self._key(layer), layer_marks(layer), self.source.model
         kind, part, index = self.map.kind, self.map.part, current_index(self._viewer, layer)
         self.map.set_running(True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tsain_core.inference.intensity import IntensityRange, estimate_range
 from tsain_core.inference.models import NetworkModel, model_files, open_network
 from tsain_core.inference.nonfinite import fill_pair
-from tsain_core.inference.tiles import Region
+from tsain_core.inference.region import Region
 from tsain_core.offsets import MapKind, MapPart, SamplingProbe, sampling_map
 
 from ..layers.origin import SliceOrigin

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
+from typing import Generic, TypeVar
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QWidget
 
+Choice = TypeVar("Choice", bound=StrEnum)
 
-class Segments(QWidget):
+
+class Segments(QWidget, Generic[Choice]):
     """Choose one of a few.
 
     Parameters
     ----------
     choices : mapping
-        Label -> tooltip; the first is chosen.
+        Choice -> tooltip; the first is chosen. The value of a choice is its label.
     """
 
-    changed = Signal(str)
+    changed = Signal()
 
-    def __init__(self, choices: Mapping[str, str], parent: QWidget | None = None) -> None:
+    def __init__(self, choices: Mapping[Choice, str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -27,25 +31,24 @@ class Segments(QWidget):
         # as narrow as the words: a row of these is what a dock is at least as wide as
         self.setStyleSheet("QPushButton { padding: 3px 2px; }")
         self._group = QButtonGroup(self)
-        self.buttons: dict[str, QPushButton] = {}
-        for label, tooltip in choices.items():
-            button = QPushButton(label, self)
+        self._choices = list(choices)
+        self.buttons: dict[Choice, QPushButton] = {}
+        for number, (choice, tooltip) in enumerate(choices.items()):
+            button = QPushButton(choice.value, self)
             button.setCheckable(True)
             button.setToolTip(tooltip)
-            self._group.addButton(button)
+            self._group.addButton(button, number)
             layout.addWidget(button, 1)
-            self.buttons[label] = button
-        next(iter(self.buttons.values())).setChecked(True)
-        self._group.buttonClicked.connect(lambda button: self.changed.emit(button.text()))
+            self.buttons[choice] = button
+        self.buttons[self._choices[0]].setChecked(True)
+        self._group.buttonClicked.connect(lambda _: self.changed.emit())
 
     @property
-    def value(self) -> str:
-        """Label of the button that is down."""
-        button = self._group.checkedButton()
-        assert button is not None  # one of them always is
-        return str(button.text())
+    def value(self) -> Choice:
+        """The choice whose button is down."""
+        return self._choices[self._group.checkedId()]
 
-    def choose(self, label: str) -> None:
+    def choose(self, choice: Choice) -> None:
         """Press a button, if it is not down."""
-        if label != self.value:
-            self.buttons[label].click()
+        if choice != self.value:
+            self.buttons[choice].click()

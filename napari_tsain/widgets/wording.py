@@ -1,4 +1,4 @@
-"""Errors in the words of the docks: controls, not options of the command."""
+"""Errors in the words of the docks: controls, not options of the command; and times."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from tsain_core.errors import TsainError, first_line
 CONTROLS = {
     "between": '"Between two"',
     "damaged": '"Replace"',
+    "dask": '"Dask cluster"',
     "dataset": "the list of datasets that opening the file shows",
+    "detail": '"real detail"',
+    "device": '"device" under "Advanced"',
     "ensemble": '"ensemble" under "Advanced"',
     "factor": '"finer by"',
     "overwrite": '"Replace it if it exists"',
@@ -35,3 +38,10 @@ def in_dock_words(error: Exception) -> str:
     if not isinstance(error, TsainError):
         return first_line(error)
     return TsainError(options_as_arguments(error.args[0])).worded(as_control)
+
+
+def duration(seconds: float) -> str:
+    """A time for people: "40 s", "3 min", "2.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeGuard
 
 import dask.array as da
@@ -27,6 +27,12 @@ OnProgress = Callable[[float], object]
 def is_path(value: object) -> TypeGuard[str | os.PathLike[str]]:
     """Whether it is a path, a URL or a name."""
     return isinstance(value, str | os.PathLike)
+
+
+def as_triple(values: Sequence[float]) -> Triple:
+    """Three numbers (z, y, x) as Python's own, also of an array or a list."""
+    z, y, x = (float(value) for value in values)
+    return z, y, x
 
 
 def as_volume(

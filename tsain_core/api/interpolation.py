@@ -6,18 +6,18 @@ import math
 import os
 from collections.abc import Generator, Iterable
 from contextlib import closing
+from dataclasses import replace as with_fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..blockwise import BlockwiseRequest, Given, RunProgress, interpolate_blockwise
+from ..blockwise import Given, RunProgress, interpolate_blockwise
 from ..errors import TsainError
-from ..inference.intensity import IntensityRange
 from ..inference.models import InferenceSettings, SliceModel
 from ..interpolation.interpolate import SliceReady, TileProgress
 from ..interpolation.interpolate import interpolate as run_schedule
-from ..interpolation.schedule import Schedule
+from ..interpolation.request import InterpolationRequest, RunPolicy
 from ..interpolation.selection import SliceSelection
 from ..interpolation.to_file import interpolate_to_file as write_schedule
 from ..volumes import Volume, open_volume
@@ -27,6 +27,7 @@ from .arguments import (
     OnProgress,
     Source,
     as_model,
+    as_triple,
     as_volume,
     is_path,
     model_for,
@@ -94,7 +95,9 @@ def interpolate(
     """
     volume = as_volume(source, voxel_size, unit)
     opened = model_for(volume, model, settings)
-    schedule = _schedule(volume, opened, SliceSelection(factor, z_size, tuple(replace), between))
+    selection = _selection(factor, z_size, replace, between)
+    request = InterpolationRequest("", "", selection=selection, intensity=intensity)
+    schedule = request.schedule(volume, opened.any_position)
     shape = (len(schedule.slices), *volume.shape[1:])
     try:
         result = np.empty(shape, volume.dtype)
@@ -104,7 +107,7 @@ def interpolate(
             f"The result takes {size:.1f} GiB, which is more than the memory; write it with "
             "interpolate_to_file."
         ) from error
-    limits = None if intensity is None else IntensityRange(*intensity)
+    limits = request.intensity_range(volume, opened.scaling)
     events: Any = run_schedule(volume, schedule, opened, limits)
     with closing(events):
         for event in events:
@@ -177,41 +180,50 @@ def interpolate_to_file(
     --------
     >>> tsain.interpolate_to_file("stack.tif", "finer.zarr", factor=4, memory=4 << 30)
     """
-    selection = SliceSelection(factor, z_size, tuple(replace), between)
-    target = os.fspath(output)
-    zarr = target.rstrip("/").lower().endswith(".zarr") or "://" in target
     volume = as_volume(source, voxel_size, unit, dataset)
-    if zarr:
-        name, given = _name_and_model(volume, model, settings)
-        tiled = given.tiled if given else None
-        request = BlockwiseRequest(
-            os.fspath(source) if is_path(source) else volume.source,
-            target,
-            dataset or volume.dataset,
-            voxel_size,
-            unit,
-            selection,
-            name,
-            tiled.settings if tiled else settings or InferenceSettings(),
-            intensity,
-            memory=memory,
-        )
-        blocks = interpolate_blockwise(
-            request,
-            overwrite=overwrite,
-            restart=restart,
-            leave_out_failed=leave_out_failed,
-            accept_changed_input=accept_changed_input,
-            given=Given(volume, given),
-        )
-        _follow(blocks, progress)
+    request = InterpolationRequest(
+        os.fspath(source) if is_path(source) else volume.source,
+        os.fspath(output),
+        dataset or volume.dataset,
+        None if voxel_size is None else as_triple(voxel_size),
+        unit,
+        _selection(factor, z_size, replace, between),
+        inference=settings or InferenceSettings(),
+        intensity=intensity,
+        memory=memory,
+        policy=RunPolicy(overwrite, restart, leave_out_failed, accept_changed_input),
+    )
+    if request.in_blocks:
+        _follow(_in_blocks(request, volume, model, settings), progress)
         return open_volume(output)
     opened = model_for(volume, model, settings)
-    schedule = _schedule(volume, opened, selection)
-    limits = None if intensity is None else IntensityRange(*intensity)
+    schedule = request.schedule(volume, opened.any_position)
+    limits = request.intensity_range(volume, opened.scaling)
     events = write_schedule(volume, output, schedule, opened, limits, overwrite=overwrite)
     _follow(events, progress)
     return open_volume(output)
+
+
+def _selection(
+    factor: int | None,
+    z_size: float | None,
+    replaced: Iterable[int],
+    between: tuple[int, int] | None,
+) -> SliceSelection:
+    """As the request has it: numbers of Python, also where arrays were given."""
+    pair = None if between is None else (int(between[0]), int(between[1]))
+    return SliceSelection(factor, z_size, tuple(int(z) for z in replaced), pair)
+
+
+def _in_blocks(
+    request: InterpolationRequest, volume: Volume, model: Model, settings: InferenceSettings | None
+) -> Generator[Any, None, None]:
+    name, given = _name_and_model(volume, model, settings)
+    tiled = given.tiled if given else None
+    request = with_fields(
+        request, model=name, inference=tiled.settings if tiled else request.inference
+    )
+    return interpolate_blockwise(request, Given(volume, given))
 
 
 def _name_and_model(
@@ -222,11 +234,6 @@ def _name_and_model(
         return name_for(volume, model, settings), None
     opened = as_model(model, settings)
     return opened.name, opened
-
-
-def _schedule(volume: Volume, model: SliceModel, selection: SliceSelection) -> Schedule:
-    voxel_z = volume.voxel_size[0] if volume.voxel_size else None
-    return selection.schedule(volume.shape[0], voxel_z, model.any_position)
 
 
 def _follow(events: Generator[Any, None, None], progress: OnProgress | None) -> None:

@@ -4,9 +4,9 @@
 plan out; `forecast` says beforehand what it would take.
 """
 
+from ..interpolation.request import Cluster, InterpolationRequest, RunPolicy
 from .events import BlockDone, BlockFailed, RunFinished, RunProgress, RunStarted, SlicesReady
-from .executors import Cluster
-from .plan import BlockwiseRequest, Given, RunPlan
+from .plan import Given, RunPlan
 from .planning import make_plan
 from .run import interpolate_blockwise
 
@@ -15,13 +15,13 @@ __all__ = [
     "BlockFailed",
     "Cluster",
     "Given",
+    "InterpolationRequest",
     "RunFinished",
     "RunPlan",
+    "RunPolicy",
     "RunProgress",
     "RunStarted",
-    "RunStarted",
     "SlicesReady",
-    "BlockwiseRequest",
     "make_plan",
     "interpolate_blockwise",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil, lcm, prod
 
 from ..errors import TsainError, argument
-from ..inference.tiles import Region
+from ..inference.region import Region
 from ..volumes.volume import Shape
 
 _VOXELS = 1 << 26  # of a block, about: what is lost when a worker dies

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import TsainError
 from ..system.folders import user_folder
+from ..system.processes import launch_detached
 from ..volumes._locations import is_remote, locate
 from .run_store import FOLDER, RunStore, staging
 
@@ -29,15 +29,8 @@ class DetachedRun:
         self._output = locate(output)
         self.log = user_folder() / "runs" / f"{self._output.name}.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tsain_core.cli", *words],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-            )
+        command = [sys.executable, "-m", "tsain_core.cli", *words]
+        self._process = launch_detached(command, self.log)
         self._total: int | None = None
 
     @property

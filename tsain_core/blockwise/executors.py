@@ -8,10 +8,10 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from ..errors import TsainError, TsainWarning, first_line, warn
+from ..interpolation.request import Cluster
 from .block_worker import (
     BlockResult,
     BlockStep,
@@ -27,31 +27,9 @@ from .plan import NOTHING, Given
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-#: Processes on one machine.
-MOST_WORKERS = 256
 _AHEAD = 2  # tasks for each thread of a cluster that are handed out beforehand
 _PATIENCE = 5.0  # seconds between two looks at a cluster
 _CONNECT = 10.0  # seconds in which a scheduler must answer
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """Where blocks are computed.
-
-    Attributes
-    ----------
-    workers : int
-        Processes on this machine; 0 is this process itself.
-    address : str or None
-        Of a Dask scheduler, such as tcp://host:8786, or the path of its scheduler file.
-    """
-
-    workers: int = 0
-    address: str | None = None
-
-
-#: This process.
-HERE = Cluster()
 
 
 class Executor(Protocol):

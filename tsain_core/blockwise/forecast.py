@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..inference.tiles import Region
+from ..inference.region import Region
 from ..system.memory import peak_memory
 from ..volumes.volume import Shape
 from ..volumes.zarr_layout import create_arrays

@@ -4,95 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from ..errors import TsainError, argument
 from ..inference.intensity import IntensityRange
 from ..inference.models import InferenceSettings, SliceModel, open_model
 from ..interpolation.estimate import format_bytes
+from ..interpolation.request import InterpolationRequest
 from ..interpolation.schedule import Schedule
-from ..interpolation.selection import SliceSelection
 from ..interpolation.to_file import partial_slices, provenance, result_geometry, synthetic_slices
-from ..volumes import Volume, open_volume, part_of, with_size
+from ..system.records import Record, RecordError
+from ..volumes import Volume
 from ..volumes._marks import Marks
-from ..volumes.volume import Shape, Triple
+from ..volumes.volume import Shape
 from ..volumes.writer import Target
-from ..volumes.zarr_layout import ZarrLayout, default_version
 from .blocks import BlockGrid, pyramid_block
 from .window import Tiling
 
 _VERSION = 3
-#: Of a process.
-MOST_THREADS = 1024
-
-
-@dataclass(frozen=True)
-class BlockwiseRequest:
-    """Input, output and settings of a run block by block.
-
-    Attributes
-    ----------
-    source, output : str
-        Paths or URLs; the output is an OME-Zarr.
-    dataset : str or None
-        Path inside the source.
-    voxel_size, unit
-        Given by hand, where the source does not have them.
-    selection : SliceSelection
-        Which slices.
-    model : str
-    inference : InferenceSettings
-    intensity : (lo, hi) or None
-        Grey values that become 0 and 1; None estimates them.
-    layout : ZarrLayout
-    memory : int or None
-        Bytes that a process may take; None takes 60 % of what is free.
-    threads : int or None
-        That a process computes with on CPU; None takes torch's own number. The last bit of a sum
-        may depend on it, and with it once in a million voxels the grey value, so it stays the same
-        for all of a run.
-    z_range, region
-        The part of the source that is taken: see `tsain_core.volumes.part_of`.
-    """
-
-    source: str
-    output: str
-    dataset: str | None = None
-    voxel_size: Triple | None = None
-    unit: str | None = None
-    selection: SliceSelection = SliceSelection()
-    model: str = "auto"
-    inference: InferenceSettings = InferenceSettings()
-    intensity: tuple[float, float] | None = None
-    layout: ZarrLayout = ZarrLayout(default_version())
-    memory: int | None = None
-    threads: int | None = None
-    z_range: tuple[int, int] | None = None
-    region: tuple[int, int, int, int] | None = None
-
-    def __post_init__(self) -> None:
-        if self.memory is not None and self.memory < 1:
-            raise TsainError(f"The memory bound is {self.memory} bytes; it must be positive.")
-        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
-            raise TsainError(
-                f"{self.threads} threads cannot be used; choose 1 to {MOST_THREADS} "
-                f"({argument('threads')})."
-            )
-
-    def open_volume(self) -> Volume:
-        """The source, with what was given by hand."""
-        volume = open_volume(self.source, dataset=self.dataset)
-        return part_of(with_size(volume, self.voxel_size, self.unit), self.z_range, self.region)
-
-    @staticmethod
-    def from_json(values: Mapping[str, Any]) -> BlockwiseRequest:
-        """Inverse of `dataclasses.asdict`, after JSON."""
-        v: dict[str, Any] = dict(values)
-        v["selection"] = SliceSelection(**_tuples(v["selection"]))
-        v["layout"] = ZarrLayout(**_tuples(v["layout"]))
-        v["inference"] = InferenceSettings(**v["inference"])
-        return BlockwiseRequest(**_tuples(v))
 
 
 @dataclass(frozen=True)
@@ -108,11 +38,11 @@ class Given:
     volume: Volume | None = None
     model: SliceModel | None = None
 
-    def open_volume(self, request: BlockwiseRequest) -> Volume:
+    def open_volume(self, request: InterpolationRequest) -> Volume:
         """The volume that is given, or the source of the request."""
         return self.volume if self.volume is not None else request.open_volume()
 
-    def open_model(self, request: BlockwiseRequest, settings: InferenceSettings) -> SliceModel:
+    def open_model(self, request: InterpolationRequest, settings: InferenceSettings) -> SliceModel:
         """The model that is given, or that of the request, with these settings.
 
         Of a given model, only tile, halo and memory for features are taken from the settings.
@@ -129,20 +59,15 @@ class Given:
 NOTHING = Given()
 
 
-def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON has lists only."""
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-
-
 @dataclass(frozen=True)
-class RunPlan:
+class RunPlan(Record):
     """A run, fixed: the same plan gives the same voxels, in any number of processes.
 
     Attributes
     ----------
     id : str
         Of this run.
-    request : BlockwiseRequest
+    request : InterpolationRequest
     source : mapping
         How to know the source again.
     model_id : mapping
@@ -167,7 +92,7 @@ class RunPlan:
     """
 
     id: str
-    request: BlockwiseRequest
+    request: InterpolationRequest
     source: Mapping[str, Any]
     model_id: Mapping[str, Any]
     provenance: Mapping[str, Any]
@@ -209,7 +134,7 @@ class RunPlan:
 
     def schedule(self, volume: Volume) -> Schedule:
         """All slices of the output."""
-        return schedule_of(self.request, volume, self.any_position)
+        return self.request.schedule(volume, self.any_position)
 
     def target(self, volume: Volume) -> Target:
         """What the output says about itself."""
@@ -273,31 +198,27 @@ class RunPlan:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
-        return {"version": _VERSION, **asdict(self)}
+        return {"version": _VERSION, **super().to_json()}
 
-    @staticmethod
-    def from_json(values: Mapping[str, Any]) -> RunPlan:
+    @classmethod
+    def from_json(cls, values: object) -> Self:
         """Inverse of `to_json`.
 
         Raises
         ------
+        RecordError
+            If a field is missing or wrong.
         TsainError
             If another version of this program wrote it.
         """
-        v: dict[str, Any] = dict(values)
-        if v.pop("version", None) != _VERSION:
+        if not isinstance(values, Mapping):
+            raise RecordError("the content is no table")
+        if values.get("version") != _VERSION:
             raise TsainError(
                 "The run was begun by another version of napari-tsain; finish it with that one, "
                 f"or begin again with {argument('restart')}."
             )
-        v["request"] = BlockwiseRequest.from_json(v["request"])
-        v["intensity"] = IntensityRange(**v["intensity"])
-        return RunPlan(**_tuples(v))
-
-
-def schedule_of(request: BlockwiseRequest, volume: Volume, any_position: bool) -> Schedule:
-    """All slices of the output."""
-    return request.selection.schedule(volume.shape[0], volume.voxel_z, any_position)
+        return super().from_json({k: v for k, v in values.items() if k != "version"})
 
 
 def _by_hand(plan: RunPlan) -> tuple[Any, ...]:
@@ -308,7 +229,7 @@ def _part(plan: RunPlan) -> tuple[Any, ...]:
     return plan.request.z_range, plan.request.region
 
 
-def _tiles(request: BlockwiseRequest) -> tuple[Any, ...]:
+def _tiles(request: InterpolationRequest) -> tuple[Any, ...]:
     return request.inference.tile, request.inference.halo
 
 

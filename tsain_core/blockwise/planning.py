@@ -12,10 +12,12 @@ from typing import Any
 import torch
 
 from ..errors import TsainError
-from ..inference.intensity import IntensityRange, estimate_range
+from ..inference.intensity import IntensityRange
 from ..inference.models import Image, SliceModel, TiledModel, run_to_end
 from ..inference.nonfinite import fill_pair
-from ..inference.tiles import Region, tile_image
+from ..inference.region import Region
+from ..inference.tiles import tile_image
+from ..interpolation.request import CAREFUL, HERE, InterpolationRequest
 from ..interpolation.schedule import Schedule
 from ..stack_check import choose_model
 from ..system.memory import available_memory, keeping_freed_memory, resident_memory
@@ -24,7 +26,7 @@ from ..volumes import Volume
 from ..volumes.volume import Shape
 from .blocks import choose_block
 from .fingerprint import fingerprint
-from .plan import NOTHING, BlockwiseRequest, Given, RunPlan, schedule_of
+from .plan import NOTHING, Given, RunPlan
 from .window import Tiling, Window, generations, window
 
 _TEMPORARY = 40  # bytes a pixel for the conversions of a slice: float64, several times
@@ -37,12 +39,12 @@ _FEATURES = 0.15  # of the memory, at least, for features that serve two pairs
 _ENOUGH = 6  # slices whose features are worth keeping
 
 
-def make_plan(request: BlockwiseRequest, given: Given = NOTHING) -> RunPlan:
+def make_plan(request: InterpolationRequest, given: Given = NOTHING) -> RunPlan:
     """Decide how a run is cut, on the machine that computes it.
 
     Parameters
     ----------
-    request : BlockwiseRequest
+    request : InterpolationRequest
     given : Given
         Volume and model, if they are open already.
 
@@ -55,19 +57,15 @@ def make_plan(request: BlockwiseRequest, given: Given = NOTHING) -> RunPlan:
         return _make_plan(request, given)
 
 
-def _make_plan(request: BlockwiseRequest, given: Given) -> RunPlan:
+def _make_plan(request: InterpolationRequest, given: Given) -> RunPlan:
     volume = given.open_volume(request)
     memory = request.memory or int(available_memory() * 0.6)
     if request.model == "auto" and given.model is None:
         name, _ = run_to_end(choose_model(volume, request.inference))
         request = replace(request, model=name)
     model = given.open_model(request, request.inference)
-    schedule = schedule_of(request, volume, model.any_position)
-    intensity = (
-        IntensityRange(*request.intensity)
-        if request.intensity
-        else estimate_range(volume, model.scaling)
-    )
+    schedule = request.schedule(volume, model.any_position)
+    intensity = request.intensity_range(volume, model.scaling)
     halo = _halo(model.tiled, volume, schedule, intensity)
     taken = resident_memory()
     shape = (len(schedule.slices), *volume.shape[1:])
@@ -85,7 +83,8 @@ def _make_plan(request: BlockwiseRequest, given: Given) -> RunPlan:
     features = min(free - need, _enough_features(case, block)) if _on_cpu(model) else 0
     return RunPlan(
         uuid.uuid4().hex[:12],
-        request,
+        # the same plan, whoever carries it out
+        replace(request, policy=CAREFUL, cluster=HERE),
         fingerprint(volume),
         _model_id(model),
         model.provenance(),

@@ -6,12 +6,13 @@ import time
 from collections import Counter
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from ..errors import TsainError, argument, first_line
+from ..interpolation.request import HERE, InterpolationRequest
 from ..volumes._locations import Location, is_remote, locate
 from ..volumes._lock import OutputLock
 from ..volumes._publish import cannot_write, publish
@@ -20,8 +21,8 @@ from ..volumes.zarr_layout import computed_digests, create_arrays, write_metadat
 from .block_worker import BlockResult, BlockTask, open_run
 from .blocks import Block, BlockGrid, ReadySlices
 from .events import BlockDone, BlockFailed, Event, RunFinished, RunProgress, RunStarted, SlicesReady
-from .executors import HERE, Cluster, Executor, open_executor
-from .plan import NOTHING, BlockwiseRequest, Given, RunPlan
+from .executors import Executor, open_executor
+from .plan import NOTHING, Given, RunPlan
 from .planning import make_plan
 from .run_store import RunStore, staging
 
@@ -30,14 +31,7 @@ _SHOWN = 5  # failed blocks that are named in an error
 
 
 def interpolate_blockwise(
-    request: BlockwiseRequest,
-    cluster: Cluster = HERE,
-    *,
-    overwrite: bool = False,
-    restart: bool = False,
-    leave_out_failed: bool = False,
-    accept_changed_input: bool = False,
-    given: Given = NOTHING,
+    request: InterpolationRequest, given: Given = NOTHING
 ) -> Generator[Event, None, None]:
     """Interpolate a volume block by block, or go on where an earlier run of the same was stopped.
 
@@ -48,17 +42,7 @@ def interpolate_blockwise(
 
     Parameters
     ----------
-    request : BlockwiseRequest
-    cluster : Cluster
-        Where blocks are computed; here by default.
-    overwrite : bool
-        Replace an existing output, at the end.
-    restart : bool
-        Forget what an unfinished run left.
-    leave_out_failed : bool
-        Finish although blocks failed: they hold the fill value, and the output says which.
-    accept_changed_input : bool
-        Go on although the input's files have changed: damaged ones were mended.
+    request : InterpolationRequest
     given : Given
         Volume and model that are open already; only where blocks are computed in this process.
 
@@ -73,11 +57,10 @@ def interpolate_blockwise(
         If the input or the settings are others than those of the run that is to go on, another
         process is at it, the disk is full, or blocks failed: after all others are done.
     """
-    if given is not NOTHING and cluster != HERE:
+    if given is not NOTHING and request.cluster != HERE:
         raise ValueError("What is open in this process cannot be given to a cluster.")
-    options = RunPolicy(overwrite, restart, leave_out_failed, accept_changed_input)
     try:
-        yield from _carry_out(request, cluster, options, given)
+        yield from _carry_out(request, given)
     except TsainError:
         raise
     except Exception as error:  # the libraries behind URLs have errors of many kinds
@@ -92,31 +75,19 @@ def interpolate_blockwise(
         raise TsainError(f"{remedy} Finished blocks are kept: repeat the run to go on.") from error
 
 
-@dataclass(frozen=True)
-class RunPolicy:
-    """What to do about earlier runs and failures."""
-
-    overwrite: bool
-    restart: bool
-    leave_out_failed: bool
-    accept_changed_input: bool
-
-
-def _carry_out(
-    request: BlockwiseRequest, cluster: Cluster, options: RunPolicy, given: Given
-) -> Generator[Event, None, None]:
-    started = time.monotonic()
+def _carry_out(request: InterpolationRequest, given: Given) -> Generator[Event, None, None]:
+    started, policy = time.monotonic(), request.policy
     output = locate(request.output)
     _refuse_source(request, output)
     with ExitStack() as stack:
         # before anything is looked at, and until the output has its name
         lock = stack.enter_context(OutputLock(output))
-        _check_output(output, options.overwrite)
+        _check_output(output, policy.overwrite)
         store = RunStore(staging(output))
-        if options.restart:
+        if policy.restart:
             store.discard()
-        executor = stack.enter_context(open_executor(cluster, given))
-        plan = _begin_or_go_on(request, store, executor, options.accept_changed_input, given)
+        executor = stack.enter_context(open_executor(request.cluster, given))
+        plan = _begin_or_go_on(request, store, executor, policy.accept_changed_input, given)
         grids = plan.grids()
         done = [store.done(grid.level) for grid in grids]
         total = sum(len(grid) for grid in grids)
@@ -124,17 +95,17 @@ def _carry_out(
         yield RunStarted(plan, there, total, str(store.root), executor.dashboard)
         failed: list[tuple[Block, str]] = []
         made = 0
-        for event in _levels(store, plan, executor, done, failed, options.leave_out_failed):
+        for event in _levels(store, plan, executor, done, failed, policy.leave_out_failed):
             made += isinstance(event, BlockDone)
             yield event
         left_out = tuple(str(block) for block, _ in failed)
-        if failed and not options.leave_out_failed:
+        if failed and not policy.leave_out_failed:
             raise TsainError(_what_failed(request, failed, total))
         reports = [r for grid in grids for r in store.done(grid.level).values()]
         _check_files(store, plan, {(block.level, block.index) for block, _ in failed})
         lock.check()
         target = plan.target(given.open_volume(plan.request))
-        _finish(store, plan, target, output, options.overwrite, left_out)
+        _finish(store, plan, target, output, policy.overwrite, left_out)
     yield RunFinished(
         made,
         time.monotonic() - started,
@@ -144,11 +115,11 @@ def _carry_out(
     )
 
 
-def _refuse_source(request: BlockwiseRequest, output: Location) -> None:
+def _refuse_source(request: InterpolationRequest, output: Location) -> None:
     if not is_remote(output):
         refuse_source(Path(str(output)), request.source)
-    elif request.source.rstrip("/").startswith(str(output)) or str(output).startswith(
-        request.source
+    elif request.source and (
+        request.source.rstrip("/").startswith(str(output)) or str(output).startswith(request.source)
     ):
         raise TsainError(
             f"The result {output} would lie over or inside the source; expected a name elsewhere."
@@ -166,7 +137,7 @@ def _check_output(output: Location, overwrite: bool) -> None:
 
 
 def _begin_or_go_on(
-    request: BlockwiseRequest,
+    request: InterpolationRequest,
     store: RunStore,
     executor: Executor,
     accept_changed_input: bool,
@@ -310,7 +281,7 @@ def _finish(
     RunStore(output).clear()
 
 
-def _what_failed(request: BlockwiseRequest, failed: list[tuple[Block, str]], total: int) -> str:
+def _what_failed(request: InterpolationRequest, failed: list[tuple[Block, str]], total: int) -> str:
     shown = "; ".join(f"{block}: {why}" for block, why in failed[:_SHOWN])
     more = f"; and {len(failed) - _SHOWN} more" if len(failed) > _SHOWN else ""
     return (

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from ..inference.detail import REACH
 from ..inference.intensity import Scaling
 from ..inference.models import Image, Keys, SliceModel, TiledModel, TileDone
-from ..inference.tiles import Region, Tile, ceil_to, hull, tile_image
+from ..inference.region import Region, ceil_to, hull
+from ..inference.tiles import Tile, tile_image
 from ..interpolation.schedule import Schedule, halvings
 from ..volumes import Volume
 
@@ -72,19 +73,12 @@ def window(
     multiple, rings, needed = tiled.multiple, [], write
     read = write
     if model.detail:
-        more = ceil_to(REACH, multiple)
-        y0, x0 = (max(0, side - more) // multiple * multiple for side in (write.y0, write.x0))
-        y1, x1 = (ceil_to(side + more, multiple) for side in (write.y1, write.x1))
-        read = _clipped(Region(y0, x0, y1, x1), shape)
+        read = write.grow(ceil_to(REACH, multiple)).snap(multiple).clip(shape)
     for _ in range(generations + 1):
         tiles = tile_image(shape, tiling.tile, tiling.halo or 0, multiple, needed)
         rings.append(tuple(tiles))
-        needed = _clipped(hull(t.read for t in tiles), shape)
+        needed = hull(t.read for t in tiles).clip(shape)
     return Window(hull([needed, read]), write, tuple(rings))
-
-
-def _clipped(region: Region, shape: tuple[int, int]) -> Region:
-    return Region(region.y0, region.x0, min(region.y1, shape[0]), min(region.x1, shape[1]))
 
 
 def generations(schedule: Schedule, any_position: bool) -> dict[Fraction, int]:

@@ -9,27 +9,15 @@ from collections.abc import Generator
 from contextlib import closing
 from typing import Any
 
-from ..blockwise import (
-    BlockDone,
-    BlockFailed,
-    BlockwiseRequest,
-    Cluster,
-    RunFinished,
-    RunProgress,
-    RunStarted,
-)
-from ..blockwise.executors import MOST_WORKERS
-from ..blockwise.plan import MOST_THREADS, describe
-from ..errors import TsainError
+from ..blockwise import BlockDone, BlockFailed, RunFinished, RunProgress, RunStarted
+from ..blockwise.plan import describe
 from ..interpolation.estimate import format_bytes
-from ..volumes.zarr_layout import ZarrLayout, default_version
+from ..interpolation.request import MOST_THREADS, MOST_WORKERS
+from ..volumes.zarr_layout import default_version
 from . import _progress as screen
 from ._numbers import integer, memory
-from ._options import inference_settings, request_of
 
 logger = logging.getLogger(__name__)
-
-_LEVEL = ZarrLayout(default_version()).compression
 
 
 def add_layout_options(parser: argparse.ArgumentParser) -> None:
@@ -86,40 +74,6 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="go on with a run although damaged parts of the input were mended",
     )
-
-
-def blockwise_request(args: argparse.Namespace, output: str) -> BlockwiseRequest:
-    """The run that the options describe."""
-    layout = ZarrLayout(
-        args.ome_zarr,
-        tuple(args.chunks),
-        tuple(args.shards) if args.shards else None,
-        not args.no_pyramid,
-        _LEVEL if args.compression is None else args.compression,
-    )
-    return BlockwiseRequest(
-        args.input,
-        output,
-        args.dataset,
-        tuple(args.voxel_size) if args.voxel_size else None,
-        args.unit,
-        request_of(args),
-        args.model,
-        inference_settings(args),
-        tuple(args.range) if args.range else None,
-        layout,
-        args.memory,
-        args.threads,
-        tuple(args.z_range) if args.z_range else None,
-        tuple(args.region) if args.region else None,
-    )
-
-
-def cluster(args: argparse.Namespace) -> Cluster:
-    """Where the options want blocks to be computed."""
-    if args.workers and args.dask:
-        raise TsainError("--workers and --dask both say where to compute; give one of them.")
-    return Cluster(args.workers, args.dask)
 
 
 def follow(events: Generator[Any, None, None], output: str) -> None:

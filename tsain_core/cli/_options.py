@@ -8,8 +8,7 @@ from typing import Any
 from ..errors import TsainError
 from ..inference.models import ENSEMBLES, InferenceSettings
 from ..inference.models.network_model import LARGEST_SIDE, SMALLEST_TILE
-from ..interpolation.schedule import LARGEST_FACTOR, Schedule, parse_slices
-from ..interpolation.selection import SliceSelection
+from ..interpolation.schedule import LARGEST_FACTOR, parse_slices
 from ..volumes import Volume, open_volume, part_of, with_size
 from ._numbers import integer, real
 from .wording import as_option
@@ -92,39 +91,6 @@ def parse_slices_option(text: str) -> tuple[int, ...]:
         return parse_slices(text)
     except TsainError as error:
         raise argparse.ArgumentTypeError(error.worded(as_option)) from error
-
-
-def make_schedule(args: argparse.Namespace, volume: Volume, any_position: bool) -> Schedule:
-    """The schedule of the options.
-
-    Raises
-    ------
-    TsainError
-        If they contradict each other or the volume.
-    """
-    return request_of(args).schedule(volume.shape[0], volume.voxel_z, any_position)
-
-
-def request_of(args: argparse.Namespace) -> SliceSelection:
-    """Which slices the options want, counted in the part of the stack that they take.
-
-    Raises
-    ------
-    TsainError
-        If a slice lies outside that part.
-    """
-    damaged, between = tuple(args.replace), args.between and tuple(args.between)
-    if args.z_range:
-        first, end = args.z_range
-        for z in (*damaged, *(between or ())):
-            if not first <= z < end:
-                raise TsainError(
-                    f"Slice {z} is not among the slices {first} to {end - 1} of --z-range; slices "
-                    "are counted as the whole stack does: correct one of the options."
-                )
-        damaged = tuple(z - first for z in damaged)
-        between = between and (between[0] - first, between[1] - first)
-    return SliceSelection(args.factor, args.z_size, damaged, between)
 
 
 def add_model_options(

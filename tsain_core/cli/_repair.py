@@ -6,22 +6,18 @@ import argparse
 import logging
 
 from ..errors import TsainError, argument
-from ..inference.intensity import IntensityRange, estimate_range
 from ..inference.models import open_model, run_to_end
 from ..inspection import inspect_stack
+from ..interpolation.request import FOUND, InterpolationRequest
 from ..interpolation.selection import format_slices
 from ..repairing import RepairMask, find_parts, repair_to_file
 from ..volumes import Volume, open_labels, part_of
 from ..volumes.files import check_output
 from . import _progress as screen
 from ._check import checked_model
-from ._options import inference_settings, read_volume, request_of
 from ._progress import with_progress
 
 logger = logging.getLogger(__name__)
-
-#: What stands for a mask of the parts that are found.
-FOUND = "auto"
 
 
 def add_repair_options(parser: argparse.ArgumentParser) -> None:
@@ -37,55 +33,41 @@ def add_repair_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--mask-dataset", metavar="PATH", help="dataset of a mask in HDF5 or Zarr")
 
 
-def repair_stack(args: argparse.Namespace) -> None:
+def repair_stack(args: argparse.Namespace, request: InterpolationRequest) -> None:
     """Repair and write one input.
 
     Raises
     ------
     TsainError
-        If other options do not go with a mask, or the mask does not fit.
+        If the mask does not fit.
     """
-    _refuse_others(args)
-    volume = read_volume(args)
-    check_output(args.output, volume.source, args.overwrite)
-    mask = _mask(args, volume)
+    volume = request.open_volume()
+    check_output(request.output, volume.source, request.policy.overwrite)
+    mask = _mask(request, volume)
     name = checked_model(args, volume, len(mask.slices))
     if args.dry_run:
-        screen.say(f"{args.output}: {_words(mask)}, by {name}. Nothing was written.")
+        screen.say(f"{request.output}: {_words(mask)}, by {name}. Nothing was written.")
         return
-    model = open_model(name, inference_settings(args))
-    intensity = IntensityRange(*args.range) if args.range else estimate_range(volume, model.scaling)
-    logger.info("%s: %s, by %s", args.output, _words(mask), model.name)
+    model = open_model(name, request.inference)
+    intensity = request.intensity_range(volume, model.scaling)
+    logger.info("%s: %s, by %s", request.output, _words(mask), model.name)
     events = repair_to_file(
         volume,
-        args.output,
+        request.output,
         mask,
         model,
         intensity,
-        overwrite=args.overwrite,
-        compression=args.compression,
+        overwrite=request.policy.overwrite,
+        compression=request.compression,
     )
     for _ in with_progress(events, len(mask.slices)):
         pass
 
 
-def _refuse_others(args: argparse.Namespace) -> None:
-    given = [
-        key
-        for key in ("factor", "z_size", "between", "workers", "dask", "memory", "shards")
-        if getattr(args, key)
-    ]
-    if given:
-        raise TsainError(
-            f"{argument('repair_mask')} writes a stack of the same slices, in this process, so "
-            f"{argument(given[0])} does not go with it: repair first, and give the result to a "
-            "second run."
-        )
-
-
-def _mask(args: argparse.Namespace, volume: Volume) -> RepairMask:
-    damaged = request_of(args).damaged
-    if args.repair_mask == FOUND:
+def _mask(request: InterpolationRequest, volume: Volume) -> RepairMask:
+    damaged, path = request.selection.damaged, request.repair_mask
+    assert path is not None
+    if path == FOUND:
         if not damaged:
             damaged = run_to_end(inspect_stack(volume)).damaged
             if not damaged:
@@ -94,9 +76,9 @@ def _mask(args: argparse.Namespace, volume: Volume) -> RepairMask:
                     f"to be repaired; name slices with {argument('replace')}, or give a mask."
                 )
         return run_to_end(find_parts(volume, damaged))
-    labels = open_labels(args.repair_mask, dataset=args.mask_dataset)
-    labels = part_of(labels, args.z_range, args.region)
-    return RepairMask.of(labels, volume.shape, args.repair_mask).with_whole(damaged)
+    labels = open_labels(path, dataset=request.mask_dataset)
+    labels = part_of(labels, request.z_range, request.region)
+    return RepairMask.of(labels, volume.shape, path).with_whole(damaged)
 
 
 def _words(mask: RepairMask) -> str:

@@ -16,17 +16,16 @@ from ..interpolation.to_file import result_geometry
 from ..volumes import Volume
 from ..volumes.volume import VoxelSize
 from . import _progress as screen
-from ._blockwise import add_compression_option, add_layout_options, blockwise_request
+from ._blockwise import add_compression_option, add_layout_options
 from ._check import AUTO, add_check_option, check_lines
 from ._options import (
     add_model_options,
     add_part_options,
     add_schedule_options,
     add_volume_options,
-    inference_settings,
-    make_schedule,
     read_volume,
 )
+from ._request import request_of
 from .wording import as_option
 
 EXAMPLES = """\
@@ -59,16 +58,17 @@ def run(args: argparse.Namespace) -> None:
         _table(known)
     name, lines = check_lines(args, volume)
     args.model = name
-    settings = inference_settings(args)
+    request = request_of(args, _NOWHERE)
+    settings = request.inference
     try:
-        plan = make_plan(blockwise_request(args, _NOWHERE))
+        plan = make_plan(request)
     except TsainError as error:  # the rest can be said all the same
         memory = f"not enough for a run: {error.worded(as_option)}"
     else:
         memory = f"about {format_bytes(plan.memory_bytes)} for each process"
         settings = replace(settings, tile=plan.tile, halo=plan.halo)
     model = open_model(name, settings)
-    schedule = make_schedule(args, volume, model.any_position)
+    schedule = request.schedule(volume, model.any_position)
     known = [*describe_run(volume, schedule, model, memory), *lines]
     if args.json:
         screen.say_json(dict([*describe(volume), *known]))

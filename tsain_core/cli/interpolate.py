@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+from dataclasses import replace
 
 from ..blockwise import interpolate_blockwise
 from ..errors import TsainError
-from ..inference.intensity import IntensityRange, estimate_range
 from ..inference.models import BASELINES, open_model
+from ..interpolation.request import InterpolationRequest
 from ..interpolation.schedule import evaluations
 from ..interpolation.to_file import interpolate_to_file, result_geometry, synthetic_slices
 from ..volumes import Volume
@@ -18,8 +19,6 @@ from ._blockwise import (
     add_compression_option,
     add_layout_options,
     add_run_options,
-    blockwise_request,
-    cluster,
     follow,
 )
 from ._check import AUTO, add_check_option, checked_model
@@ -28,12 +27,10 @@ from ._options import (
     add_part_options,
     add_schedule_options,
     add_volume_options,
-    inference_settings,
-    make_schedule,
-    read_volume,
 )
 from ._progress import with_progress
 from ._repair import add_repair_options, repair_stack
+from ._request import cluster_of, policy_of, request_of
 from ._several import for_each_input
 
 logger = logging.getLogger(__name__)
@@ -43,8 +40,6 @@ EXAMPLES = """\
   tsain interpolate cremi.h5 finer.h5 --factor 4             four times as many
   tsain interpolate stack.mrc iso.zarr --z-size 10           10 nm between slices
   tsain interpolate slices/ repaired.tif --replace 12,57-59  recompute damaged slices
-  tsain interpolate stack.tif repaired.tif --repair-mask damage.tif
-                                                             recompute masked pixels only
   tsain interpolate stack.tif pair.tif --between 12 15       what lies between two slices
   tsain interpolate a.tif b.h5 c.zarr finer/                 one OME-Zarr of each in a folder
   tsain interpolate *.tif 'finer/{name}-x2.tif'              names as you like them
@@ -91,40 +86,34 @@ def run(args: argparse.Namespace) -> None:
 
 def _interpolate(args: argparse.Namespace) -> None:
     """OME-Zarr block by block, the others slice by slice."""
-    if args.repair_mask:
-        repair_stack(args)
-        return
-    if args.dry_run:
-        _dry_run(args)
-        return
-    if args.output.rstrip("/").lower().endswith(".zarr") or "://" in args.output:
+    request = replace(
+        request_of(args, args.output), policy=policy_of(args), cluster=cluster_of(args)
+    )
+    if request.repair_mask:
+        repair_stack(args, request)
+    elif args.dry_run:
+        _dry_run(args, request)
+    elif request.in_blocks:
         if not args.dask:  # whose workers may be the only ones that reach the stack
-            volume = read_volume(args)
-            args.model = checked_model(args, volume, _computed(args, volume))
-        blocks = interpolate_blockwise(
-            blockwise_request(args, args.output),
-            cluster(args),
-            overwrite=args.overwrite,
-            restart=args.restart,
-            leave_out_failed=args.leave_out_failed,
-            accept_changed_input=args.accept_changed_input,
-        )
-        follow(blocks, args.output)
-        return
-    if args.workers or args.dask or args.memory or args.shards:
+            request, _ = _with_checked_model(args, request)
+        follow(interpolate_blockwise(request), request.output)
+    elif args.workers or args.dask or args.memory or args.shards:
         raise TsainError(
             f"{args.output} is written slice by slice, in this process; needed for --workers, "
             "--dask, --memory and --shards is an OME-Zarr: give it a name that ends in .zarr."
         )
-    volume = read_volume(args)
-    name = checked_model(args, volume, _computed(args, volume))
-    model = open_model(name, inference_settings(args))
-    schedule = make_schedule(args, volume, model.any_position)
-    intensity = IntensityRange(*args.range) if args.range else estimate_range(volume, model.scaling)
+    else:
+        _slice_by_slice(*_with_checked_model(args, request))
+
+
+def _slice_by_slice(request: InterpolationRequest, volume: Volume) -> None:
+    model = open_model(request.model, request.inference)
+    schedule = request.schedule(volume, model.any_position)
+    intensity = request.intensity_range(volume, model.scaling)
     geometry = result_geometry(volume, schedule)
     logger.info(
         "%s: %d slices, %d of them synthetic, by %s (intensities %g to %g)",
-        args.output,
+        request.output,
         geometry.shape[0],
         len(synthetic_slices(volume, schedule)),
         model.name,
@@ -138,32 +127,34 @@ def _interpolate(args: argparse.Namespace) -> None:
         )
     events = interpolate_to_file(
         volume,
-        args.output,
+        request.output,
         schedule,
         model,
         intensity,
-        overwrite=args.overwrite,
-        compression=args.compression,
+        overwrite=request.policy.overwrite,
+        compression=request.compression,
     )
     for _ in with_progress(events, evaluations(schedule, model.any_position)):
         pass
 
 
-def _dry_run(args: argparse.Namespace) -> None:
+def _dry_run(args: argparse.Namespace, request: InterpolationRequest) -> None:
     """What `run` would do, as far as it can be known without computing."""
-    volume = read_volume(args)
-    if "://" not in args.output:
-        check_output(args.output, volume.source, args.overwrite)
-    name = checked_model(args, volume, _computed(args, volume))
-    model = open_model(name, inference_settings(args))
-    schedule = make_schedule(args, volume, model.any_position)
+    request, volume = _with_checked_model(args, request)
+    model = open_model(request.model, request.inference)
+    schedule = request.schedule(volume, model.any_position)
     screen.say(
-        f"{args.output}: {len(schedule.slices)} slices, {len(schedule.synthetic)} of them "
+        f"{request.output}: {len(schedule.slices)} slices, {len(schedule.synthetic)} of them "
         f"synthetic, by {model.name}. Nothing was written."
     )
 
 
-def _computed(args: argparse.Namespace, volume: Volume) -> int:
-    """About how many slices a run computes."""
-    schedule = make_schedule(args, volume, args.model in BASELINES)
-    return len(schedule.synthetic)
+def _with_checked_model(
+    args: argparse.Namespace, request: InterpolationRequest
+) -> tuple[InterpolationRequest, Volume]:
+    """The request with the model to be used, and its stack."""
+    volume = request.open_volume()
+    if args.dry_run and "://" not in request.output:
+        check_output(request.output, volume.source, request.policy.overwrite)
+    computed = len(request.schedule(volume, request.model in BASELINES).synthetic)
+    return replace(request, model=checked_model(args, volume, computed)), volume

@@ -15,7 +15,7 @@ from ..blockwise.planning import make_plan
 from ..errors import TsainError
 from ..interpolation.estimate import format_bytes
 from . import _progress as screen
-from ._blockwise import add_compression_option, add_layout_options, blockwise_request
+from ._blockwise import add_compression_option, add_layout_options
 from ._check import AUTO
 from ._numbers import integer, memory, real
 from ._options import (
@@ -24,6 +24,7 @@ from ._options import (
     add_schedule_options,
     add_volume_options,
 )
+from ._request import request_of
 
 EXAMPLES = """\
   tsain plan big.zarr --factor 4                              here, and on 1 to 1000 workers
@@ -73,7 +74,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Measure a sample, and print the forecast."""
     output = args.output or str(Path(args.input.rstrip("/")).with_suffix("")) + "-planned.zarr"
-    plan = make_plan(blockwise_request(args, output))
+    plan = make_plan(request_of(args, output))
     folder = (
         Path(args.output).resolve().parent if args.output and "://" not in args.output else None
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ..errors import TsainError, argument
+from ..system.records import Record
 
 #: Percentiles of the grey values that become 0 and 1.
 PERCENTILES = (0.1, 99.9)
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class IntensityRange:
+class IntensityRange(Record):
     """The grey values that become 0 and 1.
 
     One range serves all slices and tiles of a volume: a range of its own for each would make them
@@ -43,6 +44,11 @@ class IntensityRange:
     hi: float
     least: float = -np.inf
     most: float = np.inf
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {
+        **Record.__pydantic_config__,
+        "allow_inf_nan": True,
+    }
 
     def __post_init__(self) -> None:
         # images are scaled in float32, which must neither overflow nor divide by 0

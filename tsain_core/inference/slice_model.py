@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from .intensity import Scaling
-from .tiles import Region, Tile
+from .region import Region
+from .tiles import Tile
 
 Image = NDArray[np.float32]  # (y, x)
 T = TypeVar("T")

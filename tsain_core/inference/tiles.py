@@ -17,36 +17,10 @@ network computes something else, and seams show whatever the halo.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..errors import TsainError
-
-
-@dataclass(frozen=True)
-class Region:
-    """Half-open rectangle [y0, y1) x [x0, x1)."""
-
-    y0: int
-    x0: int
-    y1: int
-    x1: int
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(height, width)."""
-        return self.y1 - self.y0, self.x1 - self.x0
-
-    @property
-    def slices(self) -> tuple[slice, slice]:
-        """Index of this region in an image."""
-        return slice(self.y0, self.y1), slice(self.x0, self.x1)
-
-    def within(self, outer: Region) -> Region:
-        """The same rectangle in coordinates that start at `outer`."""
-        return Region(
-            self.y0 - outer.y0, self.x0 - outer.x0, self.y1 - outer.y0, self.x1 - outer.x0
-        )
+from .region import Region, ceil_to
 
 
 @dataclass(frozen=True)
@@ -59,22 +33,6 @@ class Tile:
     def within(self, outer: Region) -> Tile:
         """The same tile in coordinates that start at `outer`."""
         return Tile(self.read.within(outer), self.write.within(outer))
-
-
-def hull(regions: Iterable[Region]) -> Region:
-    """The smallest region that holds all of these."""
-    found = list(regions)
-    return Region(
-        min(r.y0 for r in found),
-        min(r.x0 for r in found),
-        max(r.y1 for r in found),
-        max(r.x1 for r in found),
-    )
-
-
-def ceil_to(value: int, multiple: int) -> int:
-    """Smallest multiple not below `value`."""
-    return -(-value // multiple) * multiple
 
 
 def tile_image(
@@ -110,20 +68,11 @@ def tile_image(
     if tile < 1 or halo < 0:
         raise TsainError(f"Tile {tile} and halo {halo} px; expected at least 1 and 0.")
     side, margin = ceil_to(tile, multiple), ceil_to(halo, multiple)
-    bounds = (0, shape[0], 0, shape[1])
-    if within is not None:
-        bounds = (within.y0, within.y1, within.x0, within.x1)
-    spans = []
-    for size, first, end in zip(shape, bounds[::2], bounds[1::2], strict=True):
-        padded = ceil_to(size, multiple)
-        spans.append(
-            [
-                (max(0, a - margin), a, min(a + side, size), min(a + side + margin, padded))
-                for a in range(first // side * side, min(end, size), side)
-            ]
-        )
-    return [
-        Tile(Region(ry0, rx0, ry1, rx1), Region(y0, x0, y1, x1))
-        for ry0, y0, y1, ry1 in spans[0]
-        for rx0, x0, x1, rx1 in spans[1]
+    area = Region(0, 0, *shape) if within is None else within.clip(shape)
+    padded = (ceil_to(shape[0], multiple), ceil_to(shape[1], multiple))
+    squares = [
+        Region(y, x, y + side, x + side)
+        for y in range(area.y0 // side * side, area.y1, side)
+        for x in range(area.x0 // side * side, area.x1, side)
     ]
+    return [Tile(s.grow(margin).clip(padded), s.clip(shape)) for s in squares]

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -19,17 +19,17 @@ from ..errors import TsainError, first_line, printable
 from ..inference.intensity import PERCENTILES, Scaling
 from ..network import TSAIN, NetworkSettings
 from ..system.atomic import replacing
+from ..system.records import Record
 
 _KEY = "tsain"
 _VERSION = 1
-_LARGEST = 4096  # channels, blocks, groups
 _GREYEST = 1e9  # of a grey value that becomes 0 or 1
 _LONGEST_NAME = 300  # characters
 _SHOWN = 60  # of a value in a message
 
 
 @dataclass(frozen=True)
-class ModelInfo:
+class ModelInfo(Record):
     """What a model file says about itself.
 
     Attributes
@@ -63,6 +63,35 @@ class ModelInfo:
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     weights_hash: str = ""
 
+    #: newer versions may say more of a model
+    __pydantic_config__: ClassVar[dict[str, Any]] = {
+        **Record.__pydantic_config__,
+        "extra": "ignore",
+        "allow_inf_nan": True,
+    }
+
+    def __post_init__(self) -> None:
+        for name in ("name", "licence"):
+            text = getattr(self, name)
+            if not 0 < len(text) <= _LONGEST_NAME:
+                raise TsainError(
+                    f"The {name} of the model is {text[:_SHOWN]!r}; 1 to {_LONGEST_NAME} "
+                    "characters are required."
+                )
+        low, high = self.intensity_percentiles
+        if not 0 <= low < high <= 100:
+            raise TsainError(
+                f"intensity_percentiles are {low:g} and {high:g}; two from 0 to 100, low before "
+                "high, are required."
+            )
+        if self.intensity_range is not None:
+            low, high = self.intensity_range
+            if not -_GREYEST < low < high < _GREYEST:
+                raise TsainError(
+                    f"intensity_range is {low:g} to {high:g}; two grey values, low before high, "
+                    "are required."
+                )
+
     @property
     def scaling(self) -> Scaling:
         """Which grey values of a volume become 0 and 1."""
@@ -86,7 +115,7 @@ def save(path: str | os.PathLike[str], network: TSAIN, info: ModelInfo, half: bo
     path = Path(path)
     dtype = torch.float16 if half else torch.float32
     tensors = {k: v.detach().cpu().to(dtype).contiguous() for k, v in network.state_dict().items()}
-    header = asdict(info)
+    header = info.to_json()
     del header["weights_hash"]
     header["version"] = _VERSION
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,33 +168,19 @@ def _parse(path: Path, header: str | None, tensors: int) -> ModelInfo:
                 f"{path.name} is in format {version}, this version reads {_VERSION}; "
                 "update napari-tsain."
             )
-        settings = check_settings(NetworkSettings(**values.pop("settings")), tensors)
-        values = _known(values)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-        return ModelInfo(settings=settings, weights_hash=digest, **values)
+        info = ModelInfo.from_json({**_printable(values), "weights_hash": digest})
+        _check_blocks(info.settings, tensors)
+        return info
     except TsainError:
         raise
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise _not_understood(path, error) from error
 
 
-def check_settings(settings: NetworkSettings, tensors: int) -> NetworkSettings:
-    """Refuse settings that no network of so many tensors has, before one is built of them.
-
-    Raises
-    ------
-    ValueError
-        Which says what is wrong.
-    """
-    for name, value in asdict(settings).items():
-        if isinstance(getattr(NetworkSettings, name), bool):
-            good = isinstance(value, bool)
-        else:
-            least = 0 if name.endswith("blocks") or name in ("rsabs", "drbs") else 1
-            good = type(value) is int and least <= value <= _LARGEST
-        if not good:
-            raise ValueError(f"{name} is {str(value)[:_SHOWN]}")
+def _check_blocks(settings: NetworkSettings, tensors: int) -> None:
+    """Refuse settings that no network of so many tensors has, before one is built of them."""
     blocks = (
         settings.feature_blocks,
         settings.reconstruction_blocks,
@@ -174,41 +189,6 @@ def check_settings(settings: NetworkSettings, tensors: int) -> NetworkSettings:
     )
     if sum(blocks) > tensors:  # each has at least one
         raise ValueError(f"{sum(blocks)} blocks for {tensors} tensors")
-    if settings.channels % settings.groups:
-        raise ValueError(f"{settings.groups} groups of {settings.channels} channels")
-    return settings
-
-
-def _known(values: dict[str, Any]) -> dict[str, Any]:
-    """What `ModelInfo` knows of a header, of the right types, and safe to print."""
-    known = {f.name: values[f.name] for f in fields(ModelInfo) if f.name in values}
-    known = {name: _printable(value) for name, value in known.items()}
-    for name in ("name", "licence"):
-        text = known.get(name, "unknown")
-        if not isinstance(text, str) or not 0 < len(text) <= _LONGEST_NAME:
-            raise ValueError(f"{name} is {str(text)[:_SHOWN]!r}")
-    if not isinstance(known.get("preset"), str | None):
-        raise ValueError("preset is no text")
-    known["intensity_percentiles"] = _percentiles(known["intensity_percentiles"])
-    if known.get("intensity_range") is not None:
-        low, high = (float(value) for value in known["intensity_range"])
-        if not -_GREYEST < low < high < _GREYEST:
-            raise ValueError(f"intensity range {low:g} to {high:g}")
-        known["intensity_range"] = low, high
-    for name in ("training", "scores"):
-        if not isinstance(known.get(name, {}), dict):
-            raise ValueError(f"{name} is no table")
-    for scores in known.get("scores", {}).values():
-        if not all(isinstance(value, int | float) for value in scores.values()):
-            raise ValueError("a score is no number")
-    return known
-
-
-def _percentiles(values: Any) -> tuple[float, float]:
-    low, high = (float(value) for value in values)
-    if not 0 <= low < high <= 100:
-        raise ValueError(f"intensity percentiles {low:g} and {high:g}")
-    return low, high
 
 
 def _printable(value: Any) -> Any:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+from ..errors import TsainError
+from ..system.records import Record
+
+_LARGEST = 4096  # channels, blocks, groups
 
 
 @dataclass(frozen=True)
-class NetworkSettings:
+class NetworkSettings(Record):
     """Structure of the network; the defaults are the paper's, with k2 = 10.
 
     Parameters
@@ -28,6 +33,11 @@ class NetworkSettings:
     positions : bool
         Compute a slice at any fraction of the way, not only half-way: the fraction goes into both
         temporal towers and into their fusion. The paper's network does not.
+
+    Raises
+    ------
+    TsainError
+        If a number is out of range.
     """
 
     channels: int = 64
@@ -40,6 +50,18 @@ class NetworkSettings:
     unshuffle: int = 1
     residual: bool = False
     positions: bool = False
+
+    def __post_init__(self) -> None:
+        for name in (f.name for f in fields(self) if not isinstance(f.default, bool)):
+            value = getattr(self, name)
+            least = 0 if name.endswith("blocks") or name in ("rsabs", "drbs") else 1
+            if not least <= value <= _LARGEST:
+                raise TsainError(f"{name} is {value}; {least} to {_LARGEST} is required.")
+        if self.channels % self.groups:
+            raise TsainError(
+                f"{self.channels} channels do not make {self.groups} groups; channels must be a "
+                "multiple of groups."
+            )
 
     @property
     def multiple(self) -> int:

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..inference.tiles import Region
+from ..inference.region import Region
 from ._points import KERNEL, Field
 from ._probe import Fields, SamplingProbe
 
@@ -49,7 +49,7 @@ def sampling_map(
         Of the region's shape; pixels of the feature map are repeated.
     """
     tiles = [
-        Region(y, x, min(y + _TILE, region.y1), min(x + _TILE, region.x1))
+        Region(y, x, y + _TILE, x + _TILE).intersect(region)
         for y in range(region.y0, region.y1, _TILE)
         for x in range(region.x0, region.x1, _TILE)
     ]

@@ -10,7 +10,7 @@ import torch
 
 from ..inference.cost import offset_reach, sampling_radius
 from ..inference.models import Image, NetworkModel
-from ..inference.tiles import Region, ceil_to
+from ..inference.region import Region, ceil_to
 from ..interpolation.schedule import halvings, reachable_fraction
 from ..network import Sampling, SamplingPoints
 from ._points import Field, QueryPoints, field_of
@@ -166,13 +166,8 @@ class SamplingProbe:
         """The core with its margin, as far as the padded slice reaches."""
         multiple = self.model.network.settings.multiple
         margin = self.margin * len(self._halvings)
-        height, width = (ceil_to(n, multiple) for n in self.shape)
-        return Region(
-            max(0, core.y0 - margin) // multiple * multiple,
-            max(0, core.x0 - margin) // multiple * multiple,
-            min(ceil_to(core.y1 + margin, multiple), height),
-            min(ceil_to(core.x1 + margin, multiple), width),
-        )
+        padded = (ceil_to(self.shape[0], multiple), ceil_to(self.shape[1], multiple))
+        return core.grow(margin).snap(multiple).clip(padded)
 
     def _padded(self, image: Image, y: slice, x: slice) -> torch.Tensor:
         part = self.model.padded(image)[y, x]

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..system.records import Record
+
 
 @dataclass(frozen=True)
-class Augmentation:
+class Augmentation(Record):
     """Strengths; zero switches a term off. Grey values are in [0, 1].
 
     Attributes

@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..system.records import Record
 from .perceptual import VggFeatures, perceptual_loss, style_loss
 
 
 @dataclass(frozen=True)
-class LossSettings:
+class LossSettings(Record):
     """Weights of the terms.
 
     Attributes

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from ..errors import TsainError
 from ..inference.intensity import Scaling, estimate_range
 from ..network import PRESETS
+from ..system.records import Record
 from ..volumes import open_volume
 from ..volumes._guard import require_regular
 from .augment import Augmentation
@@ -26,22 +26,31 @@ from .triplet_folder import read_triplets
 
 
 @dataclass(frozen=True)
-class VolumeEntry:
+class VolumeEntry(Record):
     """A `[[volume]]` table: a stack and how triplets are taken from it."""
 
     path: str
     licence: str
-    dataset: str | None
-    axes: tuple[int, ...]
-    spacings: tuple[int, ...]
-    weight: float
-    augmentation: Augmentation
-    specify_histograms: bool
-    screening: Screening | None
-    triplets: bool
-    equalise: bool
-    regimes: Regimes | None
-    grid: int
+    dataset: str | None = None
+    axes: tuple[int, ...] = (0,)
+    spacings: tuple[int, ...] = (1,)
+    weight: float = 1.0
+    augmentation: Augmentation = Augmentation()
+    specify_histograms: bool = False
+    screening: Screening | None = None
+    triplets: bool = False
+    equalise: bool = False
+    regimes: Regimes | None = None
+    grid: int = 0
+
+    def __post_init__(self) -> None:
+        if self.triplets and (self.axes, self.spacings) != ((0,), (1,)):
+            raise TsainError(f"triplets of {self.path} are ready made: leave out axes and spacings")
+        axes_known = {0, 1, 2} >= {*self.axes} > set()
+        if not axes_known or min(self.spacings, default=0) < 1 or self.weight < 0:
+            raise TsainError(
+                f"volume {self.path} needs axes of 0, 1, 2, spacings from 1 and a weight from 0"
+            )
 
     @property
     def stack(self) -> tuple[str, str | None]:
@@ -60,7 +69,7 @@ class VolumeEntry:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Record):
     """A training recipe.
 
     Attributes
@@ -83,6 +92,15 @@ class Recipe:
     settings: TrainingSettings
     volumes: tuple[VolumeEntry, ...]
     intensity_range: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise TsainError(f"preset is {self.preset!r}; one of {', '.join(PRESETS)} is required")
+        if not self.volumes:
+            raise TsainError("it names no volume; a [[volume]] table for each is required")
+        low, high = self.intensity_range or (0, 1)
+        if not low < high:
+            raise TsainError(f"intensity_range is {low:g} to {high:g}; low before high is required")
 
     def load_sources(self, folder: Path) -> list[tuple[TripletSource, TripletSource]]:
         """(training, held-out) part of each entry; paths are relative to `folder`.
@@ -158,108 +176,37 @@ def read_recipe(path: Path) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TsainError(f"{path.name} is no TOML file: {error}.") from error
     try:
-        recipe = Recipe(
-            name=values.pop("name"),
-            preset=values.pop("preset"),
-            licence=values.pop("licence"),
-            held_out=float(values.pop("held_out", 0.1)),
-            settings=_settings(values.pop("training", {}), values.pop("loss", {})),
-            volumes=_volumes(values.pop("volume"), values.pop("regimes", None)),
-            intensity_range=_range(values.pop("intensity_range", None)),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return Recipe.from_json(_as_fields(values))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise TsainError(
-            f"{path.name} has a wrong or missing entry ({error}); compare it with a recipe that "
-            "comes with napari-tsain."
+            f"{path.name} has a wrong or missing entry ({_in_file(error)}); compare it with a "
+            "recipe that comes with napari-tsain."
         ) from error
-    if not recipe.volumes:
-        raise TsainError(f"{path.name} names no volume; expected a [[volume]] table for each.")
-    if values or recipe.preset not in PRESETS:
-        wrong = next(iter(values), recipe.preset)
-        raise TsainError(f"{path.name} has the unknown entry or preset {wrong!r}.")
-    return recipe
 
 
-def _range(values: Sequence[float] | None) -> tuple[float, float] | None:
-    if values is None:
-        return None
-    low, high = (float(v) for v in values)
-    if not low < high:
-        raise ValueError(f"intensity_range is {values}, low before high is required")
-    return low, high
+def _as_fields(values: dict[str, Any]) -> dict[str, Any]:
+    """The tables of the file as the fields of a recipe."""
+    loss = values.pop("loss", {})
+    if isinstance(loss, dict) and "preset" in loss:
+        loss = {**LOSSES[loss.pop("preset")].to_json(), **loss}
+    return {
+        "held_out": 0.1,
+        "settings": {"loss": loss, **values.pop("training", {})},
+        "volumes": _with_common(values.pop("volume"), values.pop("regimes", None)),
+        **values,
+    }
 
 
-def _settings(training: dict[str, Any], loss: dict[str, Any]) -> TrainingSettings:
-    settings: TrainingSettings = _checked(TrainingSettings(**training))
-    preset = LOSSES[loss.pop("preset")] if "preset" in loss else LossSettings()
-    return replace(settings, loss=_checked(replace(preset, **loss)))
+def _with_common(tables: Any, common: Any) -> Any:
+    """Volumes; `[regimes]` holds for all of them, each may change some of its ranges."""
+    if common is None or not isinstance(tables, list):
+        return tables
+    return [{**table, "regimes": {**common, **table.get("regimes", {})}} for table in tables]
 
 
-def _checked(settings: Any) -> Any:
-    """Settings read from a file, whose values are of the kinds of the defaults."""
-    default = type(settings)()
-    for name in (f.name for f in fields(settings)):
-        value, usual = getattr(settings, name), getattr(default, name)
-        kinds = int | float if isinstance(usual, float) else type(usual)
-        if not isinstance(value, kinds) or isinstance(value, bool) != isinstance(usual, bool):
-            raise TypeError(f"{name} is {value!r}, expected a value like {usual!r}")
-    return settings
-
-
-def _volumes(
-    tables: list[dict[str, Any]], common: dict[str, Any] | None
-) -> tuple[VolumeEntry, ...]:
-    """Entries; `[regimes]` holds for all volumes, each may change some of its ranges."""
-    entries = []
-    for table in tables:
-        own = table.pop("regimes", None)
-        regimes = None
-        if common is not None or own is not None:
-            values = {**(common or {}), **(own or {})}
-            regimes = Regimes(**{k: _pair(v) for k, v in values.items()})
-        entries.append(replace(_volume(table), regimes=_checked(regimes) if regimes else None))
-    return tuple(entries)
-
-
-def _pair(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _volume(values: dict[str, Any]) -> VolumeEntry:
-    augmentation = dict(values.pop("augmentation", {}))
-    if "noise" in augmentation:
-        augmentation["noise"] = tuple(augmentation["noise"])
-
-    screening = values.pop("screening", None)
-
-    def take(key: str, default: Any, convert: Callable[[Any], Any]) -> Any:
-        return convert(values.pop(key, default))
-
-    entry = VolumeEntry(
-        path=values.pop("path"),
-        licence=values.pop("licence"),
-        dataset=values.pop("dataset", None),
-        axes=take("axes", (0,), _ints),
-        spacings=take("spacings", (1,), _ints),
-        weight=take("weight", 1.0, float),
-        augmentation=_checked(Augmentation(**augmentation)),
-        specify_histograms=bool(values.pop("specify_histograms", False)),
-        screening=None if screening is None else _checked(Screening(**screening)),
-        triplets=bool(values.pop("triplets", False)),
-        equalise=bool(values.pop("equalise", False)),
-        regimes=None,
-        grid=take("grid", 0, int),
-    )
-    if values:
-        raise TypeError(f"unknown entry {next(iter(values))!r} of volume {entry.path}")
-    if entry.triplets and (entry.axes, entry.spacings) != ((0,), (1,)):
-        raise ValueError(f"triplets of {entry.path} are ready made: leave out axes and spacings")
-    if not {0, 1, 2} >= {*entry.axes} > set() or min(entry.spacings) < 1 or entry.weight < 0:
-        raise ValueError(
-            f"volume {entry.path} needs axes of 0, 1, 2, spacings from 1 and a weight from 0"
-        )
-    return entry
-
-
-def _ints(values: Iterable[Any]) -> tuple[int, ...]:
-    return tuple(int(v) for v in values)
+def _in_file(error: Exception) -> str:
+    """An error in the words of the file, whose tables have other names than the fields."""
+    text = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+    names = {"settings.loss": "loss", "settings": "training", "volumes": "volume"}
+    field = next((name for name in names if text.startswith(name)), "")
+    return names.get(field, "") + text.removeprefix(field)

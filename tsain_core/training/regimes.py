@@ -15,13 +15,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..system.records import Record
 from .screening import Triplet
 
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Regimes:
+class Regimes(Record):
     """Ranges of imaging conditions; grey values are in [0, 1], lengths in pixels of the crop.
 
     Attributes

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, laplace
 
 from ..errors import TsainError
+from ..system.records import Record
 
 Triplet = NDArray[np.float32]  # (3, y, x)
 
@@ -21,7 +22,7 @@ _BLOCK = 16  # side in pixels of the places that are looked at for defects
 
 
 @dataclass(frozen=True)
-class Screening:
+class Screening(Record):
     """When a triplet is rejected; `reject` says why.
 
     Attributes

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from ..system.records import Record
 from .losses import LossSettings
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
+class TrainingSettings(Record):
     """Everything that steers a run, besides the data.
 
     Attributes

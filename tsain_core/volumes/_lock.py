@@ -14,20 +14,18 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
-import psutil
-
 from ..errors import TsainError
+from ..system.processes import Liveness, ProcessId, host_name
+from ..system.records import Record, RecordError
 from ._locations import Location, forget_listings, is_remote
 from ._publish import cannot_write
 
@@ -39,7 +37,7 @@ _TRIES = 100
 
 
 @dataclass(frozen=True)
-class Owner:
+class Owner(Record):
     """The process that holds a lock.
 
     Attributes
@@ -61,6 +59,10 @@ class Owner:
     token: str
     beat: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not (self.token.isalnum() and len(self.token) < 40):  # becomes part of a file name
+            raise ValueError(f"the token is {self.token!r}")
+
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host.partition('/')[0]}" if self.pid else "a process"
 
@@ -77,7 +79,8 @@ class OutputLock:
     def __init__(self, output: Location) -> None:
         self._output = output
         self._path = output.with_name(f".{output.name}.lock")
-        self._me = Owner(_host(), os.getpid(), psutil.Process().create_time(), uuid.uuid4().hex[:8])
+        me = ProcessId.current()
+        self._me = Owner(host_name(), me.pid, me.started, uuid.uuid4().hex[:8])
         self._over = threading.Event()
         self._thread = threading.Thread()
 
@@ -197,7 +200,7 @@ def _taken(path: Location, me: Owner) -> Iterator[None]:
 
 def _create(path: Location, me: Owner) -> bool:
     """Make the file of a lock; False if it is there already."""
-    text = json.dumps(asdict(replace(me, beat=time.time())))
+    text = _text_of(me)
     if is_remote(path):
         return _create_object(path, text)
     try:
@@ -211,6 +214,11 @@ def _create(path: Location, me: Owner) -> bool:
         os.unlink(str(path))
         raise
     return True
+
+
+def _text_of(me: Owner) -> str:
+    """Content of a lock that is alive now."""
+    return json.dumps(replace(me, beat=time.time()).to_json())
 
 
 def _create_object(path: Any, text: str) -> bool:
@@ -239,7 +247,7 @@ def _hand_over(claim: Location, path: Location, me: Owner) -> None:
 
 def _beat(path: Location, me: Owner) -> None:
     if is_remote(path):
-        path.write_text(json.dumps(asdict(replace(me, beat=time.time()))), encoding="utf-8")
+        path.write_text(_text_of(me), encoding="utf-8")
     else:
         os.utime(str(path))
 
@@ -248,17 +256,12 @@ def _read(path: Location) -> Owner | None:
     """Who holds a lock; None if it is free."""
     forget_listings(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes()
     except FileNotFoundError:
         return None
-    except UnicodeDecodeError:
-        text = ""
     try:
-        owner = Owner(**json.loads(text))
-        if not (owner.token.isalnum() and len(owner.token) < 40):
-            raise ValueError(owner.token)
-        return replace(owner, pid=int(owner.pid), started=float(owner.started))
-    except (ValueError, TypeError, AttributeError):
+        return Owner.from_text(text)
+    except RecordError:
         return Owner("", 0, 0.0, _DAMAGED)
 
 
@@ -266,22 +269,16 @@ def _lives(owner: Owner, path: Location) -> bool:
     """Whether the process that holds a lock is there."""
     if owner.token == _DAMAGED:  # perhaps only just created; objects behind URLs appear whole
         return not is_remote(path) and _age(owner, path) < _WRITING
-    if owner.host == _host():
+    if owner.host == host_name():
         if owner.pid == os.getpid() and not any(
             t.name == _thread(owner) for t in threading.enumerate()
         ):
             return False  # released by this process, which could not remove the file
-        try:
-            process = psutil.Process(owner.pid)
-            if process.status() == psutil.STATUS_ZOMBIE:
-                return False
-            # the clock may have been set since; a process with a used number gives no sign of life
-            same = abs(process.create_time() - owner.started) < 1
-            return same or _age(owner, path) < 3 * _BEAT
-        except psutil.NoSuchProcess:
-            return False
-        except psutil.AccessDenied:
-            return True
+        found = ProcessId(owner.pid, owner.started).liveness()
+        # the clock may have been set since; a process with a used number gives no sign of life
+        return found is Liveness.ALIVE or (
+            found is Liveness.OTHER and _age(owner, path) < 3 * _BEAT
+        )
     if _age(owner, path) < _SILENT:
         return True
     before = _sign(owner, path)  # clocks of two machines may differ, so see whether it changes
@@ -307,12 +304,3 @@ def _sign(owner: Owner, path: Location) -> float:
         return os.stat(str(path)).st_mtime
     except FileNotFoundError:
         return 0.0
-
-
-def _host() -> str:
-    """This machine and, on Linux, the container: process numbers of two of them are not one's."""
-    try:
-        space = Path("/proc/self/ns/pid").stat().st_ino
-    except OSError:
-        return socket.gethostname()
-    return f"{socket.gethostname()}/{space}"

@@ -7,19 +7,19 @@ and a digest of each computed one.
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TsainError, warn
-from ._partial import PartlyComputed, partial_from_json, partial_to_json
+from ..system.records import Record, RecordError
+from ._partial import PartlyComputed, partial_to_json
 from .volume import Triple, Volume
 
 #: Name of the attribute, annotation or namespace that holds the marks.
@@ -214,6 +214,24 @@ class Marks:
         return values
 
 
+@dataclass(frozen=True)
+class _StoredMarks(Record):
+    """Marks as `Marks.to_json` writes them."""
+
+    synthetic_slices: tuple[int, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
+    offset: Triple | None = None
+    depth: int | None = None
+    digests: dict[int, str] = field(default_factory=dict)
+    partial_slices: dict[int, PartlyComputed] = field(default_factory=dict)
+
+    #: newer versions may say more
+    __pydantic_config__: ClassVar[dict[str, Any]] = {
+        **Record.__pydantic_config__,
+        "extra": "ignore",
+    }
+
+
 def read_marks(values: Any, name: str) -> Marks:
     """Inverse of `Marks.to_json`, from the object or its text; no marks for None.
 
@@ -225,18 +243,18 @@ def read_marks(values: Any, name: str) -> Marks:
     if values is None:
         return Marks()
     try:
-        values = json.loads(values) if isinstance(values, (str, bytes)) else values
-        offset = values.get("offset")
-        return Marks(
-            tuple(int(z) for z in values.get("synthetic_slices", ())),
-            dict(values.get("provenance", {})),
-            (float(offset[0]), float(offset[1]), float(offset[2])) if offset else None,
-            None if values.get("depth") is None else int(values["depth"]),
-            {int(z): str(digest) for z, digest in dict(values.get("digests", {})).items()},
-            partial_from_json(values.get("partial_slices")),
-        )
-    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        from_text = isinstance(values, (str, bytes))
+        stored = _StoredMarks.from_text(values) if from_text else _StoredMarks.from_json(values)
+    except RecordError as error:
         raise TsainError(
-            f"{name} has damaged marks of computed slices under {MARKS_KEY!r}; expected what "
-            "this program wrote there: copy the file again, or remove that entry."
+            f"{name} has damaged marks of computed slices under {MARKS_KEY!r} ({error}); expected "
+            "what this program wrote there: copy the file again, or remove that entry."
         ) from error
+    return Marks(
+        stored.synthetic_slices,
+        stored.provenance,
+        stored.offset,
+        stored.depth,
+        stored.digests,
+        stored.partial_slices,
+    )

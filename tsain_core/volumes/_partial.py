@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..system.records import Record
+
 #: (y0, x0, y1, x1), half-open, in voxels.
 Box = tuple[int, int, int, int]
 #: Boxes that a slice's computed pixels are described by, at most.
@@ -18,7 +20,7 @@ _MOST_BOXES = 16
 
 
 @dataclass(frozen=True)
-class PartlyComputed:
+class PartlyComputed(Record):
     """The computed pixels of a slice that is real elsewhere.
 
     Attributes
@@ -103,24 +105,12 @@ def partial_to_json(partial: Mapping[int, PartlyComputed]) -> dict[str, Any]:
     return {str(z): part.to_json() for z, part in partial.items()}
 
 
-def partial_from_json(values: Any) -> dict[int, PartlyComputed]:
+def partial_from_json(values: Mapping[int, object]) -> dict[int, PartlyComputed]:
     """Inverse of `partial_to_json`.
 
     Raises
     ------
-    ValueError, TypeError, KeyError, AttributeError
+    RecordError
         If it is something else.
     """
-    found = {}
-    for z, part in dict(values or {}).items():
-        boxes = []
-        for box in part["boxes"]:
-            y0, x0, y1, x1 = (int(side) for side in box)
-            boxes.append((y0, x0, y1, x1))
-        pixels = part.get("pixels")
-        found[int(z)] = PartlyComputed(
-            tuple(boxes),
-            None if pixels is None else int(pixels),
-            str(part.get("mask_digest") or ""),
-        )
-    return found
+    return {int(z): PartlyComputed.from_json(part) for z, part in values.items()}

@@ -12,7 +12,8 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from ..errors import TsainError
+from ..errors import TsainError, argument
+from ..system.records import Record
 from ._locations import Location
 from ._marks import MARKS_KEY, Marks, middle_of, slice_digest
 from .volume import Shape
@@ -27,7 +28,7 @@ _SMALLEST = 256  # side below which no further level is made
 
 
 @dataclass(frozen=True)
-class ZarrLayout:
+class ZarrLayout(Record):
     """How an OME-Zarr is stored.
 
     Attributes
@@ -55,12 +56,24 @@ class ZarrLayout:
     def __post_init__(self) -> None:
         sizes = (*self.chunks, *(self.shards or ()))
         if min(sizes) < 1:
-            raise TsainError(f"Chunks or shards of {sizes}; expected sizes of at least 1.")
+            raise TsainError(
+                f"Chunks or shards of {sizes}; expected sizes of at least 1 ({argument('chunks')}, "
+                f"{argument('shards')})."
+            )
+        if not 0 <= self.compression <= 9:
+            raise TsainError(
+                f"The compression level is {self.compression}; choose 0 to 9 "
+                f"({argument('compression')})."
+            )
         if self.shards and self.version == "0.4":
-            raise TsainError("Zarr v2 has no shards; write OME-Zarr 0.5, or leave them out.")
+            raise TsainError(
+                "Zarr v2 has no shards; write OME-Zarr 0.5, or leave them out "
+                f"({argument('shards')})."
+            )
         if self.shards and any(s % c for s, c in zip(self.shards, self.chunks, strict=True)):
             raise TsainError(
-                f"Shards of {self.shards} are cut by chunks of {self.chunks}; expected multiples."
+                f"Shards of {self.shards} are cut by chunks of {self.chunks}; expected multiples "
+                f"({argument('chunks')}, {argument('shards')})."
             )
 
     def levels(self, shape: Shape) -> list[Shape]:

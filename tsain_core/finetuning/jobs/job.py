@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -12,11 +11,10 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
-import psutil
-
 from ...errors import TsainError
 from ...system.atomic import write_text
 from ...system.folders import jobs_folder
+from ...system.processes import ProcessId, launch_detached
 from ...volumes import Volume, create_volume
 from .events import Event, append_event, read_events
 from .naming import check_name
@@ -108,16 +106,14 @@ class Job:
         events, _ = self.events()
         return next((e for e in reversed(events) if e["kind"] in kinds), None)
 
-    def process(self) -> psutil.Process | None:
+    def process(self) -> ProcessId | None:
         """The process at work, if there is one."""
         try:
-            number, created = (self.folder / PROCESS).read_text(encoding="utf-8").split()
-            process = psutil.Process(int(number))
-            # another process may have got the number since
-            alive = abs(process.create_time() - float(created)) < 1
-            return process if alive and process.status() != psutil.STATUS_ZOMBIE else None
-        except (OSError, ValueError, psutil.Error):
+            number, started = (self.folder / PROCESS).read_text(encoding="utf-8").split()
+            process = ProcessId(int(number), float(started))
+        except (OSError, ValueError):
             return None
+        return process if process.alive else None
 
     def start(self) -> None:
         """Start or resume it in a process that outlives this one.
@@ -135,22 +131,13 @@ class Job:
         command = [sys.executable, "-m", "tsain_core.finetuning.jobs", str(self.folder)]
         root = str(Path(__file__).resolve().parents[3])
         path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH")) if p)
-        with (self.folder / LOG).open("ab") as log:
-            child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "PYTHONPATH": path},
-                start_new_session=True,
-            )
-        with suppress(psutil.Error):  # it has ended already
-            self.report_process(psutil.Process(child.pid))
-        _reap(child)
+        child = launch_detached(command, self.folder / LOG, {"PYTHONPATH": path}, append=True)
+        if (process := ProcessId.of(child.pid)) is not None:
+            self.report_process(process)
 
-    def report_process(self, process: psutil.Process) -> None:
+    def report_process(self, process: ProcessId) -> None:
         """Write down which process is at work."""
-        self._write(PROCESS, f"{process.pid} {process.create_time()}")
+        self._write(PROCESS, f"{process.pid} {process.started}")
 
     def pause(self) -> None:
         """Ask it to wait after the present step; memory is kept."""
@@ -178,10 +165,8 @@ class Job:
             if not self.state.over or self.state is JobState.FAILED:
                 append_event(self.folder, "cancelled")
             return
-        try:
-            # before it has begun it imports libraries, and listens to nobody
-            process.wait(0 if self.last_turn() == "started" else timeout)
-        except psutil.TimeoutExpired:
+        # before it has begun it imports libraries, and listens to nobody
+        if not process.wait(0 if self.last_turn() == "started" else timeout):
             process.kill()
             process.wait(timeout)
             if not self.state.over or self.state is JobState.FAILED:
@@ -274,10 +259,3 @@ def list_jobs() -> list[Job]:
             JobRequest.read(folder)
             jobs.append(Job(folder))
     return jobs
-
-
-def _reap(child: subprocess.Popen[bytes]) -> None:
-    """Wait for a child in the background, so that it leaves no zombie while we live."""
-    from threading import Thread
-
-    Thread(target=child.wait, daemon=True, name="tsain-job").start()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import TsainError
 from ...system.atomic import write_text
+from ...system.records import Record
 
 REQUEST = "request.json"
 
 
 @dataclass(frozen=True)
-class JobRequest:
+class JobRequest(Record):
     """A fine-tuning.
 
     Attributes
@@ -44,7 +45,7 @@ class JobRequest:
 
     def write(self, folder: Path) -> None:
         """Put it into a job's folder, in one step: others may be reading it."""
-        write_text(folder / REQUEST, json.dumps(asdict(self), indent=1))
+        write_text(folder / REQUEST, json.dumps(self.to_json(), indent=1))
 
     @staticmethod
     def read(folder: Path) -> JobRequest:
@@ -56,9 +57,8 @@ class JobRequest:
             If there is none, or it cannot be understood.
         """
         try:
-            values = json.loads((folder / REQUEST).read_text(encoding="utf-8"))
-            return JobRequest(**values)
-        except (OSError, ValueError, TypeError) as error:
+            return JobRequest.from_text((folder / REQUEST).read_bytes())
+        except (OSError, ValueError) as error:
             raise TsainError(
                 f"{folder} holds no job that can be understood ({error}); start a new one."
             ) from error

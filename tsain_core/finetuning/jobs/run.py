@@ -12,7 +12,6 @@ from pathlib import Path
 from types import FrameType
 
 import numpy as np
-import psutil
 import torch
 
 from ...errors import TsainError, first_line
@@ -21,6 +20,7 @@ from ...model_files.checkpoint import load
 from ...system.atomic import replacing
 from ...system.folders import own_models_folder
 from ...system.memory import keep_freed_memory, resident_memory
+from ...system.processes import ProcessId
 from ...training import TrainingProgress
 from ...volumes import Volume, open_volume
 from ..finetune import FinetuneSettings, FineTuningPreview, FineTuningStarted, Verdict, finetune
@@ -49,7 +49,7 @@ def run_job(folder: Path) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     keep_freed_memory()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    Job(folder).report_process(psutil.Process())
+    Job(folder).report_process(ProcessId.current())
     signal.signal(signal.SIGTERM, _cancel)
     try:
         _work(Job(folder))

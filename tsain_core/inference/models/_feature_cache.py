@@ -10,8 +10,8 @@ import numpy as np
 
 from ...network import Features
 from ..ensemble import DihedralTransform
+from ..region import Region
 from ..slice_model import Image
-from ..tiles import Region
 
 _MOST_IMAGES = 6  # whose features are kept: those of the halvings of one gap
 _Key = tuple[Hashable, Region, DihedralTransform]

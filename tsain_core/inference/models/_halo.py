@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ...network import NetworkSettings, Sampling, SamplingPoints
 from ..cost import add_up_reach, offset_reach, receptive_radius
-from ..tiles import Region, ceil_to
+from ..region import Region, ceil_to
 
 _PART = 512  # pixels: side of what is computed whole
 _TRIED, _STEP = 128, 16  # pixels: side of what is compared, steps between halos
@@ -97,7 +97,7 @@ class HaloTrial:
         bound = receptive_radius(self.settings) + offset_reach(sampling)
         for halo in range(least, bound, _STEP):
             reach = self._with_halo(tried, halo)
-            if reach != _common(reach, part):
+            if reach != reach.intersect(part):
                 break
             result = self.compute(reach, None)[tried.within(reach).slices]
             if float((result - whole).abs().max()) < _SAME:
@@ -118,17 +118,7 @@ class HaloTrial:
     def _with_halo(self, region: Region, halo: int) -> Region:
         """A region and what surrounds it, as far as the slice reaches."""
         m = self.settings.multiple
-        height, width = (n // m * m for n in self.shape)
-        return Region(
-            max(0, region.y0 - halo),
-            max(0, region.x0 - halo),
-            min(height, region.y1 + halo),
-            min(width, region.x1 + halo),
-        )
-
-
-def _common(a: Region, b: Region) -> Region:
-    return Region(max(a.y0, b.y0), max(a.x0, b.x0), min(a.y1, b.y1), min(a.x1, b.x1))
+        return region.grow(halo).clip((self.shape[0] // m * m, self.shape[1] // m * m))
 
 
 def _reach(sampling: Sampling, shape: tuple[int, int], stride: int) -> Tensor:

@@ -11,14 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...errors import TsainError
+from ...errors import TsainError, argument
 from ...model_files.checkpoint import ModelInfo
 from ...network import TSAIN, Features, Sampling
+from ...system.records import Record
 from ..cost import peak_bytes, receptive_radius
 from ..ensemble import ENSEMBLES, DihedralTransform, View, turns, views
 from ..intensity import Scaling
+from ..region import Region, ceil_to
 from ..slice_model import Image, Keys, TileDone
-from ..tiles import Region, Tile, ceil_to, tile_image
+from ..tiles import Tile, tile_image
 from ._execution import Execution
 from ._feature_cache import FeatureCache, values_key
 from ._halo import HaloTrial
@@ -38,7 +40,7 @@ Pair = tuple[Image, Image]
 
 
 @dataclass(frozen=True)
-class InferenceSettings:
+class InferenceSettings(Record):
     """How a network is run.
 
     Attributes
@@ -83,12 +85,19 @@ class InferenceSettings:
         for name, value, least in (("tile", self.tile, SMALLEST_TILE), ("halo", self.halo, 0)):
             if value is not None and not least <= value <= LARGEST_SIDE:
                 raise TsainError(
-                    f"The {name} is {value} pixels; it must be from {least} to {LARGEST_SIDE}."
+                    f"The {name} is {value} pixels; it must be from {least} to {LARGEST_SIDE} "
+                    f"({argument(name)})."
                 )
         if not 0 <= self.detail <= 1:
-            raise TsainError(f"The share of detail is {self.detail}; expected one from 0 to 1.")
+            raise TsainError(
+                f"The share of detail is {self.detail}; expected one from 0 to 1 "
+                f"({argument('detail')})."
+            )
         if self.ensemble not in ENSEMBLES:
-            raise TsainError(f"The ensemble is {self.ensemble}; expected 1, 2, 4, 8 or 16 passes.")
+            raise TsainError(
+                f"The ensemble is {self.ensemble}; expected 1, 2, 4, 8 or 16 passes "
+                f"({argument('ensemble')})."
+            )
 
 
 class NetworkModel:

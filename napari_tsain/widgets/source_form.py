@@ -14,7 +14,7 @@ from ..layers.layer_listener import LayerListener
 from ..layers.provenance import HELPER_KEY, stated_marks, z_axis_of
 from ..layers.stack import check_layer, stack_axes, stack_of
 from ..layers.view import current_index, go_to_slice
-from ..widgets.closing import Closing
+from .closing import Closing
 
 if TYPE_CHECKING:
     import napari
