@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Generic, TypeVar
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QWidget
 
-Choice = TypeVar("Choice", bound=StrEnum)
+Choice = TypeVar("Choice", bound=str)
 
 
 class Segments(QWidget, Generic[Choice]):
@@ -18,7 +17,7 @@ class Segments(QWidget, Generic[Choice]):
     Parameters
     ----------
     choices : mapping
-        Choice -> tooltip; the first is chosen. The value of a choice is its label.
+        Choice -> tooltip; the first is chosen. A choice is its label, a member of a StrEnum mostly.
     """
 
     changed = Signal()
@@ -34,7 +33,7 @@ class Segments(QWidget, Generic[Choice]):
         self._choices = list(choices)
         self.buttons: dict[Choice, QPushButton] = {}
         for number, (choice, tooltip) in enumerate(choices.items()):
-            button = QPushButton(choice.value, self)
+            button = QPushButton(str(choice), self)
             button.setCheckable(True)
             button.setToolTip(tooltip)
             self._group.addButton(button, number)
