@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..blockwise import Given, RunProgress, interpolate_blockwise
-from ..errors import TsainError
-from ..inference.models import InferenceSettings, SliceModel
+from ..errors import TsainError, warn
+from ..inference.models import InferenceSettings, SliceModel, any_position, run_to_end
 from ..interpolation.interpolate import SliceReady, TileProgress
 from ..interpolation.interpolate import interpolate as run_schedule
 from ..interpolation.request import InterpolationRequest, RunPolicy
+from ..interpolation.schedule import Schedule
 from ..interpolation.selection import SliceSelection
 from ..interpolation.to_file import interpolate_to_file as write_schedule
+from ..stack_check import check_pairs
 from ..volumes import Volume, open_volume
 from ..volumes.volume import Triple
 from .arguments import (
@@ -98,6 +100,7 @@ def interpolate(
     selection = _selection(factor, z_size, replace, between)
     request = InterpolationRequest("", "", selection=selection, intensity=intensity)
     schedule = request.schedule(volume, opened.any_position)
+    _warn_of_pairs(volume, schedule, settings)
     shape = (len(schedule.slices), *volume.shape[1:])
     try:
         result = np.empty(shape, volume.dtype)
@@ -198,6 +201,7 @@ def interpolate_to_file(
         return open_volume(output)
     opened = model_for(volume, model, settings)
     schedule = request.schedule(volume, opened.any_position)
+    _warn_of_pairs(volume, schedule, settings)
     limits = request.intensity_range(volume, opened.scaling)
     events = write_schedule(volume, output, schedule, opened, limits, overwrite=overwrite)
     _follow(events, progress)
@@ -223,7 +227,16 @@ def _in_blocks(
     request = with_fields(
         request, model=name, inference=tiled.settings if tiled else request.inference
     )
+    known = given.any_position if given else any_position(name)
+    _warn_of_pairs(volume, request.schedule(volume, known), request.inference)
     return interpolate_blockwise(request, Given(volume, given))
+
+
+def _warn_of_pairs(volume: Volume, schedule: Schedule, settings: InferenceSettings | None) -> None:
+    """Warn of lost sections, wide gaps, and neighbours that do not go together."""
+    chosen = settings or InferenceSettings()
+    for advice in run_to_end(check_pairs(volume, schedule, chosen.align, chosen.match_brightness)):
+        warn(str(advice))
 
 
 def _name_and_model(

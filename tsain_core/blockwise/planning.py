@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from ..errors import TsainError
+from ..errors import TsainError, argument
 from ..inference.intensity import IntensityRange
-from ..inference.models import Image, SliceModel, TiledModel, run_to_end
+from ..inference.models import AdjustedModel, Image, SliceModel, TiledModel, run_to_end
 from ..inference.nonfinite import fill_pair
 from ..inference.region import Region
 from ..inference.tiles import tile_image
@@ -64,6 +64,11 @@ def _make_plan(request: InterpolationRequest, given: Given) -> RunPlan:
         name, _ = run_to_end(choose_model(volume, request.inference))
         request = replace(request, model=name)
     model = given.open_model(request, request.inference)
+    if isinstance(model, AdjustedModel):
+        raise TsainError(
+            "Pairs are aligned or matched in whole slices, not block by block: leave out "
+            f"{argument('align')} and {argument('match_brightness')}, or write .tif or .h5."
+        )
     schedule = request.schedule(volume, model.any_position)
     intensity = request.intensity_range(volume, model.scaling)
     halo = _halo(model.tiled, volume, schedule, intensity)

@@ -131,6 +131,16 @@ def add_model_options(
         help="passes over turned and mirrored slices to average: better, so many times slower",
     )
     parser.add_argument(
+        "--align",
+        action="store_true",
+        help="move the two slices onto each other, by whole pixels, for what is computed from them",
+    )
+    parser.add_argument(
+        "--match-brightness",
+        action="store_true",
+        help="give what is computed a brightness and contrast between those of the two slices",
+    )
+    parser.add_argument(
         "--compile",
         action="store_true",
         help="compile the network first: slow to start, faster for long runs on CUDA cards",
@@ -147,4 +157,6 @@ def inference_settings(args: argparse.Namespace) -> InferenceSettings:
         args.compile,
         detail=args.detail,
         ensemble=args.ensemble,
+        align=args.align,
+        match_brightness=args.match_brightness,
     )

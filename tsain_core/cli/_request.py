@@ -38,6 +38,8 @@ def request_of(args: argparse.Namespace, output: str) -> InterpolationRequest:
         args.compression,
         getattr(args, "repair_mask", None),  # of interpolate only
         getattr(args, "mask_dataset", None),
+        getattr(args, "labels", None),
+        getattr(args, "labels_dataset", None),
     )
 
 

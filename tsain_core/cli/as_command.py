@@ -26,9 +26,12 @@ def as_command(request: InterpolationRequest) -> str:
     words += _of_selection(r.selection, r.z_range[0] if r.z_range else 0)
     words += _option("repair_mask", r.repair_mask)
     words += _option("mask_dataset", r.mask_dataset)
+    words += _option("labels", r.labels)
+    words += _option("labels_dataset", r.labels_dataset)
     words += ["--model", r.model]
     words += _changed(r.inference, InferenceSettings(), "device", "precision", "tile", "halo")
     words += _changed(r.inference, InferenceSettings(), "detail", "ensemble", "compile")
+    words += _changed(r.inference, InferenceSettings(), "align", "match_brightness")
     words += _option("range", r.intensity)
     words += _of_layout(r.layout)
     if not r.in_blocks:

@@ -61,12 +61,14 @@ def run(args: argparse.Namespace) -> None:
     request = request_of(args, _NOWHERE)
     settings = request.inference
     try:
-        plan = make_plan(request)
+        plan = None if settings.adjusts else make_plan(request)
     except TsainError as error:  # the rest can be said all the same
         memory = f"not enough for a run: {error.worded(as_option)}"
     else:
-        memory = f"about {format_bytes(plan.memory_bytes)} for each process"
-        settings = replace(settings, tile=plan.tile, halo=plan.halo)
+        memory = "whole slices are computed at once"
+        if plan is not None:
+            memory = f"about {format_bytes(plan.memory_bytes)} for each process"
+            settings = replace(settings, tile=plan.tile, halo=plan.halo)
     model = open_model(name, settings)
     schedule = request.schedule(volume, model.any_position)
     known = [*describe_run(volume, schedule, model, memory), *lines]

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ..blockwise import interpolate_blockwise
 from ..errors import TsainError
-from ..inference.models import BASELINES, open_model
+from ..inference.models import BASELINES, any_position, open_model
 from ..interpolation.request import InterpolationRequest
 from ..interpolation.schedule import evaluations
 from ..interpolation.to_file import interpolate_to_file, result_geometry, synthetic_slices
@@ -22,12 +22,14 @@ from ._blockwise import (
     follow,
 )
 from ._check import AUTO, add_check_option, checked_model
+from ._labels import add_label_options, labels_of, write_labels
 from ._options import (
     add_model_options,
     add_part_options,
     add_schedule_options,
     add_volume_options,
 )
+from ._pairs import tell_of_pairs
 from ._progress import with_progress
 from ._repair import add_repair_options, repair_stack
 from ._request import cluster_of, policy_of, request_of
@@ -61,6 +63,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_part_options(parser)
     add_schedule_options(parser)
     add_repair_options(parser)
+    add_label_options(parser)
     add_model_options(parser, AUTO)
     add_check_option(parser)
     parser.add_argument(
@@ -94,21 +97,38 @@ def _interpolate(args: argparse.Namespace) -> None:
     elif args.dry_run:
         _dry_run(args, request)
     elif request.in_blocks:
-        if not args.dask:  # whose workers may be the only ones that reach the stack
-            request, _ = _with_checked_model(args, request)
-        follow(interpolate_blockwise(request), request.output)
+        _in_blocks(args, request)
     elif args.workers or args.dask or args.memory or args.shards:
+        remedy = "give it a name that ends in .zarr"
+        if request.inference.adjusts:
+            remedy = "leave out --align and --match-brightness, which take whole slices"
         raise TsainError(
-            f"{args.output} is written slice by slice, in this process; needed for --workers, "
-            "--dask, --memory and --shards is an OME-Zarr: give it a name that ends in .zarr."
+            f"{args.output} is written slice by slice, in this process, and --workers, --dask, "
+            f"--memory and --shards are for an OME-Zarr that is made block by block: {remedy}."
         )
     else:
         _slice_by_slice(*_with_checked_model(args, request))
 
 
+def _in_blocks(args: argparse.Namespace, request: InterpolationRequest) -> None:
+    if args.dask:  # whose workers may be the only ones that reach the stack
+        if request.labels:
+            raise TsainError("--labels are interpolated here, and --dask elsewhere; give one.")
+        follow(interpolate_blockwise(request), request.output)
+        return
+    request, volume = _with_checked_model(args, request)
+    along = labels_of(request, volume)
+    schedule = request.schedule(volume, any_position(request.model))
+    tell_of_pairs(volume, schedule, request.inference)
+    follow(interpolate_blockwise(request), request.output)
+    write_labels(request, along, schedule)
+
+
 def _slice_by_slice(request: InterpolationRequest, volume: Volume) -> None:
+    along = labels_of(request, volume)
     model = open_model(request.model, request.inference)
     schedule = request.schedule(volume, model.any_position)
+    tell_of_pairs(volume, schedule, request.inference)
     intensity = request.intensity_range(volume, model.scaling)
     geometry = result_geometry(volume, schedule)
     logger.info(
@@ -136,6 +156,7 @@ def _slice_by_slice(request: InterpolationRequest, volume: Volume) -> None:
     )
     for _ in with_progress(events, evaluations(schedule, model.any_position)):
         pass
+    write_labels(request, along, schedule)
 
 
 def _dry_run(args: argparse.Namespace, request: InterpolationRequest) -> None:

@@ -111,8 +111,8 @@ class Prepared:
         low, below, level, above, high = np.percentile(self.image, (10, 25, 50, 75, 90))
         contrast = max(float(above - below), 1e-3 * float(np.ptp(self.image)), 1e-12)
         self.smooth = gaussian_filter((self.image - level) / contrast, _SMOOTH)
-        self.texture = _texture(self.image)
-        self.spectrum = _spectrum(self.texture)
+        self.texture = texture_of(self.image)
+        self.spectrum = spectrum_of(self.texture)
         patches = np.nan_to_num(sketch.patches, nan=middle, posinf=middle, neginf=middle)
         self.detail = _fine_detail(patches)
         self.numbers = SliceNumbers(
@@ -131,7 +131,7 @@ class Prepared:
 
 def compare(first: Prepared, second: Prepared) -> PairNumbers:
     """How two slices go together."""
-    shift = _shift(first, second)
+    shift = shift_between(first.texture, first.spectrum, second.spectrum)
     moved = np.roll(second.texture, tuple(-int(s) for s in shift), (0, 1))
     return PairNumbers(_likeness(first.texture, moved), shift, _detail(first, second))
 
@@ -146,7 +146,7 @@ def stain(before: Prepared, slice_: Prepared, after: Prepared) -> Stain:
     return Stain(height, left, float(coarse.mean(1).var() / (coarse.var() or 1.0)))
 
 
-def _texture(image: Floats) -> Floats:
+def texture_of(image: Floats) -> Floats:
     """The image without noise and without large stains; outliers are cut."""
     band = gaussian_filter(image, _FINE) - gaussian_filter(image, _COARSE)
     reach = 4 * float(np.median(np.abs(band))) or 1.0
@@ -154,29 +154,35 @@ def _texture(image: Floats) -> Floats:
     return texture
 
 
-def _spectrum(texture: Floats) -> NDArray[np.complex64]:
+def spectrum_of(texture: Floats) -> NDArray[np.complex64]:
     y, x = (tukey(n, 0.25).astype(np.float32) for n in texture.shape)
     spectrum: NDArray[np.complex64] = fft.fft2(texture * y[:, None] * x)
     return spectrum
 
 
-def _shift(first: Prepared, second: Prepared) -> NDArray[np.float64]:
-    """Whole pixels by which the second slice lies further down and right; 0 where unsure."""
+def shift_between(
+    texture: Floats, first: NDArray[np.complex64], second: NDArray[np.complex64]
+) -> NDArray[np.float64]:
+    """Whole pixels by which the second slice lies further down and right; 0 where unsure.
+
+    Parameters
+    ----------
+    texture : ndarray (y, x)
+        Of the first slice; see `texture_of`.
+    first, second : ndarray (y, x)
+        Spectra of the textures of both; see `spectrum_of`.
+    """
     nothing = np.zeros(2)
-    energy = np.sqrt(np.vdot(first.spectrum, first.spectrum).real)
-    energy *= np.sqrt(np.vdot(second.spectrum, second.spectrum).real)
+    energy = np.sqrt(np.vdot(first, first).real) * np.sqrt(np.vdot(second, second).real)
     if not energy > 0:
         return nothing
-    found, error, _ = phase_cross_correlation(
-        second.spectrum, first.spectrum, space="fourier", normalization=None
-    )
+    found, error, _ = phase_cross_correlation(second, first, space="fourier", normalization=None)
     peak = np.sqrt(max(0.0, 1 - float(error) ** 2))
-    at_zero = float(np.vdot(first.spectrum, second.spectrum).real / energy)
-    shape = first.texture.shape
-    independent = shape[0] * shape[1] / (4 * _FINE) ** 2
+    at_zero = float(np.vdot(first, second).real / energy)
+    independent = texture.size / (4 * _FINE) ** 2
     if peak - at_zero < max(_SURE, 9 / np.sqrt(independent)):
         return nothing
-    if np.any(np.abs(found) > np.multiply(shape, _LARGEST_SHIFT)):
+    if np.any(np.abs(found) > np.multiply(texture.shape, _LARGEST_SHIFT)):
         return nothing
     return np.asarray(found, np.float64)
 

@@ -113,6 +113,8 @@ class InterpolationRequest(Record):
     repair_mask, mask_dataset : str or None
         Stack of integers whose pixels but 0 are all that is computed, and the path in its file; or
         `FOUND` for the damaged parts of the slices to replace, or of those that are found.
+    labels, labels_dataset : str or None
+        Label volume that is interpolated beside the stack, and the path in its file.
     compression : int or None
         Level of a TIFF or HDF5 file, 0 to 9; None is the format's usual one.
     policy : RunPolicy
@@ -136,6 +138,8 @@ class InterpolationRequest(Record):
     compression: int | None = None
     repair_mask: str | None = None
     mask_dataset: str | None = None
+    labels: str | None = None
+    labels_dataset: str | None = None
     policy: RunPolicy = CAREFUL
     cluster: Cluster = HERE
 
@@ -168,6 +172,7 @@ class InterpolationRequest(Record):
             "dask": self.cluster.address,
             "memory": self.memory,
             "shards": self.layout.shards,
+            "labels": self.labels,
         }
         given = [key for key, value in others.items() if value]
         if given:
@@ -180,7 +185,7 @@ class InterpolationRequest(Record):
     @property
     def in_blocks(self) -> bool:
         """Whether the result is made block by block: it is an OME-Zarr of whole slices."""
-        if self.repair_mask:
+        if self.repair_mask or self.inference.adjusts:
             return False
         return self.output.rstrip("/").lower().endswith(".zarr") or "://" in self.output
 

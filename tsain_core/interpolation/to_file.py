@@ -93,7 +93,7 @@ def interpolate_to_file(
     ----------
     volume : Volume
     path : path
-        Its suffix tells the format: .tif, .h5. OME-Zarr is made by `interpolate_blockwise`.
+        Its suffix tells the format: .tif, .h5 or .zarr. See `interpolate_blockwise`, too.
     schedule : Schedule
     model : SliceModel
     intensity : IntensityRange, optional

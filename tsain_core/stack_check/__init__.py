@@ -9,15 +9,18 @@ from .check import (
     choose_model,
     model_identity,
 )
+from .pairs import Advice, check_pairs
 from .verdict import Comparison, StackCheck, in_words
 
 __all__ = [
+    "Advice",
     "CROP",
     "TRIPLETS",
     "Checked",
     "Comparison",
     "StackCheck",
     "auto_candidates",
+    "check_pairs",
     "check_stack",
     "choose_model",
     "in_words",

@@ -14,6 +14,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from ..errors import TsainError
 from ._hdf5 import RAW
 from ._marks import MARKS_KEY, Marks
 from ._units import OME_SYMBOLS
@@ -77,6 +78,11 @@ def _ome_xml(target: Target, marks: Marks) -> str:
                 continue
             metadata[f"PhysicalSize{axis}"] = size
             metadata[f"PhysicalSize{axis}Unit"] = unit
+    if target.dtype.itemsize > 4:
+        raise TsainError(
+            f"{target.name} cannot be written: OME-TIFF has no integers of 64 bits; give it a name "
+            "that ends in .h5 or .zarr."
+        )
     ome = tifffile.OmeXml()
     ome.addimage(
         target.dtype, target.shape, (depth, 1, 1, height, width, 1), axes="ZYX", **metadata

@@ -22,7 +22,7 @@ class ZarrSink:
         layout = ZarrLayout(version)
         if target.compression is not None:
             layout = replace(layout, compression=target.compression)
-        self._path = path
+        self._path, self._labels = path, target.labels
         write_metadata(path, target, layout)
         self._levels = create_arrays(path, target, layout)
 
@@ -30,7 +30,7 @@ class ZarrSink:
         """Write a slice at every level."""
         for i, level in enumerate(self._levels):
             if i:
-                image = halve(image)
+                image = image[::2, ::2] if self._labels else halve(image)
             level[z] = image
 
     def mark(self, marks: Marks) -> None:

@@ -34,7 +34,7 @@ from ._units import checked_size, normal_unit
 from ._webknossos import is_webknossos, read_webknossos, webknossos_datasets
 from ._zarr import finest_level, is_zarr, pyramid_levels, read_zarr, zarr_datasets
 from ._zarr_sink import ZarrSink
-from .volume import DTYPES, Triple, Volume, VoxelSize, accepting_labels
+from .volume import DTYPES, Triple, Volume, VoxelSize, accepted_dtypes, accepting_labels
 from .writer import Sink, Target, VolumeWriter, check_free, refuse_existing, refuse_source
 from .zarr_layout import OmeVersion, default_version
 
@@ -245,8 +245,10 @@ def create_volume(
     """
     path = Path(path)
     make_sink = _sink_for(path, ome_version)
-    if np.dtype(dtype).name not in DTYPES:
-        raise TsainError(f"dtype {np.dtype(dtype)} cannot be written; expected one of {DTYPES}.")
+    if np.dtype(dtype).name not in accepted_dtypes():
+        raise TsainError(
+            f"dtype {np.dtype(dtype)} cannot be written; expected one of {accepted_dtypes()}."
+        )
     if len(shape) != 3 or min(shape) < 1:
         size = " x ".join(str(n) for n in shape)
         raise TsainError(f"A stack of {size} cannot be written; expected (z, y, x): give three.")
@@ -264,6 +266,7 @@ def create_volume(
         marks,
         path.name,
         compression,
+        accepted_dtypes() != DTYPES,
     )
     refuse_source(path, source)
     lock = OutputLock(path).take()

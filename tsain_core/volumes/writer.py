@@ -24,7 +24,7 @@ class Target:
     """What is to be written.
 
     `name` is the one that the result will have; `compression` is the level, 0 (none) to 9, by
-    default the format's own.
+    default the format's own. `labels` are numbers of objects, of which no mean may be taken.
     """
 
     shape: tuple[int, int, int]
@@ -35,6 +35,7 @@ class Target:
     marks: Marks
     name: str = ""
     compression: int | None = None
+    labels: bool = False
 
     @property
     def stamped_marks(self) -> Marks:

@@ -196,7 +196,11 @@ def multiscales(target: Target, levels: int, version: OmeVersion) -> dict[str, A
         for axis, side in zip("zyx", sides, strict=True)
     ]
     image = Multiscale(
-        axes=axes, datasets=tuple(datasets), type="mean", name=target.name or None, version="0.4"
+        axes=axes,
+        datasets=tuple(datasets),
+        type="nearest" if target.labels else "mean",
+        name=target.name or None,
+        version="0.4",
     )
     if version == "0.5":
         scales = image.to_version("0.5").model_dump(mode="json", exclude_none=True)

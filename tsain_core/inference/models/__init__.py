@@ -2,6 +2,7 @@
 
 from ..ensemble import ENSEMBLES
 from ..slice_model import Image, Keys, SliceKey, SliceModel, TiledModel, TileDone, run_to_end
+from .adjusted_model import AdjustedModel
 from .baseline_models import BASELINES, BaselineModel
 from .catalogue import (
     any_position,
@@ -18,6 +19,7 @@ from .network_model import InferenceSettings, NetworkModel
 
 __all__ = [
     "BASELINES",
+    "AdjustedModel",
     "ENSEMBLES",
     "BaselineModel",
     "Image",

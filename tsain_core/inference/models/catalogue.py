@@ -11,6 +11,7 @@ from ...model_files.checkpoint import ModelInfo, load, read_info
 from ...system.folders import own_models_folder
 from ...system.resources import weights_folder
 from ..slice_model import SliceModel
+from .adjusted_model import AdjustedModel
 from .baseline_models import BASELINES, BaselineModel
 from .device import choose_device
 from .network_model import InferenceSettings, NetworkModel
@@ -97,7 +98,13 @@ def open_model(name: str | Path, settings: InferenceSettings = InferenceSettings
     TsainError
         If there is no such model, or the file cannot be understood.
     """
-    text = str(name)
+    model = _open(str(name), settings)
+    if not settings.adjusts:
+        return model
+    return AdjustedModel(model, settings.align, settings.match_brightness)
+
+
+def _open(text: str, settings: InferenceSettings) -> BaselineModel | NetworkModel:
     if text in BASELINES:
         return BaselineModel(text)
     if text == "auto":
@@ -124,7 +131,7 @@ def open_network(
     TsainError
         Also if the name is that of a baseline, which has no weights and samples nowhere.
     """
-    return as_network(open_model(name, settings))
+    return as_network(_open(str(name), settings))
 
 
 def as_network(model: SliceModel) -> NetworkModel:

@@ -65,6 +65,10 @@ class InferenceSettings(Record):
     ensemble : 1, 2, 4, 8 or 16
         Passes over turned, mirrored and reversed views whose average is taken: a little better,
         and so many times slower. See `tsain_core.inference.ensemble`.
+    align : bool
+        Move both slices of a pair to the place between them first, by whole pixels.
+    match_brightness : bool
+        Give both slices of a pair the grey values between theirs first.
 
     Raises
     ------
@@ -80,6 +84,13 @@ class InferenceSettings(Record):
     feature_memory: int | None = None
     detail: float = 0.0
     ensemble: int = 1
+    align: bool = False
+    match_brightness: bool = False
+
+    @property
+    def adjusts(self) -> bool:
+        """Whether pairs are brought together first, for which whole slices are required."""
+        return self.align or self.match_brightness
 
     def __post_init__(self) -> None:
         for name, value, least in (("tile", self.tile, SMALLEST_TILE), ("halo", self.halo, 0)):
