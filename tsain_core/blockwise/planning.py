@@ -13,7 +13,7 @@ import torch
 
 from ..errors import TsainError, argument
 from ..inference.intensity import IntensityRange
-from ..inference.models import AdjustedModel, Image, SliceModel, TiledModel, run_to_end
+from ..inference.models import Image, SliceModel, TiledModel, run_to_end
 from ..inference.nonfinite import fill_pair
 from ..inference.region import Region
 from ..inference.tiles import tile_image
@@ -64,7 +64,7 @@ def _make_plan(request: InterpolationRequest, given: Given) -> RunPlan:
         name, _ = run_to_end(choose_model(volume, request.inference))
         request = replace(request, model=name)
     model = given.open_model(request, request.inference)
-    if isinstance(model, AdjustedModel):
+    if request.inference.adjusts:
         raise TsainError(
             "Pairs are aligned or matched in whole slices, not block by block: leave out "
             f"{argument('align')} and {argument('match_brightness')}, or write .tif or .h5."
