@@ -71,9 +71,9 @@ def canvas(viewer: Any) -> QWidget:
 
 
 def overlay_text(viewer: Any) -> str:
-    """What stands on the canvas; empty if nothing does."""
+    """What stands on the canvas, its lines joined; empty if nothing does."""
     overlay = viewer.canvas.overlays.text if hasattr(viewer, "canvas") else viewer.text_overlay
-    return str(overlay.text) if overlay.visible else ""
+    return " ".join(str(overlay.text).split()) if overlay.visible else ""
 
 
 def tissue(depth: int, side: int, dtype: Any = np.uint8) -> NDArray[Any]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from magicgui.widgets import ComboBox, Container, FloatSpinBox, LineEdit, SpinBox
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -23,6 +21,7 @@ from tsain_core.inference.models import default_model, describe_models
 from tsain_core.model_files.checkpoint import ModelInfo
 
 from ..widgets.settings import remember, remembered
+from ..widgets.status_label import StatusLabel
 
 _MINUTES = 20.0
 
@@ -136,12 +135,7 @@ class JobBar(QWidget):
         self.progress = QProgressBar()
         self.progress.setRange(0, 1000)
         self.progress.setTextVisible(False)
-        self.status = QLabel()
-        self.status.setWordWrap(True)
-        self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.status.setMinimumHeight(3 * self.status.fontMetrics().lineSpacing() + 2)
-        self.status.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.status = StatusLabel(3)
         self.pause = QPushButton("Pause")
         self.stop = QPushButton("Stop, keep best")
         self.cancel = QPushButton("Cancel")

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
 from ..widgets.segments import Segments
+from ..widgets.status_label import StatusLabel
 from ._run import SliceProgress
 from ._summaries import duration
 
@@ -83,16 +81,8 @@ class RunBar(QWidget):
         self.progress = QProgressBar()
         self.progress.setRange(0, 1000)
         self.progress.setTextVisible(False)
-        self.estimate = QLabel()
-        self.status = QLabel()
-        for label in (self.estimate, self.status):
-            label.setWordWrap(True)
-            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            # room for two lines, so that the buttons below stay where they are
-            label.setMinimumHeight(2 * label.fontMetrics().lineSpacing() + 2)
-            label.setAlignment(Qt.AlignmentFlag.AlignTop)
-            # a long word, such as a path, must not widen the dock
-            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        # room for two lines, so that the buttons below stay where they are
+        self.estimate, self.status = StatusLabel(2), StatusLabel(2)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.estimate)

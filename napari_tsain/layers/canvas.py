@@ -1,4 +1,4 @@
-"""The canvas while layers go."""
+"""The canvas: its width, and what to do while layers go."""
 
 from __future__ import annotations
 
@@ -28,10 +28,19 @@ def remove_layers_safely(viewer: napari.Viewer) -> None:
     viewer.layers.events.removing.connect(removing)
 
 
+def canvas_width(viewer: Any) -> int:
+    """Width of the canvas in Qt's pixels; 0 of a viewer without a window."""
+    return max((widget.width() for widget in _canvases(viewer)), default=0)
+
+
 def _make_current(viewer: Any) -> None:
+    for widget in _canvases(viewer):
+        if widget.isValid():
+            widget.makeCurrent()
+
+
+def _canvases(viewer: Any) -> list[Any]:
     window = getattr(getattr(viewer, "window", None), "_qt_window", None)
     if window is None:  # a viewer without a window
-        return
-    for widget in window.findChildren(QWidget):
-        if hasattr(widget, "makeCurrent") and widget.isValid():
-            widget.makeCurrent()
+        return []
+    return [widget for widget in window.findChildren(QWidget) if hasattr(widget, "makeCurrent")]

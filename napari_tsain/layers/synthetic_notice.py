@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
-from .canvas import remove_layers_safely
+from .canvas import canvas_width, remove_layers_safely
 from .provenance import layer_marks, z_axis_of
 from .view import shows_slices, slice_on_screen
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import napari
 
 _COLOR = "#ffb454"
+_SIZE, _LETTER = 11, 11  # points; pixels that a letter of that size is wide at most
+_SHORTEST_LINE, _LONGEST_LINE = 16, 80  # letters
 # one notice a viewer, however many docks and readers ask for it
 _NOTICES: WeakKeyDictionary[Any, SyntheticNotice] = WeakKeyDictionary()
 
@@ -83,8 +86,9 @@ class SyntheticNotice:
             if self._kept is None:
                 names = ("text", "visible", "color", "font_size", "position")
                 self._kept = {name: getattr(overlay, name) for name in names}
-                overlay.color, overlay.font_size, overlay.position = _COLOR, 12, "top_center"
-            overlay.text = self.text
+                overlay.color, overlay.font_size, overlay.position = _COLOR, _SIZE, "top_center"
+            width = canvas_width(viewer) // _LETTER or _LONGEST_LINE
+            overlay.text = textwrap.fill(self.text, max(width, _SHORTEST_LINE))
             overlay.visible = True
         elif self._kept is not None:
             for name, value in self._kept.items():

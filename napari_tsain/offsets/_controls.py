@@ -264,7 +264,7 @@ class MapForm(QWidget):
         form = Container(widgets=[self.kind_box, self.part_box], labels=True)
         form.margins = (0, 0, 0, 0)
         self._form = form
-        self.compute = QPushButton("Map what is on screen")
+        self.compute = QPushButton("Map the view")
         self.cancel = QPushButton("Cancel")
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)

@@ -20,12 +20,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-_NARROWEST = 230  # pixels of the body; below that, it scrolls sideways too
+_NARROWEST = 236  # pixels of the body; below that, it scrolls sideways too
 _LOWEST = 120  # pixels
 _WIDEST_BOX = 150  # pixels; a box with longer entries may be narrower than these
-_LETTERS = 8
+_NARROWEST_BOX, _LETTERS = 120, 8
 _BY_LENGTH = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-_MARGIN = 3  # pixels round the controls
+_MARGIN = 2  # pixels round the controls
 
 
 def scrolled_layout(dock: QWidget) -> QVBoxLayout:
@@ -73,10 +73,7 @@ class ScrollingBody(QScrollArea):
         """
         for form in self._body.findChildren(QFormLayout):
             form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
-        for box in self._body.findChildren(QComboBox):
-            if box.minimumSizeHint().width() > _WIDEST_BOX:
-                box.setSizeAdjustPolicy(_BY_LENGTH)
-                box.setMinimumContentsLength(_LETTERS)
+        self._narrow_boxes()
         dock = self.parentWidget()
         while dock is not None and not isinstance(dock, QDockWidget):
             dock = dock.parentWidget()
@@ -97,15 +94,24 @@ class ScrollingBody(QScrollArea):
         if watched is self._body and event.type() == QEvent.Type.LayoutRequest:
             self.updateGeometry()
             self._spare_from_wheel()
+            self._narrow_boxes()
         elif event.type() == QEvent.Type.Wheel and _is_value(watched) and not watched.hasFocus():
             if (bar := self.verticalScrollBar()) is not None:
                 QApplication.sendEvent(bar, event)
             return True
         return bool(super().eventFilter(watched, event))
 
+    def _narrow_boxes(self) -> None:
+        """Boxes with long entries, such as names of layers, do not widen the dock."""
+        for box in self._body.findChildren(QComboBox):
+            if box.minimumSizeHint().width() > _WIDEST_BOX:
+                box.setSizeAdjustPolicy(_BY_LENGTH)
+                box.setMinimumContentsLength(_LETTERS)
+                box.setMinimumWidth(_NARROWEST_BOX)  # Qt keeps the hint of before
+
     def _bar_width(self) -> int:
         bar = self.verticalScrollBar()
-        return bar.sizeHint().width() if bar is not None else 0
+        return bar.sizeHint().width() + 1 if bar is not None else 0  # a pixel lies between
 
     def _spare_from_wheel(self) -> None:
         for kind in (QComboBox, QAbstractSpinBox, QAbstractSlider):
