@@ -108,10 +108,11 @@ def _computed(plan: LayerRunPlan) -> tuple[Opened, NDArray[Any], dict[int, str]]
     """Run a plan: (what is known of the result, slices, digests); no slices of one on disk."""
     import numpy as np
 
+    from tsain_core.errors import warn
     from tsain_core.interpolation.interpolate import SliceReady
     from tsain_core.volumes import slice_digest
 
-    from .interpolation._worker_tasks import ModelCache, Opened, run
+    from .interpolation._worker_tasks import Advised, ModelCache, Opened, run
 
     depth = 0 if plan.output is not None else len(plan.schedule.slices)
     stack = np.empty((depth, *plan.volume.shape[1:]), plan.volume.dtype)
@@ -119,6 +120,9 @@ def _computed(plan: LayerRunPlan) -> tuple[Opened, NDArray[Any], dict[int, str]]
     for event in run(plan, ModelCache()):
         if isinstance(event, Opened):
             opened = event
+        elif isinstance(event, Advised):
+            for advice in event.advice:
+                warn(str(advice))
         elif isinstance(event, SliceReady):
             stack[event.index] = event.image
             if event.index in opened.marked:

@@ -14,9 +14,11 @@ from scipy.ndimage import gaussian_filter
 
 import tsain_core as tsain
 from tsain_core.cli import main
+from tsain_core.cli.as_command import as_command
 from tsain_core.errors import TsainWarning
 from tsain_core.inference.models import BaselineModel, InferenceSettings, open_model, run_to_end
 from tsain_core.inference.pairing import aligned, brightness_matched, find_shift
+from tsain_core.interpolation.request import InterpolationRequest
 from tsain_core.interpolation.schedule import between, by_factor
 from tsain_core.stack_check import Advice, check_pairs
 from tsain_core.volumes import Volume, open_volume
@@ -160,3 +162,7 @@ def test_the_command_and_python_say_it_and_do_it(
         tsain.interpolate(stack, model="mean")
     assert main([*words, *more, "--memory", "2GiB"]) == 1
     assert "leave out --align" in capsys.readouterr().err
+    request = InterpolationRequest(
+        "s.tif", "r.tif", inference=InferenceSettings(align=True), labels="l.tif"
+    )
+    assert {"--align", "--labels"} < set(as_command(request).split())

@@ -16,6 +16,7 @@ from gui import (  # noqa: F401
     type_into,
     viewer,
 )
+from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QApplication
 
 from napari_tsain.io import layer_data
@@ -121,3 +122,30 @@ def test_to_a_file_and_the_command(
     viewer.layers.remove(labels)
     assert dock.parts.currentText() == "damaged parts of them"
     assert dock.parts.findText("damage") < 0
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_pairs_are_looked_at_and_aligned(
+    qtbot: Any,
+    viewer: Any,  # noqa: F811
+    tmp_path: Path,
+    on_disk: bool,
+) -> None:
+    data = tissue(6, 128)
+    data[3] = 0
+    viewer.add_image(data, name="stack")
+    dock = add_dock(viewer, "Interpolate slices")
+    dock.model.model_box.value = "mean"
+    dock.model.align_box.value = dock.model.match_box.value = True
+    if on_disk:
+        dock.output.where.choose("OME-Zarr on disk")
+        dock.output.path_box.value = tmp_path / "r.zarr"
+    QApplication.processEvents()
+    with notification_manager:
+        result = repaired(qtbot, viewer, dock)
+        told = [str(n.message) for n in notification_manager.records]
+    assert any("Slice 3 shows nothing" in text and '"Replace": 3' in text for text in told)
+    marks = layer_marks(result)
+    assert marks.synthetic == (1, 3, 5, 7, 9) and marks.provenance["aligned"] is True
+    values = result.data[0] if result.multiscale else result.data
+    np.testing.assert_array_equal(np.asarray(values)[::2], data)

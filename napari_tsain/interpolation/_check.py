@@ -89,6 +89,7 @@ class CheckLine(QLabel):
         except TsainError:
             return None
         settings = replace(choice.settings, tile=None, detail=0.0, ensemble=1)
+        settings = replace(settings, align=False, match_brightness=False)
         return id(source.layer), source.z_axis, source.index, choice.name, settings
 
     def _progress(self, event: Checked) -> None:

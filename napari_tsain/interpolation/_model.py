@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from magicgui.widgets import ComboBox, Container, FileEdit, FloatSlider, SpinBox
+from magicgui.widgets import CheckBox, ComboBox, Container, FileEdit, FloatSlider, SpinBox
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QDialog,
@@ -147,6 +147,8 @@ class ModelForm(QWidget):
             int(self.tile_box.value) or None,
             detail=round(float(self.detail_box.value), 2) if self.is_network else 0.0,
             ensemble=int(self.ensemble_box.value) if self.is_network else 1,
+            align=bool(self.align_box.value),
+            match_brightness=bool(self.match_box.value),
         )
 
     @property
@@ -236,10 +238,21 @@ class ModelForm(QWidget):
         )
         boxes = [self.device_box, self.precision_box, self.tile_box, self.ensemble_box]
         self._tooltips = {box: box.tooltip for box in boxes}
-        self._form_advanced = Container(widgets=boxes, labels=True)
+        self.align_box = CheckBox(
+            text="Align pairs",
+            tooltip="Move the two slices onto each other, by whole pixels, for what is computed "
+            "from them; real slices stay where they are",
+        )
+        self.match_box = CheckBox(
+            text="Match brightness",
+            tooltip="Give what is computed a brightness and contrast between those of the two "
+            "slices; real slices stay as they are",
+        )
+        every = [*boxes, self.align_box, self.match_box]
+        self._form_advanced = Container(widgets=every, labels=True)
         self._form_advanced.margins = (0, 0, 0, 0)
         fold = QCollapsible("Advanced")
-        fold.setToolTip("Device, precision, tiles, ensemble")
+        fold.setToolTip("Device, precision, tiles, ensemble, aligning, brightness")
         fold.setDuration(0)
         fold.addWidget(self._form_advanced.native)
         return fold

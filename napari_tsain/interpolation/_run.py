@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils import progress
+from napari.utils.notifications import show_warning
 
 from tsain_core.blockwise import RunProgress, SlicesReady
 from tsain_core.errors import TsainError
@@ -20,8 +21,9 @@ from tsain_core.volumes import slice_digest
 
 from ..layers.provenance import METADATA_KEY, LayerMarks
 from ..layers.result import expand_axes, placed_like, result_marks
+from ..widgets.wording import in_dock_words
 from ..widgets.worker import JobQueue
-from ._worker_tasks import Growing, LayerRunPlan, ModelCache, Opened, run
+from ._worker_tasks import Advised, Growing, LayerRunPlan, ModelCache, Opened, run
 
 if TYPE_CHECKING:
     import napari
@@ -106,6 +108,9 @@ class LayerRun:
     def _event(self, event: Any) -> None:
         if isinstance(event, Opened):
             self._opened(event)
+        elif isinstance(event, Advised):
+            for advice in event.advice:
+                show_warning(in_dock_words(TsainError(advice.text)))
         elif isinstance(event, Growing):
             # arrays with more axes cannot be looked into while they grow
             self._levels = event.levels if self._place.layer.ndim == 3 else []

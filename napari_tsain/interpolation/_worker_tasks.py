@@ -36,8 +36,14 @@ from tsain_core.interpolation.request import (
 )
 from tsain_core.interpolation.schedule import OutputSlice, Schedule, by_factor, evaluations
 from tsain_core.interpolation.selection import SliceSelection
-from tsain_core.interpolation.to_file import partial_slices, provenance, synthetic_slices
+from tsain_core.interpolation.to_file import (
+    interpolate_to_file,
+    partial_slices,
+    provenance,
+    synthetic_slices,
+)
 from tsain_core.repairing import merged_partial, repair, repair_provenance, repair_to_file
+from tsain_core.stack_check import Advice, check_pairs
 from tsain_core.volumes import PartlyComputed, Volume
 from tsain_core.volumes._locations import locate
 from tsain_core.volumes.zarr_layout import open_array
@@ -61,6 +67,13 @@ class Opened:
     def marked(self) -> set[int]:
         """Slices that are computed, as a whole or in part."""
         return {*self.synthetic, *self.partial}
+
+
+@dataclass(frozen=True)
+class Advised:
+    """The pairs of slices were looked at: what is to be said of them."""
+
+    advice: tuple[Advice, ...]
 
 
 @dataclass(frozen=True)
@@ -182,24 +195,44 @@ def plan_for(
 def run(
     plan: LayerRunPlan, models: ModelCache
 ) -> Generator[
-    Opened | Growing | SlicesReady | RunProgress | TileProgress | SliceReady, None, None
+    Opened | Advised | Growing | SlicesReady | RunProgress | TileProgress | SliceReady, None, None
 ]:
     """Compute a plan: into memory slice by slice, as `SliceReady`; to disk block by block."""
     if plan.parts is not None:
         yield from _mend(plan, plan.parts, models)
         return
-    if plan.output is not None:
+    volume, schedule = plan.volume, plan.schedule
+    yield Advised((yield from _looked_at(plan)))
+    if plan.output is not None and plan.request.in_blocks:
         yield from _write(plan)
         return
     model = models.open(plan.choice)
-    volume, schedule = plan.volume, plan.schedule
     intensity = estimate_range(volume, model.scaling)
     yield Opened(
         provenance(volume, schedule, model.provenance(), intensity),
         synthetic_slices(volume, schedule),
         _as_json(partial_slices(volume, schedule)),
     )
-    yield from interpolate(volume, schedule, model, intensity)
+    if plan.output is None:
+        yield from interpolate(volume, schedule, model, intensity)
+    else:  # pairs are adjusted in whole slices
+        overwrite = plan.request.policy.overwrite
+        yield from interpolate_to_file(
+            volume, plan.output, schedule, model, intensity, overwrite=overwrite
+        )
+
+
+def _looked_at(plan: LayerRunPlan) -> Generator[TileProgress, None, tuple[Advice, ...]]:
+    """What is to be said of the pairs of slices of a run."""
+    settings = plan.request.inference
+    work = check_pairs(plan.volume, plan.schedule, settings.align, settings.match_brightness)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            found: tuple[Advice, ...] = end.value
+            return found
+        yield TileProgress(0, 0.0, 1)  # a place to stop
 
 
 def _as_json(partial: Mapping[int, PartlyComputed]) -> dict[int, dict[str, Any]]:

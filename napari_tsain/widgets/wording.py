@@ -7,6 +7,7 @@ from tsain_core.errors import TsainError, first_line
 
 #: Key of an argument -> the control that sets it, or what does the same in a dock.
 CONTROLS = {
+    "align": '"Align pairs" under "Advanced"',
     "between": '"Between two"',
     "damaged": '"Replace"',
     "dask": '"Dask cluster"',
@@ -15,6 +16,7 @@ CONTROLS = {
     "device": '"device" under "Advanced"',
     "ensemble": '"ensemble" under "Advanced"',
     "factor": '"finer by"',
+    "match_brightness": '"Match brightness" under "Advanced"',
     "overwrite": '"Replace it if it exists"',
     "precision": '"precision" under "Advanced"',
     "replace": '"Replace"',

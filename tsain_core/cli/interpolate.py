@@ -99,12 +99,10 @@ def _interpolate(args: argparse.Namespace) -> None:
     elif request.in_blocks:
         _in_blocks(args, request)
     elif args.workers or args.dask or args.memory or args.shards:
-        remedy = "give it a name that ends in .zarr"
-        if request.inference.adjusts:
-            remedy = "leave out --align and --match-brightness, which take whole slices"
         raise TsainError(
             f"{args.output} is written slice by slice, in this process, and --workers, --dask, "
-            f"--memory and --shards are for an OME-Zarr that is made block by block: {remedy}."
+            f"--memory and --shards are for an OME-Zarr that is made block by block: give it a "
+            "name that ends in .zarr."
         )
     else:
         _slice_by_slice(*_with_checked_model(args, request))

@@ -161,6 +161,29 @@ class InterpolationRequest(Record):
             )
         if self.repair_mask:
             self._refuse_with_mask()
+        elif self.inference.adjusts:
+            self._refuse_with_adjusting()
+
+    @property
+    def _of_blocks(self) -> dict[str, object]:
+        """Options of runs block by block."""
+        return {
+            "workers": self.cluster.workers,
+            "dask": self.cluster.address,
+            "memory": self.memory,
+            "shards": self.layout.shards,
+        }
+
+    def _refuse_with_adjusting(self) -> None:
+        """Pairs are aligned or matched in whole slices, slice by slice, in this process."""
+        given = [key for key, value in self._of_blocks.items() if value]
+        if given or "://" in self.output:
+            what = f"{argument(given[0])} does" if given else "a remote result does"
+            raise TsainError(
+                f"Pairs are aligned or matched in whole slices, in this process, so {what} not go "
+                f"with it: leave out {argument('align')} and {argument('match_brightness')}, or "
+                "write a file here."
+            )
 
     def _refuse_with_mask(self) -> None:
         """Parts of slices are repaired in a stack that stays as it is, in this process."""
@@ -168,10 +191,7 @@ class InterpolationRequest(Record):
             "factor": self.selection.factor,
             "z_size": self.selection.z_size,
             "between": self.selection.between,
-            "workers": self.cluster.workers,
-            "dask": self.cluster.address,
-            "memory": self.memory,
-            "shards": self.layout.shards,
+            **self._of_blocks,
             "labels": self.labels,
         }
         given = [key for key, value in others.items() if value]
