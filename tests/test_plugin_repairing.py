@@ -10,6 +10,7 @@ import pytest
 from gui import (  # noqa: F401
     add_dock,
     click,
+    overlay_text,
     own_settings,
     plugin_known,
     tissue,
@@ -73,6 +74,11 @@ def test_labels_and_shapes_and_found_parts(
     marks = layer_marks(result)
     assert marks.synthetic == () and set(marks.partial) == {3} and not marks.doubt
     assert "1 slices repaired in part" in dock.bar.status.text()
+    viewer.dims.set_current_step(0, 3)
+    assert overlay_text(viewer).startswith(f"Slice 3 is PARTLY SYNTHETIC: {mask.sum()} pixels")
+    viewer.dims.set_current_step(0, 4)
+    assert "SYNTHETIC" not in overlay_text(viewer)
+
     for name in ("r.zarr", "r.h5", "r.ome.tif"):  # saved and opened again
         for _ in save_layer(tmp_path / name, result):
             pass

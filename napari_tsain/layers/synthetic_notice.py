@@ -108,18 +108,26 @@ def _line(viewer: napari.Viewer, layer: Any) -> str:
     marks = layer_marks(layer)
     if marks.doubt:
         return _doubtful(layer, marks.doubt)
-    if not marks.synthetic or layer.ndim < 3:
+    if not marks.marked or layer.ndim < 3:
         return ""
     axis = z_axis_of(layer)
     model = marks.provenance.get("model", "")
     by = f" by {model}" if model else ""
     if not shows_slices(viewer, layer, axis):
-        return f"{len(marks.synthetic)} of the slices are SYNTHETIC, computed{by}"
+        whole, parts = len(marks.synthetic), len(marks.partial)
+        some = f"{whole} of the slices are SYNTHETIC" if whole else ""
+        some += " and " if whole and parts else ""
+        some += f"parts of {parts} slices are SYNTHETIC" if parts else ""
+        return f"{some}, computed{by}"
     z = slice_on_screen(viewer, layer, axis)
-    if z is None or z not in marks.synthetic:
+    if z is None or z not in marks.marked:
         return ""
     if isinstance(layer.data, np.ndarray) and (doubt := layer_marks(layer, z).doubt):
         return _doubtful(layer, doubt)  # changed in place; to read others again would take time
+    if z not in marks.synthetic:
+        pixels = marks.partial[z].get("pixels")
+        count = f"{pixels} pixels" if pixels is not None else "some pixels"
+        return f"Slice {z} is PARTLY SYNTHETIC: {count} computed{by}"
     return f"Slice {z} is SYNTHETIC, computed{by}"
 
 
