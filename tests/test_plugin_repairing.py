@@ -155,3 +155,31 @@ def test_pairs_are_looked_at_and_aligned(
     assert marks.synthetic == (1, 3, 5, 7, 9) and marks.provenance["aligned"] is True
     values = result.data[0] if result.multiscale else result.data
     np.testing.assert_array_equal(np.asarray(values)[::2], data)
+
+
+def test_labels_go_along(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+    viewer.add_image(tissue(4, 64), name="stack", scale=(40, 5, 5))
+    dock = add_dock(viewer, "Interpolate slices")
+    dock.model.model_box.value = "mean"
+    QApplication.processEvents()
+    assert not dock.labels.isVisible()
+    data = np.zeros((4, 64, 64), np.uint16)
+    for z in range(4):
+        data[z, 20:40, 10 + 4 * z : 30 + 4 * z] = 900
+    viewer.add_labels(data, name="cells", scale=(40, 5, 5))
+    QApplication.processEvents()
+    assert dock.labels.isVisible()
+    dock.labels.box.setCurrentIndex(dock.labels.box.findText("cells"))
+    before = set(viewer.layers)
+    click(qtbot, dock.bar.run)
+    qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Done"), timeout=TIMEOUT)
+    (labels,) = (one for one in set(viewer.layers) - before if type(one).__name__ == "Labels")
+    assert labels.name == "cells x2 (mean)" and labels.data.dtype == np.uint16
+    np.testing.assert_array_equal(labels.scale, (20, 5, 5))
+    np.testing.assert_array_equal(labels.data[::2], data)
+    assert set(np.unique(labels.data)) == {0, 900}
+    np.testing.assert_allclose(np.argwhere(labels.data[1])[:, 1].mean(), 21.5, atol=0.6)
+    viewer.layers.remove("cells")
+    viewer.add_labels(np.zeros((3, 64, 64), np.uint8), name="other")
+    dock.labels.box.setCurrentIndex(dock.labels.box.findText("other"))
+    assert "one label a pixel is required" in dock.effect.text()

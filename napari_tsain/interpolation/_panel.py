@@ -27,6 +27,7 @@ from ..widgets.worker import JobQueue
 from ._check import CheckLine
 from ._cluster_run import AnyRun, ClusterRun
 from ._damage_list import DamageList
+from ._labels_form import LabelsForm
 from ._model import ModelForm
 from ._output import OutputForm
 from ._parts_form import PartsForm
@@ -68,6 +69,7 @@ class InterpolationPanel(QWidget):
         self.output, self.preview_bar, self.bar = OutputForm(), PreviewBar(), RunBar()
         self.check = CheckLine(self.source, self.model, self._queue)
         self.damage = DamageList(viewer, self.source, self.selection, self._say)
+        self.labels = LabelsForm(viewer, self.source)
         self.parts = PartsForm(viewer, self.source, self.selection)
         self.effect = QLabel()
         self.effect.setWordWrap(True)
@@ -97,7 +99,7 @@ class InterpolationPanel(QWidget):
         parts = (
             (self.source, self.selection, self.effect),
             (self.model, self.check),
-            (self.output,),
+            (self.output, self.labels),
             (self.preview_bar,),
             (self.bar,),
         )
@@ -120,6 +122,7 @@ class InterpolationPanel(QWidget):
             lambda: self.selection.set_pair(self.source.here)
         )
         self.parts.changed.connect(self._changed)
+        self.labels.changed.connect(self._changed)
         self.model.changed.connect(self._changed)
         self.check.stopped.connect(self._settling.start)
         self.output.changed.connect(self._changed)
@@ -162,7 +165,7 @@ class InterpolationPanel(QWidget):
 
     @property
     def _forms(self) -> Forms:
-        return self.source, self.selection, self.parts, self.model, self.output
+        return self.source, self.selection, self.parts, self.model, self.output, self.labels
 
     def _plan(self) -> LayerRunPlan:
         return plan_of(*self._forms)
@@ -189,6 +192,7 @@ class InterpolationPanel(QWidget):
             self.preview_bar.button.setChecked(False)
         self.source.refresh()
         self.parts.refresh()
+        self.labels.refresh()
         self._changed()
 
     def _stack_changed(self) -> None:

@@ -1,4 +1,4 @@
-"""Which pixels of a stack are to be repaired: from a Labels or Shapes layer, or found."""
+"""What layers beside a stack say of it: pixels to repair, and labels that go along."""
 
 from __future__ import annotations
 
@@ -68,6 +68,25 @@ class Parts:
             yield TileProgress(0, 0.0, len(self.slices))
 
 
+@dataclass(frozen=True, eq=False)
+class Along:
+    """Labels that are interpolated with a stack.
+
+    Attributes
+    ----------
+    data : array-like (z, y, x)
+        Of integers.
+    name : str
+        Of their layer.
+    source : str
+        Their file, for the command; empty where there is none.
+    """
+
+    data: Any
+    name: str
+    source: str
+
+
 def parts_of_layer(
     mask: Any, image: Any, z_axis: int, index: tuple[int, ...], whole: tuple[int, ...]
 ) -> Parts:
@@ -90,10 +109,8 @@ def parts_of_layer(
     """
     from napari.layers import Labels
 
-    from ..layers.stack import level_0
-
     if isinstance(mask, Labels):
-        data = _stack_of(level_0(mask), level_0(image), z_axis, index, mask.name)
+        data = stack_of_labels(mask, image, z_axis, index)
         slices = _marked(data)
         if slices is not None and not slices:
             raise TsainError(f"{mask.name!r} marks no pixel: paint over what is damaged.")
@@ -106,6 +123,19 @@ def parts_of_layer(
             f"{mask.name!r} has no shape on this stack: draw a closed shape round what is damaged."
         )
     return Parts(tuple(sorted({*drawn, *whole})), None, drawn, whole)
+
+
+def stack_of_labels(layer: Any, image: Any, z_axis: int, index: tuple[int, ...]) -> Any:
+    """The labels (z, y, x) of a Labels layer on the stack of an Image layer.
+
+    Raises
+    ------
+    TsainError
+        If it has not a pixel for each of the image's, or of its stack.
+    """
+    from ..layers.stack import level_0
+
+    return _stack_of(level_0(layer), level_0(image), z_axis, index, layer.name)
 
 
 def _stack_of(data: Any, image: Any, z_axis: int, index: tuple[int, ...], name: str) -> Any:

@@ -9,6 +9,7 @@ from tsain_core.interpolation.request import HERE
 from tsain_core.interpolation.selection import SliceSelection
 
 from ..widgets.source_form import SourceForm
+from ._labels_form import LabelsForm
 from ._model import ModelForm
 from ._output import OutputForm
 from ._parts_form import PartsForm
@@ -16,7 +17,7 @@ from ._selection_form import SelectionForm
 from ._summaries import command_of
 from ._worker_tasks import LayerRunPlan, plan_for
 
-Forms = tuple[SourceForm, SelectionForm, PartsForm, ModelForm, OutputForm]
+Forms = tuple[SourceForm, SelectionForm, PartsForm, ModelForm, OutputForm, LabelsForm]
 
 
 def plan_of(
@@ -25,6 +26,7 @@ def plan_of(
     parts: PartsForm,
     model: ModelForm,
     output: OutputForm,
+    labels: LabelsForm,
 ) -> LayerRunPlan:
     """The run that the dock's forms describe.
 
@@ -39,8 +41,14 @@ def plan_of(
             "Parts of slices are computed here, and a Dask cluster is named: leave it empty, "
             "or replace whole slices."
         )
+    along = None if some is not None else labels.along
+    if along is not None and output.cluster != HERE:
+        raise TsainError(
+            "Labels are interpolated here, and a Dask cluster is named: leave it empty, or choose "
+            "no labels."
+        )
     chosen = SliceSelection() if some is not None else selection.chosen
-    return plan_for(volume, chosen, choice, path, output.policy, output.cluster, some)
+    return plan_for(volume, chosen, choice, path, output.policy, output.cluster, some, along)
 
 
 def command_for(forms: Forms) -> str:

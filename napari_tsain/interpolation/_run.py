@@ -23,7 +23,7 @@ from ..layers.provenance import METADATA_KEY, LayerMarks
 from ..layers.result import expand_axes, placed_like, result_marks
 from ..widgets.wording import in_dock_words
 from ..widgets.worker import JobQueue
-from ._worker_tasks import Advised, Growing, LayerRunPlan, ModelCache, Opened, run
+from ._worker_tasks import Advised, Growing, LabelsReady, LayerRunPlan, ModelCache, Opened, run
 
 if TYPE_CHECKING:
     import napari
@@ -82,9 +82,10 @@ class LayerRun:
         self._stack: Any = None
         self._levels: list[Any] = []
         self._digests: dict[int, str] = {}
+        self._labels: list[Any] = []
         self._marks = LayerMarks()
         # taken now: the source layer may be gone when the first slice comes
-        self._attributes = result_attributes(place, plan)
+        self._attributes, self._source = result_attributes(place, plan), place.layer.name
         total = plan.evaluations
         self._bar = progress(total=total, desc=f"Interpolating {place.layer.name}", unit="slice")
         self._total, self._began, self._drawn = total, time.perf_counter(), 0.0
@@ -122,6 +123,8 @@ class LayerRun:
             self._reached(event.done / event.total * self._total)
         elif isinstance(event, SliceReady):
             self._finished(event)
+        elif isinstance(event, LabelsReady):
+            self._labels.append(event.image)
 
     def _opened(self, event: Opened) -> None:
         place, plan = self._place, self._plan
@@ -208,7 +211,19 @@ class LayerRun:
                 self._failed(error)
                 return
         assert self.layer is not None
+        if self._labels:
+            self._show_labels()
         self._end(self.layer, None)
+
+    def _show_labels(self) -> None:
+        """Add the labels that went along, where the result lies."""
+        assert self._plan.along is not None
+        kept = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+        data = expand_axes(np.stack(self._labels), self._place.layer.ndim, self._place.z_axis)
+        name = f"{self._plan.along.name} {self._attributes['name'].removeprefix(self._source)}"
+        self._viewer.add_labels(
+            data, name=" ".join(name.split()), **{key: self._attributes[key] for key in kept}
+        )
 
     def _open_result(self) -> None:
         """Show the file, which has its name now, with its pyramid."""

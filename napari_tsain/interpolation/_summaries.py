@@ -99,4 +99,9 @@ def command_of(plan: LayerRunPlan) -> str:
             "The layer that marks the damage was not read from a file, so no command can read "
             "it; save it as a TIFF of labels (File > Save Selected Layers), and open the file."
         )
+    if plan.along is not None and not request.labels:
+        raise TsainError(
+            "The labels were not read from a file, so no command can read them; save them as a "
+            "TIFF (File > Save Selected Layers), and open the file."
+        )
     return as_command(request if request.output else replace(request, output=_UNNAMED))

@@ -42,6 +42,7 @@ from tsain_core.interpolation.to_file import (
     provenance,
     synthetic_slices,
 )
+from tsain_core.labels import scheduled_labels
 from tsain_core.repairing import merged_partial, repair, repair_provenance, repair_to_file
 from tsain_core.stack_check import Advice, check_pairs
 from tsain_core.volumes import PartlyComputed, Volume
@@ -49,7 +50,7 @@ from tsain_core.volumes._locations import locate
 from tsain_core.volumes.zarr_layout import open_array
 
 from ._model import ModelChoice
-from ._parts import Parts
+from ._parts import Along, Parts
 
 #: Pixels computed round a preview, so that its edge is as the whole slice's would be, nearly.
 PREVIEW_MARGIN = 64
@@ -74,6 +75,14 @@ class Advised:
     """The pairs of slices were looked at: what is to be said of them."""
 
     advice: tuple[Advice, ...]
+
+
+@dataclass(frozen=True)
+class LabelsReady:
+    """Labels (y, x) of a slice of the result."""
+
+    index: int
+    image: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -124,12 +133,15 @@ class LayerRunPlan:
         in memory.
     parts : Parts or None
         Only these pixels are computed; the schedule is that of the source.
+    along : Along or None
+        Labels that are interpolated, too.
     """
 
     volume: Volume
     schedule: Schedule
     request: InterpolationRequest
     parts: Parts | None = None
+    along: Along | None = None
 
     @property
     def evaluations(self) -> int:
@@ -157,6 +169,7 @@ def plan_for(
     policy: RunPolicy = CAREFUL,
     cluster: Cluster = HERE,
     parts: Parts | None = None,
+    along: Along | None = None,
 ) -> LayerRunPlan:
     """The run of a layer's stack.
 
@@ -182,6 +195,7 @@ def plan_for(
         choice.name,
         choice.settings,
         repair_mask=None if parts is None else FOUND if parts.found else parts.source or None,
+        labels=(along.source or None) if along else None,
         policy=policy,
         cluster=cluster,
     )
@@ -189,23 +203,41 @@ def plan_for(
         schedule = request.schedule(volume, choice.any_position)
     else:
         schedule = by_factor(volume.shape[0], 1, (), choice.any_position)
-    return LayerRunPlan(volume, schedule, request, parts)
+    return LayerRunPlan(volume, schedule, request, parts, along)
 
 
 def run(
     plan: LayerRunPlan, models: ModelCache
 ) -> Generator[
-    Opened | Advised | Growing | SlicesReady | RunProgress | TileProgress | SliceReady, None, None
+    Opened
+    | Advised
+    | Growing
+    | SlicesReady
+    | RunProgress
+    | TileProgress
+    | SliceReady
+    | LabelsReady,
+    None,
+    None,
 ]:
     """Compute a plan: into memory slice by slice, as `SliceReady`; to disk block by block."""
     if plan.parts is not None:
         yield from _mend(plan, plan.parts, models)
         return
-    volume, schedule = plan.volume, plan.schedule
     yield Advised((yield from _looked_at(plan)))
     if plan.output is not None and plan.request.in_blocks:
         yield from _write(plan)
-        return
+    else:
+        yield from _slice_by_slice(plan, models)
+    if plan.along is not None:
+        for index, image in scheduled_labels(plan.along.data, plan.schedule):
+            yield LabelsReady(index, image)
+
+
+def _slice_by_slice(
+    plan: LayerRunPlan, models: ModelCache
+) -> Generator[Opened | TileProgress | SliceReady, None, None]:
+    volume, schedule = plan.volume, plan.schedule
     model = models.open(plan.choice)
     intensity = estimate_range(volume, model.scaling)
     yield Opened(
