@@ -154,17 +154,33 @@ def layer_marks(layer: Any, z: int | None = None) -> LayerMarks:
 
 
 def stated_marks(layer: Any) -> LayerMarks:
-    """The marks in a layer's metadata, whether they fit it or not."""
+    """The marks in a layer's metadata, whether they fit it or not.
+
+    What cannot be understood, such as what another program wrote, is not taken for "all real".
+    """
     values = layer.metadata.get(METADATA_KEY)
     if not isinstance(values, Mapping):
         return LayerMarks()
+    try:
+        return _understood(values)
+    except (TypeError, ValueError, AttributeError, ArithmeticError):
+        return LayerMarks(provenance={_LOST: "they cannot be understood"})
+
+
+def _understood(values: Mapping[str, Any]) -> LayerMarks:
+    provenance, z_axis = values.get("provenance", {}), values.get("z_axis")
+    numbers = (z_axis, values.get("computed"), values.get("depth"))
+    if not isinstance(provenance, Mapping) or any(
+        type(n) not in (int, type(None)) for n in numbers
+    ):
+        raise TypeError
     return LayerMarks(
         synthetic=tuple(int(z) for z in values.get("synthetic_slices", ())),
-        provenance=values.get("provenance", {}),
+        provenance=provenance,
         source=str(values.get("source") or ""),
         dataset=str(values.get("dataset") or ""),
         format=str(values.get("format") or ""),
-        z_axis=values.get("z_axis"),
+        z_axis=z_axis,
         source_layer=str(values.get("source_layer") or ""),
         source_index=tuple(int(i) for i in values.get("source_index", ())),
         start=Fraction(values.get("start", 0)),
@@ -176,7 +192,7 @@ def stated_marks(layer: Any) -> LayerMarks:
         computed=values.get("computed"),
         depth=values.get("depth"),
         digests={int(z): str(digest) for z, digest in values.get("digests", {}).items()},
-        partial={int(z): part for z, part in values.get("partial_slices", {}).items()},
+        partial={int(z): dict(part) for z, part in values.get("partial_slices", {}).items()},
     )
 
 

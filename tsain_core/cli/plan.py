@@ -73,7 +73,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure a sample, and print the forecast."""
-    output = args.output or str(Path(args.input.rstrip("/")).with_suffix("")) + "-planned.zarr"
+    output = args.output or f"{args.input.rstrip('/')}-planned.zarr"
     plan = make_plan(request_of(args, output))
     folder = (
         Path(args.output).resolve().parent if args.output and "://" not in args.output else None

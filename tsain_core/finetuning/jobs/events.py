@@ -12,6 +12,23 @@ EVENTS = "events.jsonl"
 
 Event = dict[str, Any]
 
+_NUMBER, _NOTHING, _MISSING = (int, float), type(None), object()
+#: Kind -> the fields that readers use, and their types.
+_FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
+    "begun": {"stop": (list,)},
+    "untuned": {"validation": _NUMBER},
+    "progress": {
+        "step": (int,),
+        "steps": (int,),
+        "seconds": _NUMBER,
+        "loss": (*_NUMBER, _NOTHING),
+        "validation": (*_NUMBER, _NOTHING),
+        "note": (str,),
+    },
+    "verdict": {"sentence": (str,), "model": (str, _NOTHING)},
+    "failed": {"message": (str,)},
+}
+
 
 def append_event(folder: Path, kind: str, **values: Any) -> None:
     """Add a line; it is on its way to the disk when this returns."""
@@ -27,7 +44,7 @@ def append_event(folder: Path, kind: str, **values: Any) -> None:
 def read_events(folder: Path, start: int = 0) -> tuple[list[Event], int]:
     """Events from byte `start` on, and where the next ones will begin.
 
-    A line that is still being written is left for the next time.
+    A line that is still being written is left for the next time; one that is no event is left out.
     """
     try:
         with (folder / EVENTS).open("rb") as file:
@@ -42,6 +59,14 @@ def read_events(folder: Path, start: int = 0) -> tuple[list[Event], int]:
             event = json.loads(line)
         except ValueError:  # cut off when the process was killed
             continue
-        if isinstance(event, dict) and "kind" in event:
+        if _is_event(event):
             events.append(event)
     return events, start + len(whole)
+
+
+def _is_event(value: Any) -> bool:
+    """Whether a line holds what readers take for granted: others may have written into it."""
+    if not (isinstance(value, dict) and isinstance(value.get("kind"), str)):
+        return False
+    fields = {"time": _NUMBER, **_FIELDS.get(value["kind"], {})}
+    return all(isinstance(value.get(name, _MISSING), types) for name, types in fields.items())

@@ -43,6 +43,11 @@ class JobRequest(Record):
     seed: int = 0
     stack: str = ""
 
+    def __post_init__(self) -> None:
+        """Refuse a name that leads out of the job's folder."""
+        if not self.name or Path(self.name).name != self.name or "\0" in self.name:
+            raise ValueError(f"the name {self.name!r} is no file name")
+
     def write(self, folder: Path) -> None:
         """Put it into a job's folder, in one step: others may be reading it."""
         write_text(folder / REQUEST, json.dumps(self.to_json(), indent=1))
