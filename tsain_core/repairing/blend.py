@@ -44,15 +44,20 @@ def blend(real: Floats, computed: Floats, mask: Bits) -> Floats:
     ndarray (y, x)
         Of use under the mask only.
     """
-    from scipy.ndimage import binary_dilation, gaussian_filter
+    import cv2
+    from scipy.ndimage import binary_dilation
 
     square = np.ones((3, 3))
     ring = binary_dilation(mask, square, RING) & ~mask & np.isfinite(real) & np.isfinite(computed)
     if not ring.any():
         return computed
     difference = np.where(ring, real - np.where(ring, computed, 0), 0)
-    weight = gaussian_filter(ring.astype(float), _BRIGHTNESS)
-    coarse = gaussian_filter(difference, _BRIGHTNESS) / np.maximum(weight, 1e-9)
+    # OpenCV's, which is many times faster on large slices
+    weight, total = (
+        cv2.GaussianBlur(image.astype(np.float32), (0, 0), _BRIGHTNESS)
+        for image in (ring, difference)
+    )
+    coarse = total / np.maximum(weight, np.float32(1e-9))
     border = binary_dilation(mask, square) & ring
     brightness = membrane(np.where(border, coarse, 0), border, mask)
     structure = membrane(np.where(border, difference - coarse, 0), border, mask, _FADE)
@@ -83,8 +88,10 @@ def membrane(values: Floats, known: Bits, unknown: Bits, fade: float | None = No
     from scipy.sparse import identity
     from scipy.sparse.linalg import cg, spsolve
 
-    parts, _ = label(known | unknown)
-    unknown = unknown & np.isin(parts, np.unique(parts[known]))
+    parts, count = label(known | unknown)
+    reached = np.zeros(count + 1, bool)
+    reached[parts[known]] = True
+    unknown = unknown & reached[parts]
     result: Floats = np.where(known, values, 0.0)
     if not unknown.any():
         return result
