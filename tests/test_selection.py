@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from typing import Any
 
@@ -19,36 +19,62 @@ from tsain_core.interpolation.request import Cluster, InterpolationRequest, RunP
 from tsain_core.interpolation.schedule import parse_slices
 from tsain_core.interpolation.selection import SliceSelection, format_slices
 from tsain_core.system.records import RecordError
-from tsain_core.volumes.zarr_layout import ZarrLayout
+from tsain_core.volumes.zarr_layout import ZarrLayout, default_version
 
 _USUAL = InterpolationRequest("a stack.h5", "out.zarr", model="tsain-lite")
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {},
-        {"selection": SliceSelection(factor=4)},
-        {"selection": SliceSelection(z_size=12.5)},
-        {"selection": SliceSelection(damaged=(1, 3, 4))},
-        {"selection": SliceSelection(factor=2, damaged=(2,))},
-        {"selection": SliceSelection(factor=8, between=(1, 4))},
-        {"selection": SliceSelection(factor=3, between=(1, 4)), "z_range": (7, 30)},
-        {"selection": SliceSelection(damaged=(0, 2)), "z_range": (7, 30)},
-        {"inference": InferenceSettings("cpu", "fp32", 128, 32, compile=True)},
-        {"inference": InferenceSettings(detail=0.1 + 0.2, ensemble=4)},
-        {"dataset": "volumes/raw", "voxel_size": (40.0, 4.0, 3.999999999), "unit": "nanometer"},
-        {"intensity": (-3.5, 1e-9), "memory": 3 << 30, "threads": 2, "region": (0, 9, 3, 12)},
-        {"layout": ZarrLayout("0.4", (2, 100, 128), pyramid=False, compression=0)},
-        {"layout": ZarrLayout("0.5", (2, 32, 32), shards=(4, 128, 128))},
-        {"output": "out.tif", "compression": 9},
-        {"repair_mask": "a mask.h5", "mask_dataset": "volumes/mask"},
-        {"repair_mask": "auto", "selection": SliceSelection(damaged=(4,)), "z_range": (2, 9)},
-        {"policy": RunPolicy(overwrite=True, accept_changed_input=True)},
-        {"policy": RunPolicy(restart=True, leave_out_failed=True), "cluster": Cluster(3)},
-        {"cluster": Cluster(address="tcp://127.0.0.1:8786"), "model": "a name.safetensors"},
-    ],
-)
+_CHANGES: list[dict[str, Any]] = [
+    {},
+    {"selection": SliceSelection(factor=4)},
+    {"selection": SliceSelection(z_size=12.5)},
+    {"selection": SliceSelection(damaged=(1, 3, 4))},
+    {"selection": SliceSelection(factor=2, damaged=(2,))},
+    {"selection": SliceSelection(factor=8, between=(1, 4))},
+    {"selection": SliceSelection(factor=3, between=(1, 4)), "z_range": (7, 30)},
+    {"selection": SliceSelection(damaged=(0, 2)), "z_range": (7, 30)},
+    {"inference": InferenceSettings("cpu", "fp32", 128, 32, compile=True)},
+    {"inference": InferenceSettings(detail=0.1 + 0.2, ensemble=4)},
+    {"dataset": "volumes/raw", "voxel_size": (40.0, 4.0, 3.999999999), "unit": "nanometer"},
+    {"intensity": (-3.5, 1e-9), "memory": 3 << 30, "threads": 2, "region": (0, 9, 3, 12)},
+    {"layout": ZarrLayout("0.4", (2, 100, 128), pyramid=False, compression=0)},
+    {"layout": ZarrLayout("0.5", (2, 32, 32), shards=(4, 128, 128))},
+    {"output": "out.tif", "compression": 9},
+    {"repair_mask": "a mask.h5", "mask_dataset": "volumes/mask"},
+    {"repair_mask": "auto", "selection": SliceSelection(damaged=(4,)), "z_range": (2, 9)},
+    {"policy": RunPolicy(overwrite=True, accept_changed_input=True)},
+    {"policy": RunPolicy(restart=True, leave_out_failed=True), "cluster": Cluster(3)},
+    {"cluster": Cluster(address="tcp://127.0.0.1:8786"), "model": "a name.safetensors"},
+    {"labels": "cells.h5", "labels_dataset": "volumes/labels", "source": "other.tif"},
+    {"inference": InferenceSettings(align=True, match_brightness=True, feature_memory=None)},
+    {"layout": ZarrLayout(default_version(), compression=9), "unit": "micrometer"},
+]
+
+
+def test_every_setting_is_in_the_table() -> None:
+    """One that is new goes into the command, or a command copied from the dock loses it."""
+
+    def names(kind: type, values: list[Any]) -> set[str]:
+        """Fields that differ from the usual in none of these."""
+        same = {f.name for f in fields(kind)}
+        usual = (
+            _USUAL
+            if kind is InterpolationRequest
+            else kind("0.5")
+            if kind is ZarrLayout
+            else kind()
+        )
+        return {n for n in same if all(getattr(v, n) == getattr(usual, n) for v in values)}
+
+    requests = [replace(_USUAL, **change) for change in _CHANGES]
+    assert names(InterpolationRequest, requests) == set()
+    for name in ("selection", "layout", "policy", "cluster", "inference"):
+        parts = [getattr(request, name) for request in requests]
+        # how much memory features take is the plan's decision
+        assert names(type(parts[0]), parts) <= {"feature_memory"}, name
+
+
+@pytest.mark.parametrize("change", _CHANGES)
 def test_a_request_a_command_and_a_file_are_the_same(change: dict[str, Any]) -> None:
     wanted = replace(_USUAL, **change)
     name, *words = shlex.split(as_command(wanted))
@@ -59,7 +85,7 @@ def test_a_request_a_command_and_a_file_are_the_same(change: dict[str, Any]) -> 
     found = replace(found, policy=policy_of(args), cluster=cluster_of(args))
     if "compression" in change:  # the option goes for every format
         found = replace(found, layout=wanted.layout)
-    elif wanted.layout.compression == 0:
+    elif wanted.layout.compression != _USUAL.layout.compression:
         found = replace(found, compression=None)
     assert found == wanted
     assert InterpolationRequest.from_text(json.dumps(wanted.to_json())) == wanted

@@ -39,7 +39,7 @@ from ._run_controls import PreviewBar, RunBar
 from ._saving import ResultSaver
 from ._selection_form import MARK_KEY, Mode, SelectionForm
 from ._summaries import command_of, cost_of, effect_of, made_of
-from ._worker_tasks import Compared, LayerRunPlan, ModelCache, cost, plan_for
+from ._worker_tasks import LayerRunPlan, ModelCache, cost, plan_for
 
 if TYPE_CHECKING:
     import napari
@@ -128,7 +128,7 @@ class InterpolationPanel(QWidget):
         self.output.changed.connect(self._changed)
         self.preview_bar.button.toggled.connect(self._switch_preview)
         self.preview_bar.compare.changed.connect(
-            lambda: self._preview.compare(Compared(self.preview_bar.compare.value))
+            lambda: self._preview.compare(self.preview_bar.compare.value)
         )
         self.bar.run.clicked.connect(self._start)
         self.bar.cancel.clicked.connect(self._cancel)

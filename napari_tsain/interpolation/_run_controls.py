@@ -13,14 +13,15 @@ from qtpy.QtWidgets import (
 
 from ..widgets.segments import Segments
 from ..widgets.status_label import StatusLabel
+from ..widgets.wording import duration
 from ._run import SliceProgress
-from ._summaries import duration
+from ._worker_tasks import Compared
 
 COMPARED = {
-    "Interpolated": "The computed slice",
-    "Mean": "The mean of the two slices, which costs nothing",
-    "Before": "The real slice before",
-    "After": "The real slice after",
+    Compared.INTERPOLATED: "The computed slice",
+    Compared.MEAN: "The mean of the two slices, which costs nothing",
+    Compared.BEFORE: "The real slice before",
+    Compared.AFTER: "The real slice after",
 }
 
 
@@ -61,9 +62,9 @@ class PreviewBar(QWidget):
 
     def show_compare(self, on: bool) -> None:
         """Enable the choice of what is shown."""
-        for label, button in self.compare.buttons.items():
+        for choice, button in self.compare.buttons.items():
             button.setEnabled(on)
-            button.setToolTip(COMPARED[label] if on else "Switch the preview on first")
+            button.setToolTip(COMPARED[choice] if on else "Switch the preview on first")
 
 
 class RunBar(QWidget):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox, Container, FileEdit
@@ -32,7 +34,33 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 _FROM_FILE = "from file ..."
-_NOWHERE = "not shown"
+
+
+class PointsView(StrEnum):
+    """How the sampling points of the spatial-adaptive steps are shown."""
+
+    STEPS = "Steps"
+    COMPOSED = "Composed"
+
+
+@dataclass(frozen=True)
+class RealPoints:
+    """Convolutions that sample in the real slices: a level of the towers, or a refinement block."""
+
+    tower: bool
+    number: int
+
+    @property
+    def label(self) -> str:
+        """For the list of choices; blocks are counted from 1 there."""
+        if self.tower:
+            return f"tower, level {self.number}"
+        return f"refinement block {self.number + 1}"
+
+
+#: The first choice: no points in real slices.
+_NOWHERE: tuple[str, RealPoints | None] = ("not shown", None)
+
 _STEP = "Show the sampling points of this step, as opaque as their mask"
 
 
@@ -164,8 +192,8 @@ class QueryForm(QWidget):
         self.pick.setToolTip("Click or drag on the image to set the query; no panning meanwhile")
         self.view = Segments(
             {
-                "Steps": "The nine sampling points of each spatial-adaptive step",
-                "Composed": "What the third step reaches in the input of the first",
+                PointsView.STEPS: "The nine sampling points of each spatial-adaptive step",
+                PointsView.COMPOSED: "What the third step reaches in the input of the first",
             }
         )
         self.step_boxes = [QCheckBox(f"step {i}") for i in (1, 2, 3)]
@@ -208,7 +236,7 @@ class QueryForm(QWidget):
     @property
     def composed(self) -> bool:
         """Whether the steps are shown together."""
-        return self.view.value == "Composed"
+        return self.view.value is PointsView.COMPOSED
 
     @property
     def steps(self) -> list[int]:
@@ -219,19 +247,19 @@ class QueryForm(QWidget):
         """Fit the choice of towers and blocks to what a network has."""
         levels = sorted({level for _, level in points.temporal})
         blocks = sorted({block for block, _ in points.drb})
-        choices = [_NOWHERE, *(f"tower, level {level}" for level in levels)]
-        choices += [f"refinement block {block + 1}" for block in blocks]
-        if list(self.real_box.choices) != choices:
-            self.real_box.choices = choices
+        offered = [RealPoints(True, level) for level in levels]
+        offered += [RealPoints(False, block) for block in blocks]
+        if list(self.real_box.choices) != [None, *offered]:
+            self.real_box.choices = [_NOWHERE, *((points.label, points) for points in offered)]
 
     def in_real_slices(self, points: QueryPoints) -> dict[int, TapPoints]:
         """Side -> the chosen points; empty for none."""
-        kind, _, number = str(self.real_box.value).rpartition(" ")
-        if kind == "tower, level":
-            return {side: points.temporal[side, int(number)] for side in (0, 2)}
-        if kind == "refinement block":
-            return {side: points.drb[int(number) - 1, side] for side in (0, 2)}
-        return {}
+        chosen = self.real_box.value
+        if chosen is None:
+            return {}
+        if chosen.tower:
+            return {side: points.temporal[side, chosen.number] for side in (0, 2)}
+        return {side: points.drb[chosen.number, side] for side in (0, 2)}
 
     def _view_chosen(self) -> None:
         for box in self.step_boxes:
@@ -243,23 +271,25 @@ class QueryForm(QWidget):
 class MapForm(QWidget):
     """A map of what is on screen, on demand."""
 
-    _KINDS: dict[str, MapKind] = {"offset length": "offset", "spread of the taps": "spread"}
-    _PARTS: dict[str, MapPart] = {
-        "spatial-adaptive steps": "rsab",
-        "towers": "temporal",
-        "refinement blocks": "drb",
+    _KINDS: dict[MapKind, str] = {"offset": "offset length", "spread": "spread of the taps"}
+    _PARTS: dict[MapPart, str] = {
+        "rsab": "spatial-adaptive steps",
+        "temporal": "towers",
+        "drb": "refinement blocks",
     }
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.kind_box = ComboBox(
             label="map",
-            choices=list(self._KINDS),
+            choices=[(label, kind) for kind, label in self._KINDS.items()],
             tooltip="Offset length in pixels: where did it have to look far? Spread over a plain "
             "3 x 3 kernel's: where do its taps disagree?",
         )
         self.part_box = ComboBox(
-            label="of the", choices=list(self._PARTS), tooltip="Which convolutions, on average"
+            label="of the",
+            choices=[(label, part) for part, label in self._PARTS.items()],
+            tooltip="Which convolutions, on average",
         )
         form = Container(widgets=[self.kind_box, self.part_box], labels=True)
         form.margins = (0, 0, 0, 0)
@@ -284,18 +314,20 @@ class MapForm(QWidget):
     @property
     def kind(self) -> MapKind:
         """The chosen map."""
-        return self._KINDS[str(self.kind_box.value)]
+        kind: MapKind = self.kind_box.value
+        return kind
 
     @property
     def part(self) -> MapPart:
         """Of which convolutions."""
-        return self._PARTS[str(self.part_box.value)]
+        part: MapPart = self.part_box.value
+        return part
 
     @property
     def title(self) -> str:
         """Name of the map, with its unit."""
         unit = "px" if self.kind == "offset" else "of a plain kernel's"
-        return f"{self.kind_box.value} ({unit}), {self.part_box.value}"
+        return f"{self._KINDS[self.kind]} ({unit}), {self._PARTS[self.part]}"
 
     def set_running(self, running: bool) -> None:
         """Enable what can be pressed."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Generic, TypeVar
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QWidget
 
-Choice = TypeVar("Choice", bound=str)
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 class Segments(QWidget, Generic[Choice]):
@@ -17,7 +18,7 @@ class Segments(QWidget, Generic[Choice]):
     Parameters
     ----------
     choices : mapping
-        Choice -> tooltip; the first is chosen. A choice is its label, a member of a StrEnum mostly.
+        Choice -> tooltip; the first is chosen. The value of a choice is its label.
     """
 
     changed = Signal()
@@ -33,7 +34,7 @@ class Segments(QWidget, Generic[Choice]):
         self._choices = list(choices)
         self.buttons: dict[Choice, QPushButton] = {}
         for number, (choice, tooltip) in enumerate(choices.items()):
-            button = QPushButton(str(choice), self)
+            button = QPushButton(choice.value, self)
             button.setCheckable(True)
             button.setToolTip(tooltip)
             self._group.addButton(button, number)
