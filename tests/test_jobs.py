@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -197,6 +198,32 @@ def test_wrong_requests(home: Path, tmp_path: Path) -> None:
     with pytest.raises(TsainError, match="no job"):
         JobRequest.read(tmp_path)
     assert list_jobs() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"name": "/"}, "no name for a model"),
+        ({"name": "../../x"}, "no name for a model"),
+        ({"name": None}, "name is None; text is required"),
+        ({"minutes": "20"}, "minutes is '20'; a number"),
+        ({"minutes": float("nan")}, "minutes is nan"),
+        ({"minutes": 0}, "0 minutes; it must be positive"),
+        ({"seed": -1}, "The seed is -1"),
+        ({"seed": 1.5}, "seed is 1.5; a whole number"),
+        ({"colour": 1}, "unknown entry 'colour'"),
+    ],
+)
+def test_damaged_requests_name_the_field(
+    tmp_path: Path, change: dict[str, object], words: str
+) -> None:
+    values = {"name": "mine", "source": "stack.tif", "minutes": 20}  # as earlier versions wrote it
+    (tmp_path / "request.json").write_text(json.dumps(values))
+    assert JobRequest.read(tmp_path) == JobRequest("mine", "stack.tif")
+    (tmp_path / "request.json").write_text(json.dumps({**values, **change}))
+    with pytest.raises(TsainError, match="no job that can be understood") as caught:
+        JobRequest.read(tmp_path)
+    assert words in str(caught.value) and str(caught.value).isprintable()
 
 
 def test_a_model_is_never_replaced_and_names_its_stack(

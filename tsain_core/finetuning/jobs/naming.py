@@ -17,13 +17,13 @@ def taken_names() -> set[str]:
     return {*model_files(), *BASELINES, *_RESERVED}
 
 
-def check_name(name: str) -> None:
-    """Refuse what is no name for a new model of the user's.
+def check_file_name(name: str) -> None:
+    """Refuse a name that no file of a model can have.
 
     Raises
     ------
     TsainError
-        If it is no file name, or the name of something that comes with the program.
+        If it is too long, or has other characters than a file name.
     """
     if not re.fullmatch(r"[\w][\w .-]*", name) or name.endswith((".", " ")):
         raise TsainError(f"{name!r} is no name for a model; use letters, digits, dots and dashes.")
@@ -32,6 +32,17 @@ def check_name(name: str) -> None:
             f"The name {name[:20]!r}... has {len(name.encode())} bytes; at most {_LONGEST} are "
             "allowed: choose a shorter one."
         )
+
+
+def check_name(name: str) -> None:
+    """Refuse what is no name for a new model of the user's.
+
+    Raises
+    ------
+    TsainError
+        As `check_file_name`, and if it is the name of something that comes with the program.
+    """
+    check_file_name(name)
     if name in {*shipped_models(), *BASELINES, *_RESERVED}:
         raise TsainError(f"{name!r} is a model that comes with the program; choose another name.")
 

@@ -6,9 +6,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import TsainError
+from ...errors import TsainError, argument
 from ...system.atomic import write_text
 from ...system.records import Record
+from .naming import check_file_name
 
 REQUEST = "request.json"
 
@@ -44,9 +45,16 @@ class JobRequest(Record):
     stack: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a name that leads out of the job's folder."""
-        if not self.name or Path(self.name).name != self.name or "\0" in self.name:
-            raise ValueError(f"the name {self.name!r} is no file name")
+        check_file_name(self.name)  # a job's folder may come from anywhere
+        if not self.minutes > 0:
+            raise TsainError(
+                f"The time for learning is {self.minutes:g} minutes; it must be positive "
+                f"({argument('minutes')})."
+            )
+        if self.seed < 0:
+            raise TsainError(
+                f"The seed is {self.seed}; it must not be negative ({argument('seed')})."
+            )
 
     def write(self, folder: Path) -> None:
         """Put it into a job's folder, in one step: others may be reading it."""
