@@ -1,6 +1,7 @@
 """Repair of damage whose truth is known: tears, stains and whole slices of real stacks.
 
     python benchmarks/repairing.py ../shared/data --model tsain-lite
+    python benchmarks/repairing.py phantom.tif --figure docs/repair-parts.png
 
 In a crop of each stack, pixels are painted over: a tear across the slice, a round stain, a stain in
 two neighbouring slices, and a whole slice. They are computed by the network, by the mean of the
@@ -85,14 +86,40 @@ def error(truth: Any, mask: Any, model: SliceModel, blended: bool) -> float:
     return float(np.sqrt(np.mean((values[mask].astype(float) - truth[mask]) ** 2)))
 
 
+def draw(stack: Path, model: SliceModel, path: Path) -> None:
+    """A stained slice, the same repaired, and what was there."""
+    import matplotlib.pyplot as plt
+
+    volume = open_volume(stack)
+    depth, height, width = volume.shape
+    truth = volume.read(slice(0, depth), slice(0, height), slice(0, width))
+    z = depth // 2
+    mask = next(m for kind, m in masks(truth.shape, z, 1) if kind == "stain")
+    damaged = np.where(mask, np.uint8(255), truth)
+    repaired = np.asarray(tsain.repair(damaged, mask, model=model))
+    figure, axes = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained")
+    titles = ("damaged", "repaired", "true")
+    for axis, image, title in zip(axes, (damaged, repaired, truth), titles, strict=True):
+        axis.imshow(image[z], cmap="gray", vmin=0, vmax=255)
+        if title == "repaired":
+            axis.contour(mask[z], [0.5], colors="#ffb454", linewidths=0.6)
+        axis.set_title(title)
+        axis.axis("off")
+    figure.savefig(path, dpi=100)
+
+
 def main() -> None:
     """Print a table for each kind of damage, or draw a figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="has train/ and validate/")
+    parser.add_argument("folder", type=Path, help="has train/ and validate/; or a stack to draw")
+    parser.add_argument("--figure", type=Path, help="draw a repaired slice of the stack here")
     parser.add_argument("--model", default="tsain-lite")
     parser.add_argument("--seeds", type=int, default=1)
     args = parser.parse_args()
     network = open_model(args.model)
+    if args.figure:
+        draw(args.folder, network, args.figure)
+        return
     methods = {
         "mean": (BaselineModel("mean"), False),
         "DIS flow": (BaselineModel("optical-flow"), False),
