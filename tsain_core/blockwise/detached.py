@@ -51,7 +51,7 @@ class DetachedRun:
             self._total = sum(len(grid) for grid in plan.grids())
         if is_remote(root):
             return 0, self._total  # listing a bucket every second costs money
-        marks = (Path(str(root)) / FOLDER / "done").glob("*/*/*.json")
+        marks = (Path(str(root)) / FOLDER / "done").glob("*/*/[0-9]*.json")
         return sum(1 for _ in marks), self._total
 
     def check(self) -> None:
