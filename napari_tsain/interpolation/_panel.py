@@ -34,11 +34,13 @@ from ._parts_form import PartsForm
 from ._plans import Forms, command_for, plan_of
 from ._preview import PreviewLayer, PreviewRequest
 from ._real_slices_only import RealSlicesOnly
+from ._report import ReportRow
 from ._run import LayerRun, LayerSlot, SliceProgress, check_memory
 from ._run_controls import PreviewBar, RunBar
 from ._saving import ResultSaver
 from ._selection_form import MARK_KEY, Mode, SelectionForm
 from ._summaries import command_of, cost_of, effect_of, made_of
+from ._uncertainty import UncertaintyRow
 from ._worker_tasks import LayerRunPlan, ModelCache, cost, plan_for
 
 if TYPE_CHECKING:
@@ -68,6 +70,8 @@ class InterpolationPanel(QWidget):
         self.source, self.selection, self.model = SourceForm(viewer), SelectionForm(), ModelForm()
         self.output, self.preview_bar, self.bar = OutputForm(), PreviewBar(), RunBar()
         self.check = CheckLine(self.source, self.model, self._queue)
+        self.report = ReportRow(viewer, self.source, self.model)
+        self.uncertainty = UncertaintyRow(viewer, self.source, self._maps_plan)
         self.damage = DamageList(viewer, self.source, self.selection, self._say)
         self.labels = LabelsForm(viewer, self.source)
         self.parts = PartsForm(viewer, self.source, self.selection)
@@ -98,7 +102,7 @@ class InterpolationPanel(QWidget):
         layout.setSpacing(6)
         parts = (
             (self.source, self.selection, self.effect),
-            (self.model, self.check),
+            (self.model, self.check, self.report, self.uncertainty),
             (self.output, self.labels),
             (self.preview_bar,),
             (self.bar,),
@@ -170,9 +174,11 @@ class InterpolationPanel(QWidget):
     def _plan(self) -> LayerRunPlan:
         return plan_of(*self._forms)
 
+    def _maps_plan(self) -> LayerRunPlan:
+        return plan_for(self.source.stack(), self.selection.chosen, self.model.choice)
+
     def _preview_request(self) -> PreviewRequest:
-        volume, choice = self.source.stack(), self.model.choice
-        layer = self.source.layer
+        volume, choice, layer = self.source.stack(), self.model.choice, self.source.layer
         assert layer is not None
         depth, here = volume.shape[0], self.source.here
         if self.selection.mode is Mode.REPLACE:
@@ -218,8 +224,7 @@ class InterpolationPanel(QWidget):
         except TsainError as error:
             why_not = in_dock_words(error)
             self.effect.setText(why_not)
-        running = self._run is not None
-        saving = self.saver.share is not None
+        running, saving = self._run is not None, self.saver.share is not None
         self.bar.set_running(running, "A result is being saved" if saving else why_not)
         if saving:
             self.bar.show_saving(self.saver.share)
@@ -372,7 +377,7 @@ class InterpolationPanel(QWidget):
         except TsainError as error:
             self._show_error(error)
             return
-        if (clipboard := QApplication.clipboard()) is not None:
+        if clipboard := QApplication.clipboard():
             clipboard.setText(command)
         self._say(f"Copied: {command}")
 

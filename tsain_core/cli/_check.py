@@ -73,12 +73,12 @@ def checked_model(args: argparse.Namespace, volume: Volume, slices: int) -> str:
 
 def auto_choice(args: argparse.Namespace, volume: Any) -> tuple[str, StackCheck | None]:
     """The best model for a stack and what it was chosen by."""
-    return _with_bar(choose_model(volume, inference_settings(args)))
+    return with_bar(choose_model(volume, inference_settings(args)))
 
 
 def named_check(args: argparse.Namespace, volume: Volume) -> StackCheck:
     """The check of the model that the options name."""
-    return _with_bar(check_stack(volume, [args.model], inference_settings(args)))
+    return with_bar(check_stack(volume, [args.model], inference_settings(args)))
 
 
 def check_lines(args: argparse.Namespace, volume: Volume) -> tuple[str, list[tuple[str, str]]]:
@@ -101,9 +101,9 @@ def check_lines(args: argparse.Namespace, volume: Volume) -> tuple[str, list[tup
     return name, lines + [("", line) for line in check.table(name).splitlines()]
 
 
-def _with_bar(work: Generator[Checked, None, T]) -> T:
+def with_bar(work: Generator[Checked, None, T], what: str = "Checking models on the stack") -> T:
     """The result of a check, with a progress bar that goes away."""
-    with screen.bar(desc="Checking models on the stack", unit="slice", leave=False) as bar:
+    with screen.bar(desc=what, unit="slice", leave=False) as bar:
         while True:
             try:
                 event = next(work)

@@ -34,6 +34,7 @@ from ._progress import with_progress
 from ._repair import add_repair_options, repair_stack
 from ._request import cluster_of, policy_of, request_of
 from ._several import for_each_input
+from ._uncertainty import add_maps, add_uncertainty_option, check_maps
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ EXAMPLES = """\
   tsain interpolate *.tif 'finer/{name}-x2.tif'              names as you like them
   tsain interpolate big.zarr part.tif --z-range 100 200 --region 0 512 0 512
                                                              a part, to try something on
+  tsain interpolate stack.tif finer.zarr --uncertainty       and how far grey values may be off
   tsain interpolate stack.tif mean.tif --model mean          the mean of neighbours, to compare
   tsain interpolate big.zarr finer.zarr --memory 4GiB        larger than memory; repeat to go on
   tsain interpolate s3://b/in.zarr s3://b/out.zarr --dask tcp://host:8786"""
@@ -66,6 +68,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_label_options(parser)
     add_model_options(parser, AUTO)
     add_check_option(parser)
+    add_uncertainty_option(parser)
     parser.add_argument(
         "--range",
         nargs=2,
@@ -92,6 +95,7 @@ def _interpolate(args: argparse.Namespace) -> None:
     request = replace(
         request_of(args, args.output), policy=policy_of(args), cluster=cluster_of(args)
     )
+    check_maps(request)
     if request.repair_mask:
         repair_stack(args, request)
     elif args.dry_run:
@@ -118,8 +122,11 @@ def _in_blocks(args: argparse.Namespace, request: InterpolationRequest) -> None:
     along = labels_of(request, volume)
     schedule = request.schedule(volume, any_position(request.model))
     tell_of_pairs(volume, schedule, request.inference)
-    follow(interpolate_blockwise(request), request.output)
+    # with maps and without it is the same run: they come after it
+    follow(interpolate_blockwise(replace(request, uncertainty=False)), request.output)
     write_labels(request, along, schedule)
+    if request.uncertainty:
+        add_maps(request)
 
 
 def _slice_by_slice(request: InterpolationRequest, volume: Volume) -> None:
@@ -155,6 +162,8 @@ def _slice_by_slice(request: InterpolationRequest, volume: Volume) -> None:
     for _ in with_progress(events, evaluations(schedule, model.any_position)):
         pass
     write_labels(request, along, schedule)
+    if request.uncertainty:
+        add_maps(request)
 
 
 def _dry_run(args: argparse.Namespace, request: InterpolationRequest) -> None:

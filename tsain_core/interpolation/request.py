@@ -115,6 +115,8 @@ class InterpolationRequest(Record):
         `FOUND` for the damaged parts of the slices to replace, or of those that are found.
     labels, labels_dataset : str or None
         Label volume that is interpolated beside the stack, and the path in its file.
+    uncertainty : bool
+        Whether maps of uncertainty are written with the result.
     compression : int or None
         Level of a TIFF or HDF5 file, 0 to 9; None is the format's usual one.
     policy : RunPolicy
@@ -140,6 +142,7 @@ class InterpolationRequest(Record):
     mask_dataset: str | None = None
     labels: str | None = None
     labels_dataset: str | None = None
+    uncertainty: bool = False
     policy: RunPolicy = CAREFUL
     cluster: Cluster = HERE
 
@@ -163,6 +166,8 @@ class InterpolationRequest(Record):
             self._refuse_with_mask()
         elif self.inference.adjusts:
             self._refuse_with_adjusting()
+        if self.uncertainty:
+            self._refuse_with_maps()
 
     @property
     def _of_blocks(self) -> dict[str, object]:
@@ -200,6 +205,19 @@ class InterpolationRequest(Record):
                 f"{argument('repair_mask')} writes a stack of the same slices, in this process, so "
                 f"{argument(given[0])} does not go with it: repair first, and give the result to a "
                 "second run."
+            )
+
+    def _refuse_with_maps(self) -> None:
+        """Maps are computed slice by slice, in this process, of whole slices."""
+        keys = {"repair_mask": self.repair_mask, "dask": self.cluster.address}
+        found = next((argument(key) for key, value in keys.items() if value), None)
+        if "://" in self.output:
+            found = self.output
+        if found:
+            raise TsainError(
+                f"Maps of uncertainty are of whole slices, computed in this process, and written "
+                f"to a local result, so {found} does not go with {argument('uncertainty')}: leave "
+                "one of them out."
             )
 
     @property

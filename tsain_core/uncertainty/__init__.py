@@ -1,0 +1,26 @@
+"""How far a computed grey value may be off: maps of 90 % intervals, calibrated on real slices."""
+
+from .calibration import COVERAGE, Calibration, Sample, calibration_file, fit, load_calibration
+from .features import Features, features_of
+from .left_out import calibrate_on, left_out_samples
+from .maps import MapReady, uncertainty_maps
+from .to_file import NAME, find_calibration, plain, write_uncertainty
+
+__all__ = [
+    "COVERAGE",
+    "NAME",
+    "Calibration",
+    "Features",
+    "MapReady",
+    "Sample",
+    "calibrate_on",
+    "calibration_file",
+    "features_of",
+    "find_calibration",
+    "fit",
+    "left_out_samples",
+    "load_calibration",
+    "plain",
+    "uncertainty_maps",
+    "write_uncertainty",
+]
