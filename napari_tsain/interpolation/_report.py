@@ -12,7 +12,6 @@ import dask
 import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QUrl
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from tsain_core.errors import TsainError
@@ -123,7 +122,7 @@ class ReportRow(QWidget):
     def _arrived(self, place: LayerSlot, report: StackReport, page: Path) -> None:
         if place.layer in self._viewer.layers:
             self._add_errors(place, report)
-        link = html.escape(QUrl.fromLocalFile(str(page)).toString(), quote=True)
+        link = html.escape(page.absolute().as_uri(), quote=True)
         self._ended(f'<a href="{link}">Open the report</a>; {len(report.cautions)} warnings')
         self.text.setToolTip(html.escape(" ".join(report.sentences())))
 

@@ -151,8 +151,8 @@ def _pooled(ratios: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
 
 def _ratios(sample: Sample, found: Calibration) -> NDArray[np.float32]:
     deviation = found.deviation(sample.features)
-    ratios: NDArray[np.float32] = np.abs(sample.error) / np.maximum(deviation, np.float32(1e-12))
-    return ratios
+    ratios = np.abs(sample.error) / np.maximum(deviation, 1e-12)
+    return ratios.astype(np.float32)
 
 
 def _binned(sample: Sample, bins: int = 12) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
