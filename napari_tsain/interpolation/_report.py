@@ -39,6 +39,7 @@ from ._run import LayerSlot
 if TYPE_CHECKING:
     import napari
 
+_LINK = "#3b8eea"  # seen on dark and light; Qt's own blue is not on dark
 _REACH = 64.0  # grey levels that have the strongest colour
 
 
@@ -123,7 +124,8 @@ class ReportRow(QWidget):
         if place.layer in self._viewer.layers:
             self._add_errors(place, report)
         link = html.escape(page.absolute().as_uri(), quote=True)
-        self._ended(f'<a href="{link}">Open the report</a>; {len(report.cautions)} warnings')
+        opened = f'<a href="{link}" style="color: {_LINK}">Open the report</a>'
+        self._ended(f"{opened}; {len(report.cautions)} warnings")
         self.text.setToolTip(html.escape(" ".join(report.sentences())))
 
     def _add_errors(self, place: LayerSlot, report: StackReport) -> None:
