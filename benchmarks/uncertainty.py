@@ -28,7 +28,7 @@ from tsain_core.errors import TsainError  # noqa: E402
 from tsain_core.inference.models import open_model  # noqa: E402
 from tsain_core.stack_check.triplets import Triplets  # noqa: E402
 from tsain_core.system.atomic import write_text  # noqa: E402
-from tsain_core.uncertainty import Calibration, Sample, fit, left_out_samples  # noqa: E402
+from tsain_core.uncertainty import Calibration, ErrorSample, fit, left_out_samples  # noqa: E402
 from tsain_core.uncertainty.calibration import COVERAGE, LEVELS, coverage  # noqa: E402
 from tsain_core.volumes import open_volume  # noqa: E402
 
@@ -45,8 +45,8 @@ def main() -> None:
     """Fit, try, print, draw."""
     args = _arguments()
     model = open_model(args.model)
-    samples: dict[str, list[Sample]] = {}
-    wide: dict[str, list[Sample]] = {}
+    samples: dict[str, list[ErrorSample]] = {}
+    wide: dict[str, list[ErrorSample]] = {}
     for name in STACKS:
         try:
             known = Triplets(open_volume(args.data / f"{name}.tif"), args.triplets, args.crop)
@@ -78,7 +78,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _unseen(
-    samples: Mapping[str, Sequence[Sample]], wide: Mapping[str, Sequence[Sample]]
+    samples: Mapping[str, Sequence[ErrorSample]], wide: Mapping[str, Sequence[ErrorSample]]
 ) -> dict[str, list[float]]:
     """Each stack by a calibration that never saw it; share in the interval at each level."""
     print_head(
@@ -108,7 +108,7 @@ def _unseen(
     return curves
 
 
-def _correlation(samples: Sequence[Sample], found: Calibration) -> float:
+def _correlation(samples: Sequence[ErrorSample], found: Calibration) -> float:
     """Rank correlation of uncertainty and error, over patches of all slices of a stack."""
     sure, off = [], []
     for sample in samples:
@@ -121,7 +121,7 @@ def _correlation(samples: Sequence[Sample], found: Calibration) -> float:
     return float(spearmanr(np.concatenate(sure), np.concatenate(off)).statistic)
 
 
-def _own(samples: Sequence[Sample]) -> float:
+def _own(samples: Sequence[ErrorSample]) -> float:
     """Every second slice tried by a calibration on the others, and the other way round."""
     halves = samples[::2], samples[1::2]
     pairs = (halves, halves[::-1])

@@ -17,7 +17,7 @@ from tsain_core.inference.models import BaselineModel, run_to_end, shipped_model
 from tsain_core.interpolation.schedule import by_factor
 from tsain_core.uncertainty import (
     Calibration,
-    Sample,
+    ErrorSample,
     calibrate_on,
     calibration_file,
     fit,
@@ -44,14 +44,14 @@ def write(path: Path, stack: NDArray[np.uint8]) -> Path:
     return path
 
 
-def made_up(scale: float, seed: int) -> Sample:
+def made_up(scale: float, seed: int) -> ErrorSample:
     """Errors whose variance is 2 x views + 0.5 x overall, in grey values of a scale."""
     rng = np.random.default_rng(seed)
     features = rng.gamma(2, 1, (3, 4000)).astype(np.float32)
     features[2] = 1.5
     variance = 2 * features[1] + 0.5 * features[2]
     error = rng.normal(0, np.sqrt(variance)).astype(np.float32)
-    return Sample(features * np.float32(scale**2), error * np.float32(scale))
+    return ErrorSample(features * np.float32(scale**2), error * np.float32(scale))
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-3, 1e4])

@@ -1,7 +1,7 @@
 """How far a computed grey value may be off: maps of 90 % intervals, calibrated on real slices."""
 
-from .calibration import COVERAGE, Calibration, Sample, calibration_file, fit, load_calibration
-from .features import Features, features_of
+from .calibration import COVERAGE, Calibration, ErrorSample, calibration_file, fit, load_calibration
+from .features import Disagreement, features_of
 from .left_out import calibrate_on, left_out_samples
 from .maps import MapReady, uncertainty_maps
 from .to_file import NAME, find_calibration, plain, write_uncertainty
@@ -10,9 +10,9 @@ __all__ = [
     "COVERAGE",
     "NAME",
     "Calibration",
-    "Features",
+    "Disagreement",
     "MapReady",
-    "Sample",
+    "ErrorSample",
     "calibrate_on",
     "calibration_file",
     "features_of",

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TsainError
-from .features import Features
+from .features import Disagreement
 
 #: Probabilities for which quantiles are kept.
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
@@ -27,13 +27,13 @@ _FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class ErrorSample:
     """Pixels of a slice that was left out.
 
     Attributes
     ----------
     features : (3, n)
-        As `Features.stacked`.
+        As `Disagreement.stacked`.
     error : (n,)
         Computed minus real.
     shape : (int, int)
@@ -67,17 +67,17 @@ class Calibration:
     origin: str = ""
 
     def deviation(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Standard deviation of the error; features as `Features.stacked`, of any further shape."""
+        """Standard deviation of the error; features as `Disagreement.stacked`."""
         variance = np.tensordot(np.array(self.weights, np.float32), features, 1)
         deviation: NDArray[np.float32] = np.sqrt(np.maximum(variance, 0))
         return deviation
 
-    def half_width(self, features: Features, coverage: float = COVERAGE) -> NDArray[np.float32]:
+    def half_width(self, features: Disagreement, coverage: float = COVERAGE) -> NDArray[np.float32]:
         """Half the width of the interval that holds the true grey value (y, x).
 
         Parameters
         ----------
-        features : Features
+        features : Disagreement
         coverage : float
             Share of pixels that it is to hold, 0.1 to 0.99.
         """
@@ -114,7 +114,7 @@ class Calibration:
             ) from error
 
 
-def fit(samples: Sequence[Sample], origin: str = "") -> Calibration:
+def fit(samples: Sequence[ErrorSample], origin: str = "") -> Calibration:
     """Fit a calibration; each slice counts as much as any other.
 
     Raises
@@ -149,13 +149,13 @@ def _pooled(ratios: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     return np.concatenate([r[:: max(len(r) // count, 1)][:count] for r in ratios])
 
 
-def _ratios(sample: Sample, found: Calibration) -> NDArray[np.float32]:
+def _ratios(sample: ErrorSample, found: Calibration) -> NDArray[np.float32]:
     deviation = found.deviation(sample.features)
     ratios = np.abs(sample.error) / np.maximum(deviation, 1e-12)
     return ratios.astype(np.float32)
 
 
-def _binned(sample: Sample, bins: int = 12) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _binned(sample: ErrorSample, bins: int = 12) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Means of the features and of the squared error, in bins of equal size of each local feature.
 
     Single squared errors are far too scattered for a fit.
@@ -170,7 +170,7 @@ def _binned(sample: Sample, bins: int = 12) -> tuple[NDArray[np.float64], NDArra
 
 
 def coverage(
-    samples: Iterable[Sample], found: Calibration, level: float = COVERAGE
+    samples: Iterable[ErrorSample], found: Calibration, level: float = COVERAGE
 ) -> tuple[float, ...]:
     """Share of pixels whose error lies within the interval, of each slice."""
     factor = float(np.interp(level, LEVELS, found.quantiles))

@@ -23,7 +23,7 @@ SECOND_VIEW = View(DihedralTransform(2), reversed=True)
 
 
 @dataclass(frozen=True, eq=False)
-class Features:
+class Disagreement:
     """Squared disagreement, in squared grey values.
 
     Attributes
@@ -51,7 +51,7 @@ def features_of(
     before: Image,
     after: Image,
     fraction: Fraction = Fraction(1, 2),
-) -> Generator[TileDone, None, tuple[Image, Features]]:
+) -> Generator[TileDone, None, tuple[Image, Disagreement]]:
     """Compute a slice twice, as it is and as the second view, and compare.
 
     Parameters
@@ -68,7 +68,7 @@ def features_of(
 
     Returns
     -------
-    (ndarray (y, x), Features)
+    (ndarray (y, x), Disagreement)
         The slice as the model computes it, without detail.
     """
     pair = fill_pair(before, after)
@@ -79,10 +79,10 @@ def features_of(
     return image, compared(pair.before, pair.after, image, turn.undo(second))
 
 
-def compared(before: Image, after: Image, first: Image, second: Image) -> Features:
-    """Features of a slice that was computed from a pair in two views."""
+def compared(before: Image, after: Image, first: Image, second: Image) -> Disagreement:
+    """Disagreement of a slice that was computed from a pair in two views."""
     neighbours = _local(before - after)
-    return Features(neighbours, _local(first - second), float(neighbours.mean()))
+    return Disagreement(neighbours, _local(first - second), float(neighbours.mean()))
 
 
 def _local(difference: Image) -> Image:

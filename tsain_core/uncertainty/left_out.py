@@ -12,7 +12,7 @@ from ..inference.intensity import estimate_range
 from ..inference.slice_model import SliceModel, run_to_end
 from ..stack_check.check import CROP, TRIPLETS, Checked
 from ..stack_check.triplets import Triplets
-from .calibration import Calibration, Sample, fit
+from .calibration import Calibration, ErrorSample, fit
 from .features import features_of
 
 _PIXELS = 6000  # of a slice, that a calibration takes
@@ -25,7 +25,7 @@ def left_out_samples(
     crop: int = CROP,
     reach: int = 1,
     pixels: int | None = _PIXELS,
-) -> Generator[Sample, None, None]:
+) -> Generator[ErrorSample, None, None]:
     """Compute slices from the ones `reach` before and after them, and compare.
 
     Parameters
@@ -42,7 +42,7 @@ def left_out_samples(
 
     Yields
     ------
-    Sample
+    ErrorSample
         Of each slice; grey values are scaled by the range of the volume.
     """
     box = central(volume.shape[1:], crop)
@@ -56,7 +56,7 @@ def left_out_samples(
         known = np.flatnonzero(np.isfinite(error))
         chosen = known[:: max(len(known) // (pixels or len(known)), 1)]
         whole = (image.shape[0], image.shape[1]) if len(chosen) == image.size else (0, 0)
-        yield Sample(features.stacked().reshape(3, -1)[:, chosen], error[chosen], whole)
+        yield ErrorSample(features.stacked().reshape(3, -1)[:, chosen], error[chosen], whole)
 
 
 def calibrate_on(
