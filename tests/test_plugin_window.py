@@ -72,6 +72,15 @@ def test_window_survives() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("qapp")
+def test_random_actions_leave_nothing_behind() -> None:
+    """A short run of the soak: no widget of a closed dock stays, no exception in a slot."""
+    said = run(str(TESTS.parent / "benchmarks" / "soak.py"), "--minutes", "0", "--seed", "1")
+    rounds = [line.split() for line in said.splitlines()[1:5]]
+    assert len({widgets for *_, widgets in rounds}) == 1, said
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("qapp")
 def test_window_works_while_the_first_dock_loads() -> None:
     print(run("-c", _OPENING))
 
