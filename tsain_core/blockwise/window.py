@@ -9,14 +9,13 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ..inference.detail import REACH
-from ..inference.intensity import Scaling
-from ..inference.models import Image, Keys, SliceModel, TiledModel, TileDone
+from ..inference.models import Image, Keys, SliceModel, TileDone
 from ..inference.region import Region, ceil_to, hull
 from ..inference.tiles import Tile, tile_image
+from ..inference.wrapped_model import WrappedModel
 from ..interpolation.schedule import Schedule, halvings
 from ..volumes import Volume
 
@@ -96,56 +95,13 @@ def generations(schedule: Schedule, any_position: bool) -> dict[Fraction, int]:
     return found
 
 
-class WindowModel:
+class WindowModel(WrappedModel):
     """A model that computes the tiles of a window, from crops of the slices."""
 
     def __init__(self, model: SliceModel, part: Window, table: dict[Fraction, int]) -> None:
-        self._model, self._table = model, table
+        super().__init__(model)
+        self._table = table
         self._rings = [[t.within(part.read) for t in tiles] for tiles in part.rings]
-
-    @property
-    def name(self) -> str:
-        """See `SliceModel.name`."""
-        return self._model.name
-
-    @property
-    def any_position(self) -> bool:
-        """See `SliceModel.any_position`."""
-        return self._model.any_position
-
-    @property
-    def detail(self) -> float:
-        """See `SliceModel.detail`."""
-        return self._model.detail
-
-    @property
-    def scaling(self) -> Scaling:
-        """See `SliceModel.scaling`."""
-        return self._model.scaling
-
-    @property
-    def tiled(self) -> TiledModel | None:
-        """See `SliceModel.tiled`."""
-        return self._model.tiled
-
-    @property
-    def pointwise(self) -> bool:
-        """See `SliceModel.pointwise`."""
-        return self._model.pointwise
-
-    @property
-    def device(self) -> torch.device:
-        """See `SliceModel.device`."""
-        return self._model.device
-
-    @property
-    def execution(self) -> str:
-        """See `SliceModel.execution`."""
-        return self._model.execution
-
-    def provenance(self) -> dict[str, object]:
-        """See `SliceModel.provenance`."""
-        return self._model.provenance()
 
     def between(
         self,
