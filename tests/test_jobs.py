@@ -306,14 +306,14 @@ def test_watching_reads_only_what_is_new(
 
 def test_events_after_a_cut_line_are_not_lost(tmp_path: Path) -> None:
     with (tmp_path / "events.jsonl").open("w") as file:
-        file.write('{"kind": "begun"}\n[1]\n{"kind": "prog')
+        file.write('{"kind": "paused", "time": 1.0}\n[1]\n{"kind": "failed"}\n{"kind": "prog')
     append_event(tmp_path, "started")
-    assert [e["kind"] for e in read_events(tmp_path)[0]] == ["begun", "started"]
+    assert [e["kind"] for e in read_events(tmp_path)[0]] == ["paused", "started"]
 
 
 def test_events_survive_a_cut(tmp_path: Path) -> None:
     assert read_events(tmp_path) == ([], 0)
-    append_event(tmp_path, "begun", steps=3)
+    append_event(tmp_path, "begun", steps=3, stop=[7, 9])
     first, at = read_events(tmp_path)
     assert [e["kind"] for e in first] == ["begun"]
     with (tmp_path / "events.jsonl").open("a") as file:
@@ -321,7 +321,7 @@ def test_events_survive_a_cut(tmp_path: Path) -> None:
     assert read_events(tmp_path, at) == ([], at)
     with (tmp_path / "events.jsonl").open("a") as file:
         file.write("\n")
-    append_event(tmp_path, "failed")
+    append_event(tmp_path, "failed", message="no memory")
     later, _ = read_events(tmp_path, at)
     assert [e["kind"] for e in later] == ["failed"]
 
