@@ -109,8 +109,8 @@ class Calibration:
             return Calibration(made, quantiles, int(values["slices"]), str(values["origin"]))
         except (KeyError, TypeError, ValueError) as error:
             raise TsainError(
-                "The calibration of the uncertainty cannot be understood; calibrate on the stack "
-                "instead (--uncertainty stack)."
+                "The calibration of the uncertainty that comes with the program cannot be "
+                "understood; install napari-tsain again."
             ) from error
 
 
@@ -194,7 +194,6 @@ def load_calibration(path: Path) -> Calibration:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise TsainError(
-            f"The calibration {path.name} cannot be read; calibrate on the stack instead "
-            "(--uncertainty stack)."
+            f"The calibration {path.name} cannot be read; install napari-tsain again."
         ) from error
     return Calibration.from_json(values)
