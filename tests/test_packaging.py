@@ -118,7 +118,8 @@ def test_wheel_finds_everything_in_site_packages(installed: Environment) -> None
 
 
 def test_wheel_carries_the_weights_of_the_checkout(wheel: Path) -> None:
-    in_checkout = {path.name for path in (REPOSITORY / "weights").iterdir() if path.is_file()}
+    folder = REPOSITORY / "weights"
+    in_checkout = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     prefix = "tsain_core/weights/"

@@ -67,15 +67,16 @@ def test_phantom_is_interpolated_better_than_by_any_baseline(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.em_data
-@pytest.mark.parametrize("stack", ["isbi2012_train", "sbem_050-059"])
+@pytest.mark.parametrize(("stack", "every"), [("isbi2012_train", 4), ("sbem_050-059", 1)])
 @pytest.mark.parametrize("name", MODELS)
-def test_scores_on_stacks_never_seen(em_data: Path, name: str, stack: str) -> None:
-    """Every triplet: no baseline is better, within what the card allows, and as the card says.
+def test_scores_on_stacks_never_seen(em_data: Path, name: str, stack: str, every: int) -> None:
+    """No baseline is better, within what the card allows; where all are taken, as the card says.
 
     The one that learnt from FIB-SEM alone beats those that are as soft as itself in SSIM only.
     """
     volume = open_volume(em_data / "validate" / f"{stack}.tif")
-    results = mean_by_model(evaluate(volume, [open_model(m) for m in (name, *BASELINES)]))
+    models = [open_model(m) for m in (name, *BASELINES)]
+    results = mean_by_model(evaluate(volume, models, every=every))
     ours = results.pop(name)
     for baseline_name, baseline in results.items():
         assert ours.ssim > baseline.ssim - ALLOWED["ssim"]
@@ -84,6 +85,8 @@ def test_scores_on_stacks_never_seen(em_data: Path, name: str, stack: str) -> No
         assert ours.psnr > baseline.psnr - ALLOWED["psnr"]
         assert ours.structure > baseline.structure or name == "tsain-lite-fib25"
         assert ours.ie < baseline.ie + ALLOWED["ie"]
+    if every > 1:
+        return
     promised = read_info(shipped_models()[name]).scores[stack]
     assert ours.psnr == pytest.approx(promised["psnr"], abs=0.01)
     assert ours.structure == pytest.approx(promised["structure"], abs=0.01)

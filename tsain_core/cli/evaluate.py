@@ -14,15 +14,23 @@ from ..evaluation.leave_one_out import (
     CROP,
     LEGEND,
     TripletScore,
-    evaluate,
+    leave_out,
     mean_by_model,
     score_table,
 )
 from ..evaluation.metrics import WINDOW
 from ..inference.models import BASELINES, open_model
+from ..membranes import (
+    MEMBRANE_LEGEND,
+    MembraneJudge,
+    MembraneScores,
+    mean_of,
+    membrane_table,
+)
 from ..stack_report import StackReport, check_folder, report_on, write_folder
 from ..stack_report.compute import MOST
 from ..training.triplet_folder import read_triplets
+from ..volumes import converted
 from . import _progress as screen
 from ._check import AUTO, auto_choice
 from ._numbers import integer
@@ -62,6 +70,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the input is a folder of ready-made triplets, as for training, not a stack",
     )
+    parser.add_argument(
+        "--membranes",
+        action="store_true",
+        help="compare membranes, too, and the regions that they enclose, as a segmenter finds them "
+        "in the computed and in the real slice",
+    )
     parser.add_argument("--csv", type=Path, help="write the scores of each triplet to this file")
     parser.add_argument(
         "--report",
@@ -93,19 +107,37 @@ def run(args: argparse.Namespace) -> None:
     step = 3 * args.every if args.triplets else args.every
     slices = range(1, volume.shape[0] - 1, max(step, 1))
     results: list[TripletScore] = []
+    judge = MembraneJudge(_pixel(volume)) if args.membranes else None
+    found: dict[str, list[MembraneScores]] = {}
     with screen.bar(total=len(slices) * len(models), unit="slice") as bar:
-        for result in evaluate(volume, models, args.crop, args.every, slices):
-            results.append(result)
+        for left in leave_out(volume, models, args.crop, args.every, slices):
+            results.append(TripletScore(left.z, left.model, left.scores))
+            if judge is not None:
+                found.setdefault(left.model, []).append(judge.score(left.image, left.truth))
             bar.update()
     if args.csv:
         _write_csv(args.csv, results)
     means = mean_by_model(results)
     if args.json:
-        screen.say_json({name: asdict(scores) for name, scores in means.items()})
+        screen.say_json(
+            {
+                name: asdict(scores) | (asdict(mean_of(found[name])) if found else {})
+                for name, scores in means.items()
+            }
+        )
         return
     screen.say(f"{args.input}: mean of {len(slices)} triplets")
     screen.say(score_table(means))
     screen.say(LEGEND)
+    if found:
+        screen.say(membrane_table({name: mean_of(scores) for name, scores in found.items()}))
+        screen.say(MEMBRANE_LEGEND)
+
+
+def _pixel(volume: Any) -> float | None:
+    """Nanometres a pixel, where the stack says so."""
+    size = getattr(volume, "voxel_size", None)
+    return converted(size[1], volume.unit, "nanometer") if size is not None else None
 
 
 def _named(args: argparse.Namespace, volume: Any) -> list[str]:

@@ -3,7 +3,15 @@
 from ._marks import LOST, changed_slice, marks_fault, middle_of, slice_digest
 from ._part import part_of
 from ._partial import PartlyComputed, describe_mask, partial_from_json, partial_to_json
-from ._units import is_length, normal_unit, offset_in, unit_symbol, voxel_size_of, with_size
+from ._units import (
+    converted,
+    is_length,
+    normal_unit,
+    offset_in,
+    unit_symbol,
+    voxel_size_of,
+    with_size,
+)
 from .files import create_volume, list_datasets, open_labels, open_pyramid, open_volume
 from .volume import DTYPES, Volume
 from .writer import VolumeWriter
@@ -17,6 +25,7 @@ __all__ = [
     "changed_slice",
     "create_volume",
     "describe_mask",
+    "converted",
     "is_length",
     "list_datasets",
     "marks_fault",

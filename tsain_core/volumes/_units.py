@@ -173,7 +173,7 @@ def voxel_size_of(
         return None, None
     unit = next((u for u in known if is_length(u)), known[0])
     z, y, x = (
-        None if side is None else _converted(side, u, unit)
+        None if side is None else converted(side, u, unit)
         for side, u in zip(sides, units, strict=True)
     )
     return (z, y, x), unit
@@ -184,7 +184,7 @@ def offset_in(values: Sequence[Any], units: Sequence[str | None], unit: str | No
     moved = []
     for value, own in zip(values, units, strict=True):
         try:
-            number = _converted(float(value), own, unit)
+            number = converted(float(value), own, unit)
         except (TypeError, ValueError, OverflowError):
             number = None
         moved.append(number if number is not None and math.isfinite(number) else 0.0)
@@ -192,7 +192,8 @@ def offset_in(values: Sequence[Any], units: Sequence[str | None], unit: str | No
     return z, y, x
 
 
-def _converted(value: float, unit: str | None, into: str | None) -> float | None:
+def converted(value: float, unit: str | None, into: str | None) -> float | None:
+    """A length in another unit; None where one of the units is no length."""
     if unit == into:
         return value
     if unit is None or into is None or not (is_length(unit) and is_length(into)):
@@ -205,10 +206,10 @@ def in_one_unit(
 ) -> tuple[tuple[float, ...], str | None] | None:
     """Lengths (z, y, x) with a unit each, in the unit of x; None where they cannot be compared."""
     unit = units[-1]
-    converted = [_converted(value, own, unit) for value, own in zip(values, units, strict=True)]
-    if any(value is None for value in converted):
+    lengths = [converted(value, own, unit) for value, own in zip(values, units, strict=True)]
+    if any(value is None for value in lengths):
         return None
-    return tuple(value for value in converted if value is not None), unit
+    return tuple(value for value in lengths if value is not None), unit
 
 
 def unit_symbol(unit: str | None) -> str:
