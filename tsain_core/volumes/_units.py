@@ -118,7 +118,7 @@ def stated(value: Any) -> float | None:
 
 
 def checked_size(values: Sequence[float | None]) -> VoxelSize:
-    """A voxel size (z, y, x) that somebody states: positive finite numbers, or None for unknown.
+    """A voxel size (z, y, x) as it is stated: positive finite numbers, or None for unknown.
 
     Raises
     ------
