@@ -23,7 +23,7 @@ from tsain_core.blockwise import InterpolationRequest, interpolate_blockwise
 from tsain_core.blockwise.run_store import staging
 from tsain_core.errors import TsainError
 from tsain_core.system.processes import host_name
-from tsain_core.volumes import create_volume, open_volume
+from tsain_core.volumes import _lock, create_volume, open_volume
 from tsain_core.volumes._lock import OutputLock, Owner
 from tsain_core.volumes._publish import to_disk
 
@@ -139,13 +139,28 @@ def test_another_machine_whose_clock_is_wrong(
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"token": "../../x"}', "\x00"])
-def test_damaged_locks(tmp_path: Path, text: str) -> None:
+def test_damaged_locks(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = lock_file(tmp_path / "v")
     path.write_text(text)
-    with pytest.raises(TsainError, match="written already"):  # perhaps just being written
+    monkeypatch.setattr(_lock, "_WRITING", 1.0)
+    began = time.monotonic()
+    OutputLock(tmp_path / "v").take().release()  # its maker may just be writing it, so wait a while
+    assert time.monotonic() - began > 0.8
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_that_is_just_being_written(tmp_path: Path) -> None:
+    """Its file is there before its content: whoever finds it empty waits for the content."""
+    whole = OutputLock(tmp_path / "v").take()
+    path = lock_file(tmp_path / "v")
+    content = path.read_bytes()
+    path.write_bytes(b"")
+    writer = threading.Timer(0.3, lambda: path.write_bytes(content))
+    writer.start()
+    with pytest.raises(TsainError, match="written already"):
         OutputLock(tmp_path / "v").take()
-    os.utime(path, (1, 1))
-    OutputLock(tmp_path / "v").take().release()
+    writer.join()
+    whole.release()
     assert not list(tmp_path.iterdir())
 
 

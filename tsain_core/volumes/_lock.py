@@ -32,7 +32,8 @@ from ._publish import cannot_write
 _BEAT = 10.0  # seconds between two signs of life
 _SILENT = 120.0  # seconds without one after which a process of another machine may be dead
 _DAMAGED = "damaged"  # token of a lock that cannot be read
-_WRITING = 10.0  # seconds in which a process fills the file that it has created
+_WRITING = 10.0  # seconds in which a process fills a file that it has created
+_POLL = 0.1  # seconds between two looks at such a file
 _TRIES = 100
 
 
@@ -172,7 +173,7 @@ def _take(path: Location, me: Owner) -> None:
     for _ in range(_TRIES):
         if _create(path, me):
             return
-        found = _read(path)
+        found = _whole(path)
         if found is None:  # released in this moment
             time.sleep(0.01)
             continue
@@ -186,6 +187,18 @@ def _take(path: Location, me: Owner) -> None:
                 _hand_over(claim, path, me)
                 return
     raise _Held(owner)
+
+
+def _whole(path: Location) -> Owner | None:
+    """As `_read`, but a lock that is just being written is waited for until it is too old.
+
+    A process that was killed between making the file and filling it must not stop others.
+    """
+    found = _read(path)
+    while found is not None and found.token == _DAMAGED and _lives(found, path):
+        time.sleep(_POLL)
+        found = _read(path)
+    return found
 
 
 @contextmanager
