@@ -129,15 +129,27 @@ def interpolate_to_file(
         source=volume.source,
         compression=compression,
     ) as writer:
-        events = interpolate(volume, schedule, model, intensity)
-        with ThreadPoolExecutor(1, thread_name_prefix="tsain-write") as thread:
-            yield from _written(events, writer, thread)
+        yield from write_slices(interpolate(volume, schedule, model, intensity), writer)
+
+
+def write_slices(
+    events: Iterator[TileProgress | SliceReady], writer: VolumeWriter
+) -> Generator[TileProgress | SliceReady, None, None]:
+    """Write the slices among some events while the next ones are computed.
+
+    Yields
+    ------
+    TileProgress or SliceReady
+        The same events; a slice is `SliceReady` when it is written.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="tsain-write") as thread:
+        yield from _written(events, writer, thread)
 
 
 def _written(
     events: Iterator[TileProgress | SliceReady], writer: VolumeWriter, thread: ThreadPoolExecutor
 ) -> Iterator[TileProgress | SliceReady]:
-    """The same events; a slice is `SliceReady` when it is written, while the next is computed."""
+    """As `write_slices`, in a thread."""
     waiting: deque[tuple[Future[None], SliceReady]] = deque()
 
     def written(most: int) -> Iterator[SliceReady]:

@@ -17,7 +17,7 @@ from ..inference.intensity import IntensityRange, estimate_range
 from ..inference.models import SliceModel
 from ..interpolation.interpolate import SliceReady, TileProgress, interpolate
 from ..interpolation.schedule import OutputSlice, Schedule, reachable_fraction
-from ..interpolation.to_file import provenance
+from ..interpolation.to_file import provenance, write_slices
 from ..volumes import Volume, create_volume
 from .blend import blend
 from .mask import RepairMask
@@ -192,10 +192,7 @@ def repair_to_file(
         source=volume.source,
         compression=compression,
     ) as writer:
-        for event in repair(volume, mask, model, intensity):
-            if isinstance(event, SliceReady):
-                writer.write(event.index, event.image)
-            yield event
+        yield from write_slices(repair(volume, mask, model, intensity), writer)
 
 
 def merged_partial(volume: Volume, mask: RepairMask) -> dict[int, Any]:
@@ -207,9 +204,7 @@ def merged_partial(volume: Volume, mask: RepairMask) -> dict[int, Any]:
             continue
         old = found.get(z)
         # of two masks together neither number nor digest is known
-        found[z] = (
-            replace(part, boxes=(*old.boxes, *part.boxes), pixels=None, mask_digest="")
-            if (old)
-            else part
-        )
+        if old is not None:
+            part = replace(part, boxes=(*old.boxes, *part.boxes), pixels=None, mask_digest="")
+        found[z] = part
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import TsainError
@@ -24,8 +25,6 @@ _ENOUGH = 5  # slices of a stack, to calibrate on
 
 def plain(settings: InferenceSettings) -> InferenceSettings:
     """Settings of the model that maps are computed with: one pass, no detail."""
-    from dataclasses import replace
-
     return replace(settings, detail=0.0, ensemble=1)
 
 
