@@ -70,9 +70,11 @@ class IntensityRange(Record):
 
     def from_unit(self, image: NDArray[np.float32], dtype: DTypeLike) -> NDArray[Any]:
         """Inverse of `to_unit`, within `least` and `most`; integers are rounded."""
-        grey = np.clip(
-            image.astype(np.float64) * (self.hi - self.lo) + self.lo, self.least, self.most
-        )
+        return self.stored(image.astype(np.float64) * (self.hi - self.lo) + self.lo, dtype)
+
+    def stored(self, values: NDArray[np.float64], dtype: DTypeLike) -> NDArray[Any]:
+        """Grey values as they are written: within `least` and `most`; integers are rounded."""
+        grey = np.clip(values, self.least, self.most)
         target = np.dtype(dtype)
         if target.kind in "ui":
             limits = np.iinfo(target)

@@ -23,7 +23,6 @@ from .blend import blend
 from .mask import RepairMask
 from .patches import Patch, Places, windows
 
-Floats = NDArray[np.float64]
 #: The slices of a repaired stack are those of its source.
 AS_SOURCE = Fraction(1)
 
@@ -102,8 +101,7 @@ def _mend(
                 computed[box.within(patch.box).slices] = event.image[box.within(window).slices]
     y, x = patch.box.slices
     values = blend(image[y, x].astype(float), computed, patch.mask)
-    values = np.clip(values, intensity.least, intensity.most)
-    image[y, x][patch.mask] = _as_dtype(values[patch.mask], image.dtype)
+    image[y, x][patch.mask] = intensity.stored(values[patch.mask], image.dtype)
 
 
 def real_pair(volume: Volume, places: Places, ends: tuple[int, int], window: Any) -> NDArray[Any]:
@@ -118,13 +116,6 @@ def real_pair(volume: Volume, places: Places, ends: tuple[int, int], window: Any
         swap = unreal[i] & ~unreal[1 - i]
         pair[i][swap] = pair[1 - i][swap]
     return np.stack(pair)
-
-
-def _as_dtype(values: Floats, dtype: np.dtype[Any]) -> NDArray[Any]:
-    if dtype.kind in "ui":
-        limits = np.iinfo(dtype)
-        values = np.clip(np.rint(values), limits.min, limits.max)
-    return values.astype(dtype)
 
 
 def repair_provenance(
