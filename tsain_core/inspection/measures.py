@@ -104,7 +104,6 @@ class Prepared:
     """A sketch with what comparisons need, computed once."""
 
     def __init__(self, sketch: Sketch) -> None:
-        self.z = sketch.z
         finite = np.isfinite(sketch.image)
         middle = float(np.median(sketch.image[finite])) if finite.any() else 0.0
         self.image = np.where(finite, sketch.image, np.float32(middle))
