@@ -190,6 +190,21 @@ def test_evaluate(array: NDArray[np.uint8]) -> None:
     assert scores["mean"].psnr > 5 and shares[-1] == 1
 
 
+def test_report(array: NDArray[np.uint8], stack: Path) -> None:
+    shares: list[float] = []
+    folder = stack.with_name("out")
+    found = tsain.report(stack, folder, models=["mean"], at_most=2, progress=shares.append)
+    assert found.chosen == "mean" and found.title == "stack.tif" and shares[-1] == 1
+    assert {f.name for f in folder.iterdir()} == {"report.html", "report.json", "scores.csv"}
+    same = tsain.report(array, models=["mean"], at_most=2, title="stack.tif")
+    assert same.to_json()["methods"] == found.to_json()["methods"]
+    with pytest.raises(TsainError, match="overwrite=True"):
+        tsain.report(stack, folder, models=["mean"])
+    for wrong in ({"models": "mean"}, {"models": []}, {"at_most": 0}, {"crop": 3}):
+        with pytest.raises(TsainError, match="required"):
+            tsain.report(array, **wrong)
+
+
 def test_finetune_writes_only_what_is_better(tmp_path: Path, stirred_network: TSAIN) -> None:
     source, output = em_phantom((12, 64, 64), seed=5), tmp_path / "mine.safetensors"
     base = tmp_path / "base.safetensors"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .api.inspection import inspect
     from .api.interpolation import interpolate, interpolate_to_file
     from .api.repairing import repair
+    from .api.reporting import report
     from .api.sampling import sampling_points
     from .inference.models import InferenceSettings, open_model
     from .volumes import open_volume
@@ -36,6 +37,7 @@ __all__ = [
     "open_model",
     "open_volume",
     "repair",
+    "report",
     "sampling_points",
 ]
 
@@ -50,6 +52,7 @@ _HOMES = {
     "open_model": ".inference.models",
     "open_volume": ".volumes",
     "repair": ".api.repairing",
+    "report": ".api.reporting",
     "sampling_points": ".api.sampling",
 }
 
