@@ -108,9 +108,13 @@ def marks(output: Path) -> int:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small stack whose chunks are several slices deep, and no divisor of anything."""
-    path = tmp_path_factory.mktemp("stack") / "stack.zarr"
-    data = em_phantom((7, 136, 200), seed=3)
-    array = zarr.open_array(str(path), mode="w", shape=data.shape, chunks=(3, 70, 90), dtype="u1")
+    return _write_stack(tmp_path_factory.mktemp("stack") / "stack.zarr", 136, 200)
+
+
+def _write_stack(path: Path, height: int, width: int) -> Path:
+    data = em_phantom((7, height, width), seed=3)
+    chunks = (3, height // 2 + 2, width * 9 // 20)
+    array = zarr.open_array(str(path), mode="w", shape=data.shape, chunks=chunks, dtype="u1")
     array[:] = data
     array.attrs["voxel_size"] = [40, 5, 5]
     return path
@@ -128,12 +132,25 @@ def spec(stack: Path, tmp_path: Path) -> InterpolationRequest:
     return InterpolationRequest(str(stack), str(tmp_path / "out.zarr"), model="mean", layout=layout)
 
 
-def cut_small(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session")
+def narrow_stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A quarter of the pixels of `stack`, for networks."""
+    return _write_stack(tmp_path_factory.mktemp("narrow") / "stack.zarr", 68, 90)
+
+
+@pytest.fixture
+def narrow(spec: InterpolationRequest, narrow_stack: Path) -> InterpolationRequest:
+    """The narrow stack, in chunks that are as much smaller."""
+    layout = ZarrLayout(default_version(), (1, 32, 32))
+    return replace(spec, source=str(narrow_stack), layout=layout)
+
+
+def cut_small(monkeypatch: pytest.MonkeyPatch, side: int = 128) -> None:
     """Blocks of parts of slices, a few slices deep, as large volumes have them."""
-    monkeypatch.setattr("tsain_core.blockwise.blocks._VOXELS", 4 * 128 * 128)
+    monkeypatch.setattr("tsain_core.blockwise.blocks._VOXELS", 4 * side * side)
 
     def parts(*arguments: Any) -> int:
         region = arguments[0]
-        return 1 if max(region.shape) <= 128 else 1 << 60
+        return 1 if max(region.shape) <= side else 1 << 60
 
     monkeypatch.setattr("tsain_core.blockwise.planning.bytes_for", parts)

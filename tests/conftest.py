@@ -7,8 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers share the cores: more threads in each only wait for each other. Numba's number counts
+    # too: when napari's kernels load, it becomes that of the OpenMP library, and so of torch.
+    for _name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ.setdefault(_name, "1")
+
 import torch
-from blockwise import shallow_blocks, spec, stack  # noqa: F401  # fixtures of blockwise runs
+from blockwise import narrow, narrow_stack, shallow_blocks, spec, stack  # noqa: F401  # fixtures
 
 from tsain_core.network import TSAIN, AdaptiveSampling, NetworkSettings
 

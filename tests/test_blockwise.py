@@ -71,28 +71,28 @@ def model_file(tmp_path_factory: pytest.TempPathFactory, stirred_network: TSAIN)
     ],
 )
 def test_same_voxels_as_in_memory(
-    spec: InterpolationRequest,
+    narrow: InterpolationRequest,
     model_file: str,
     monkeypatch: pytest.MonkeyPatch,
     request_: SliceSelection,
     model: str,
 ) -> None:
     spec = replace(
-        spec,
+        narrow,
         selection=request_,
         model=model_file if "network" in model else model,
         # the sampling offsets of the small network reach far; a measured halo once is enough, and
         # without any, what detail reads beyond the block is read for its sake
         inference=InferenceSettings(
             "cpu",
-            tile=64,
-            halo=0 if "sharp" in model else None if request_.damaged else 24,
+            tile=32,
+            halo=0 if "sharp" in model else None if request_.damaged else 12,
             detail=0.9 if "sharp" in model else 0.0,
             ensemble=4 if "four" in model else 1,
         ),
     )
     if "flow" not in model:
-        cut_small(monkeypatch)
+        cut_small(monkeypatch, 64)
     plan, done = finish(spec)
     assert done.blocks == sum(len(grid) for grid in plan.grids()) > 4
     result = open_volume(spec.output)

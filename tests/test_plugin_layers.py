@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 
 import dask.array as da
 import numpy as np
 import pytest
+import torch
 
 layers = pytest.importorskip("napari.layers", reason="napari is not installed")
 
@@ -202,3 +204,11 @@ def test_refused_before_anything_is_computed(
     )
     with pytest.raises(TsainError, match=message):
         interpolate_layer(layer, **{"factor": 2, "model": "mean", **options})
+
+
+@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="one process has all cores")
+def test_napari_leaves_each_worker_its_one_thread() -> None:
+    """Its kernels for labels start Numba's threads, which sets the number of torch's, too."""
+    labels = layers.Labels(np.ones((8, 8), np.uint8))
+    labels.set_view_slice()
+    assert torch.get_num_threads() == 1

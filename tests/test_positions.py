@@ -138,7 +138,7 @@ def test_reversed_pass_sees_the_position_from_the_other_side(network: TSAIN) -> 
 )
 @pytest.mark.usefixtures("shallow_blocks")
 def test_blocks_at_exact_positions(
-    spec: InterpolationRequest,
+    narrow: InterpolationRequest,
     network: TSAIN,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -148,9 +148,9 @@ def test_blocks_at_exact_positions(
     path = tmp_path / "placed.safetensors"
     save(path, network, ModelInfo("placed", network.settings))
     assert any_position(str(path)) and any_position("mean")
-    cut_small(monkeypatch)
-    settings = InferenceSettings("cpu", tile=64, halo=32)
-    spec = replace(spec, model=str(path), selection=request_, inference=settings)
+    cut_small(monkeypatch, 64)
+    settings = InferenceSettings("cpu", tile=32, halo=16)
+    spec = replace(narrow, model=str(path), selection=request_, inference=settings)
     plan, _ = finish(spec)
     volume = open_volume(spec.output)
     np.testing.assert_array_equal(volume.data.compute(), in_memory(spec, plan))
