@@ -24,8 +24,6 @@ check() {
 check ruff check .
 check ruff format --check .
 check mypy
-# Files of tests run side by side, a process for each core; one thread each is faster then. Without
-# Numba's, napari's kernels set the number of OpenMP threads to that of the cores again.
-export OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1
+# Files of tests run side by side, a process for each core; tests/conftest.py gives each one thread.
 pytest -n auto --maxprocesses 4 --dist loadfile --durations 40 "$@" || { result=$?; [[ $status -ne 0 ]] || status=$result; }
 exit "$status"

@@ -7,13 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-if "PYTEST_XDIST_WORKER" in os.environ:
-    # Workers share the cores: more threads in each only wait for each other. Numba's number counts
-    # too: when napari's kernels load, it becomes that of the OpenMP library, and so of torch.
-    for _name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        os.environ.setdefault(_name, "1")
-
 import torch
 from blockwise import narrow, narrow_stack, shallow_blocks, spec, stack  # noqa: F401  # fixtures
 
@@ -25,6 +18,17 @@ if not torch.cuda.is_available():
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 _VARIABLE = "TSAIN_EM_DATA"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Each worker of `pytest -n` computes with one thread: they share the cores.
+
+    Workers get this environment. Numba's number counts too: when napari's kernels load, it becomes
+    that of the OpenMP library, and so of torch.
+    """
+    if config.getoption("numprocesses", None):
+        for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+            os.environ.setdefault(name, "1")
 
 
 @pytest.fixture(scope="session", autouse=True)
