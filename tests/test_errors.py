@@ -38,6 +38,17 @@ def test_each_front_end_has_its_words() -> None:
     )
 
 
+def test_a_dock_names_no_option() -> None:
+    """Neither for what it has a control for, nor for what the command line alone has."""
+    keys = _keys()
+    assert {"overwrite", "intensity", "chunks"} <= keys
+    for key in keys:
+        said = in_dock_words(TsainError(f"Give {argument(key)} or {argument(key, 5)}."))
+        assert "--" not in said and "_" not in said, said
+    said = in_dock_words(TsainError(f"Give {argument('intensity')} or {argument('crop', 64)}."))
+    assert said == 'Give "intensity" on the command line or "crop" on the command line: 64.'
+
+
 def test_words_of_the_command_are_arguments_again() -> None:
     """A run on a cluster is a process that runs the command, and writes its words to a log."""
     said = "Begin again with --restart, or --range LO HI and --replace, not -- or a--b."
@@ -56,6 +67,16 @@ def test_names_cannot_break_the_line() -> None:
     for text in (str(error), error.worded(as_option), in_dock_words(error)):
         assert text.isprintable(), text
     assert error.arguments == ("dataset",)
+
+
+def _keys() -> set[str]:
+    """All keys that the core gives to `argument`."""
+    found = set()
+    for path in (REPOSITORY / "tsain_core").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "argument":
+                found |= {a.value for a in node.args[:1] if isinstance(a, ast.Constant)}
+    return found
 
 
 def _messages(package: str) -> list[tuple[str, str]]:

@@ -183,3 +183,16 @@ def test_labels_go_along(qtbot: Any, viewer: Any) -> None:  # noqa: F811
     viewer.add_labels(np.zeros((3, 64, 64), np.uint8), name="other")
     dock.labels.box.setCurrentIndex(dock.labels.box.findText("other"))
     assert "one label a pixel is required" in dock.effect.text()
+
+
+def test_a_layer_may_have_the_name_of_a_choice(viewer: Any, dock: Any) -> None:  # noqa: F811
+    marked = np.zeros((8, 64, 64), np.int32)
+    marked[3, 20:30, 25:45] = 1
+    labels = viewer.add_labels(marked, name="whole slices", scale=(40, 5, 5))
+    assert dock.parts.layer is None and dock.parts.parts is None
+    dock.parts.setCurrentIndex(dock.parts.count() - 1)
+    assert dock.parts.layer is labels and dock.parts.parts is not None
+    labels.name = "damaged parts of them"
+    assert dock.parts.layer is labels
+    viewer.layers.remove(labels)
+    assert dock.parts.layer is None and dock.parts.parts is None

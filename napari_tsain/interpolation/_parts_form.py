@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer, Signal
@@ -17,7 +18,14 @@ from ._selection_form import Mode, SelectionForm
 if TYPE_CHECKING:
     import napari
 
-_WHOLE, _FOUND = "whole slices", "damaged parts of them"
+
+class Pixels(Enum):
+    """Choices that are no layer; their values are what the user reads."""
+
+    WHOLE = "whole slices"
+    FOUND = "damaged parts of them"
+
+
 _CALM = 150  # milliseconds without a change before a layer is looked at
 
 
@@ -65,7 +73,8 @@ class PartsForm(QComboBox):
     @property
     def layer(self) -> Any:
         """The Labels or Shapes layer that is chosen; None where none is."""
-        return self.currentData()
+        chosen = self.currentData()
+        return None if isinstance(chosen, Pixels) else chosen
 
     @property
     def parts(self) -> Parts | None:
@@ -77,9 +86,11 @@ class PartsForm(QComboBox):
             If nothing is marked, or the layer does not fit the stack.
         """
         form, image = self._selection, self._source.layer
-        if form.mode is not Mode.REPLACE or image is None or self.currentText() == _WHOLE:
+        if form.mode is not Mode.REPLACE or image is None:
             return None
-        if self.layer is None:
+        if self.currentData() is Pixels.WHOLE:
+            return None
+        if self.currentData() is Pixels.FOUND:
             return Parts(form.damaged_slices())
         whole = form.damaged_slices() if form.damaged.text().strip() else ()
         return parts_of_layer(self.layer, image, self._source.z_axis, self._source.index, whole)
@@ -88,20 +99,18 @@ class PartsForm(QComboBox):
         """Layers came, went, or were renamed: the chosen one stays chosen if it is there."""
         from napari.layers import Labels, Shapes
 
-        before, text = self.layer, self.currentText()
+        before = self.currentData()
         self.blockSignals(True)
         self.clear()
-        self.addItem(_WHOLE)
-        self.addItem(_FOUND)
+        for choice in Pixels:
+            self.addItem(choice.value, choice)
         for layer in self._viewer.layers:
             if isinstance(layer, Labels | Shapes) and not layer.metadata.get(HELPER_KEY):
                 self.addItem(layer.name, layer)
-                if layer == before:
-                    self.setCurrentIndex(self.count() - 1)
-        if before is None and text == _FOUND:
-            self.setCurrentIndex(1)
+        there = [self.itemData(i) for i in range(self.count())]
+        self.setCurrentIndex(there.index(before) if before in there else 0)
         self.blockSignals(False)
-        if self.layer != before:
+        if self.currentData() is not before:
             self._chosen()
 
     def _chosen(self, _: Any = None) -> None:

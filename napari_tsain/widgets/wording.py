@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tsain_core.cli.wording import as_option, options_as_arguments
+from tsain_core.cli.wording import options_as_arguments
 from tsain_core.errors import TsainError, first_line
 
 #: Key of an argument -> the control that sets it, or what does the same in a dock.
@@ -16,24 +16,25 @@ CONTROLS = {
     "device": '"device" under "Advanced"',
     "ensemble": '"ensemble" under "Advanced"',
     "factor": '"finer by"',
+    "labels": '"labels"',
     "match_brightness": '"Match brightness" under "Advanced"',
     "minutes": '"minutes"',
     "overwrite": '"Replace it if it exists"',
     "precision": '"precision" under "Advanced"',
+    "repair_mask": '"replace" under "Replace"',
     "replace": '"Replace"',
     "restart": '"Discard an unfinished run"',
     "seed": '"seed" under "Advanced"',
     "tile": '"tile" under "Advanced"',
+    "uncertainty": '"Uncertainty"',
     "voxel_size": "the scale of the layer",
     "z_size": 'the z voxel size under "finer by"',
 }
 
 
 def as_control(key: str, value: str) -> str:
-    """An argument as the docks call it; what they have no control for, the command has."""
-    control = CONTROLS.get(key)
-    if control is None:
-        return f'{as_option(key, value)} added to the line of "Copy as command"'
+    """An argument as the docks call it; what they have no control for, the command line has."""
+    control = CONTROLS.get(key, f'"{key.replace("_", " ")}" on the command line')
     return f"{control}: {value}" if value else control
 
 
