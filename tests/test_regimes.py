@@ -167,3 +167,22 @@ def test_batches_hold_positions_and_reverse_them_with_the_slices() -> None:
     a, b, c = (t[:, 0, 0, 0] for t in (before, truth, after))
     np.testing.assert_allclose(b, a + at * (c - a), atol=1e-6)
     assert (a > c).any() and (a < c).any()
+
+
+def test_a_jump_of_one_slice_moves_the_truth_half_as_far() -> None:
+    """Grey value and contrast; how much lies between the outer slices' by where the truth lies."""
+    regimes = replace(OFF, jumping=1.0, jump=0.2, jump_contrast=0.3)
+    rng = np.random.default_rng(0)
+    triplet = np.repeat(rng.uniform(0.4, 0.6, (1, 64, 64)), 3, 0).astype(np.float32)
+    triplet[2, 0, 0] += 0.01  # not three times the same slice
+    changed = set()
+    for seed in range(12):
+        out = change_grey_values(triplet.copy(), 0.25, regimes, np.random.default_rng(seed))
+        moved = [float(out[i].mean() - triplet[i].mean()) for i in range(3)]
+        (which,) = (i for i in (0, 2) if np.abs(out[i] - triplet[i]).max() > 1e-6)
+        nearness = {0: 0.75, 2: 0.25}[which]
+        assert moved[1] == pytest.approx(nearness * moved[which], abs=2e-3)
+        spread = [out[i].std() / triplet[i].std() - 1 for i in range(3)]
+        assert spread[1] == pytest.approx(nearness * spread[which], abs=0.02)
+        changed.add(which)
+    assert changed == {0, 2}

@@ -63,6 +63,11 @@ class Regimes(Record):
         Largest relative change of contrast and change of brightness, common to the triplet.
     slice_contrast, slice_brightness : float
         The same for each of the outer slices alone.
+    jump, jump_contrast : float, jumping : float
+        Largest change of brightness, and of the logarithm of contrast, of one outer slice, as
+        between badly stained sections, and the share of triplets that have it. The truth's change
+        by as much as lies between the outer slices': what is learnt is to see through a jump, not
+        to guess at it.
     drift : float, drifting : float
         Largest shift of an outer slice, and the share of triplets that have any.
     same : float
@@ -89,6 +94,9 @@ class Regimes(Record):
     brightness: float = 0.15
     slice_contrast: float = 0.1
     slice_brightness: float = 0.03
+    jump: float = 0.3
+    jump_contrast: float = 0.5
+    jumping: float = 0.0
     drift: float = 3.0
     drifting: float = 0.25
     same: float = 0.03
@@ -161,6 +169,8 @@ def change_grey_values(
             triplet[i] = cv2.GaussianBlur(triplet[i], (0, 0), sigma)
     if identical:
         return triplet
+    if r.jumping and rng.random() < r.jumping:
+        triplet = _jumped(triplet, position, r, rng)
     sigma = rng.uniform(*r.noise) if rng.random() < r.noisy else 0.0
     poisson, grain = rng.random(), rng.uniform(0.4, 1.0) if rng.random() < 0.4 else 0.0
     for i in (0, 2):
@@ -297,6 +307,21 @@ def _grain(
         grain /= max(float(grain.std()), 1e-6)
     sd = np.float32(np.exp(rng.uniform(*np.log(strength))))
     out: NDArray[np.float32] = sd * np.einsum("ij,jyx->iyx", factor, grain)
+    return out
+
+
+def _jumped(
+    triplet: Triplet, position: float, regimes: Regimes, rng: np.random.Generator
+) -> Triplet:
+    """One outer slice brighter or darker, of another contrast, often clipped; the truth between."""
+    which, nearness = (0, 1 - position) if rng.random() < 0.5 else (2, position)
+    gain = float(np.exp(rng.uniform(-1, 1) * regimes.jump_contrast))
+    shift = rng.uniform(-1, 1) * regimes.jump
+    out = triplet.copy()
+    for i, share in ((which, 1.0), (1, nearness)):
+        out[i] = (triplet[i] - 0.5) * (1 + share * (gain - 1)) + 0.5 + share * shift
+    if rng.random() < 0.5:
+        out[which] = np.clip(out[which], 0, 1)
     return out
 
 
