@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from ..errors import TsainError
-from ..inference.models import choose_device
+from ..inference.models import choose_device, open_network
 from ..model_files.checkpoint import ModelInfo, load, save
 from ..network import PRESETS, TSAIN
 from ..system.memory import keep_freed_memory
@@ -99,7 +99,8 @@ def _trainer(
     ]
     s = recipe.settings
     sampler = TripletSampler([training for training, _ in parts], s.crop, s.batch, s.seed)
-    return Trainer(network, sampler, s, held_out, device, ranks)
+    teacher = open_network(s.teacher.model).network if s.teacher.model else None
+    return Trainer(network, sampler, s, held_out, device, ranks, teacher)
 
 
 def _loop(trainer: Trainer, folder: Path) -> None:

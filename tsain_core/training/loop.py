@@ -21,6 +21,7 @@ from ..system.triton_loading import load_triton
 from ..volumes._guard import require_regular
 from .checkpointing import checkpoint_activations
 from .data import Triplet, TripletSampler
+from .distillation import Teacher
 from .distributed import ALONE, Ranks
 from .losses import total_loss
 from .offset_monitor import OffsetStatistics, offset_statistics, reach_penalty, worst
@@ -102,6 +103,8 @@ class Trainer:
     device : torch.device
     ranks : Ranks
         The processes that train together, this one among them.
+    teacher : TSAIN, optional
+        The network that `settings.teacher` names.
     """
 
     def __init__(
@@ -112,8 +115,10 @@ class Trainer:
         held_out: Sequence[Triplet] = (),
         device: torch.device | str = "cpu",
         ranks: Ranks = ALONE,
+        teacher: TSAIN | None = None,
     ) -> None:
         self.device, self.ranks = torch.device(device), ranks
+        self.teacher = None if teacher is None else Teacher(teacher, self.device)
         self.network = network.to(self.device).to(memory_format=torch.channels_last).train()
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
         if settings.checkpointing:
@@ -229,7 +234,7 @@ class Trainer:
         with self._autocast():
             positions = at if self.network.settings.positions else None
             prediction = self._shared(before, after, sampling, positions)
-        loss = total_loss(prediction.float(), truth, s.loss, self.vgg)
+        loss = self._loss(prediction.float(), before, truth, after, at)
         if s.offset_penalty and sampling is not None:
             loss = loss + s.offset_penalty * reach_penalty(sampling, s.offset_free)
         self.optimizer.zero_grad(set_to_none=True)
@@ -241,6 +246,19 @@ class Trainer:
         self.optimizer.step()
         self._average()
         return float(loss)
+
+    def _loss(
+        self, prediction: Tensor, before: Tensor, truth: Tensor, after: Tensor, at: Tensor
+    ) -> Tensor:
+        """Against the real slices, and as far as its share goes against the teacher's."""
+        share = self.settings.teacher.share_at(self.step) if self.teacher else 0.0
+        real = taught = prediction.new_zeros(())
+        if share < 1:
+            real = total_loss(prediction, truth, self.settings.loss, self.vgg)
+        if share > 0 and self.teacher is not None:
+            target = self.teacher.slices(before, after, at)
+            taught = total_loss(prediction, target, self.settings.loss, self.vgg)
+        return (1 - share) * real + share * taught
 
     @torch.no_grad()
     def _average(self) -> None:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from ..system.records import Record
+from .distillation import TeacherSettings
 from .losses import LossSettings
 
 
@@ -52,6 +53,8 @@ class TrainingSettings(Record):
         of the memory, about a third more time.
     seed : int
     loss : LossSettings
+    teacher : TeacherSettings
+        A network whose slices are learnt first.
     """
 
     steps: int = 5000
@@ -76,6 +79,7 @@ class TrainingSettings(Record):
     checkpointing: bool = False
     seed: int = 0
     loss: LossSettings = field(default_factory=LossSettings)
+    teacher: TeacherSettings = field(default_factory=TeacherSettings)
 
     def __post_init__(self) -> None:
         if self.judge_by not in ("psnr", "loss"):
