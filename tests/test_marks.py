@@ -16,9 +16,10 @@ import pytest
 import tifffile
 import zarr
 from napari.layers import Image
+from napari_builtins.io import napari_write_image
 
 from napari_tsain import interpolate_layer
-from napari_tsain.io import layer_data
+from napari_tsain.io import layer_data, write_stack
 from napari_tsain.layers.provenance import LayerMarks, layer_marks
 from napari_tsain.layers.stack import stack_of
 from tsain_core.blockwise import InterpolationRequest, interpolate_blockwise
@@ -254,3 +255,43 @@ def test_a_file_whose_slices_were_reordered(tmp_path: Path) -> None:
         file["volumes/raw"][...] = np.roll(STACK, 2, axis=0)
     data, attributes, _ = layer_data(path)
     assert "slice 1" in layer_marks(Image(data, **attributes)).doubt
+
+
+CHANGED = {
+    "as it is": STACK,
+    "cropped": STACK[2:],
+    "reversed": STACK[::-1],
+    "rolled": np.roll(STACK, 1, axis=0),
+}
+
+
+@pytest.mark.parametrize("ending", ["zarr", "h5", "ome.tif"])
+@pytest.mark.parametrize("change", CHANGED)
+def test_no_slice_is_called_what_it_is_not_after_saving(
+    tmp_path: Path, change: str, ending: str
+) -> None:
+    """A layer that was changed is saved and opened again, twice."""
+    layer = marked(CHANGED[change].copy())
+    for turn in range(2):
+        path = tmp_path / f"{turn}.{ending}"
+        assert write_stack(str(path), *layer.as_layer_data_tuple()[:2]) == [str(path)]
+        volume = open_volume(path)
+        np.testing.assert_array_equal(volume.data.compute(), CHANGED[change])
+        assert volume.synthetic == (SYNTHETIC if change == "as it is" else ())
+        assert (LOST in volume.provenance) == (change != "as it is")
+        data, attributes, _ = layer_data(path)
+        layer = Image(data, **attributes)
+        assert layer_marks(layer).synthetic == volume.synthetic
+        assert bool(layer_marks(layer).doubt) == (change != "as it is")
+
+
+@pytest.mark.parametrize("change", CHANGED)
+def test_naparis_own_writer_makes_no_false_marks(tmp_path: Path, change: str) -> None:
+    """It keeps no marks at all, so no real slice can be called synthetic."""
+    path = tmp_path / "a.tif"
+    napari_write_image(str(path), CHANGED[change], marked(CHANGED[change])._get_state())
+    volume = open_volume(path)
+    np.testing.assert_array_equal(volume.data.compute(), CHANGED[change])
+    assert volume.synthetic == () and "model" not in volume.provenance
+    data, attributes, _ = layer_data(path)
+    assert layer_marks(Image(data, **attributes)).synthetic == ()

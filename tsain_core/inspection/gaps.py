@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
-from scipy.stats import median_abs_deviation
+from numpy.typing import NDArray
 
 from .findings import Finding, severity
 from .measures import REACH
 from .statistics import Measures
 
-_WIDE = 1.7  # slices: gaps from here on are named
-_TIMES = 1.2  # deviations from what is usual
-_DROP = 0.8  # of the likeness that one slice further usually costs
+_LOST, _TIMES = 0.57, 3.2  # slices; deviations of what is measured where none are lost
+_UPPER, _DEVIATIONS = 90, 1.2816  # percentile, and where it lies in a normal distribution
+_ROUND, _SIDE = 3, 2  # slices on each side of a gap that it is measured on: at most, at least
+_ACROSS = REACH * (REACH + 1) // 2  # pairs that lie across a place
+_FEWEST = 6  # pairs at each distance
+_LEAST, _LEAST_STEP, _LOWEST = 0.02, 1e-3, -1.2  # likeness; logarithms
+_LEAST_SCALE = 0.05
+_HOLD = 0.3  # how much a slice's own quality is held back, against one pair
 _STEP = 0.04  # of a side
 
 
@@ -25,10 +32,10 @@ def find_steps(measures: Measures, sound: Sequence[int]) -> Iterator[Finding]:
             continue
         size = float(np.hypot(*pair.shift))
         limit = max(6.0, _STEP * measures.side)
-        if size > limit:
+        if size > limit * (b - a):
             y, x = pair.shift
             reason = f"from here on ({y:+.0f}, {x:+.0f}) pixels (y, x) off the slices before"
-            yield Finding(b, "shifted", severity(size / limit), reason, replace=False)
+            yield Finding(b, "shifted", severity(size / limit / (b - a)), reason, replace=False)
 
 
 def is_break(measures: Measures, finding: Finding) -> bool:
@@ -39,55 +46,101 @@ def is_break(measures: Measures, finding: Finding) -> bool:
 
 
 def find_gaps(measures: Measures, sound: Sequence[int]) -> Iterator[Finding]:
-    """Slices behind a gap that is wider than the others, by how much the two sides differ."""
-    likeness = {
-        d: np.array([p.alike for (a, b), p in measures.pairs.items() if b - a == d])
-        for d in range(1, REACH + 1)
-    }
-    if len(likeness[1]) < 8:
+    """Slices behind a gap that is wider than the others, by how much the two sides differ.
+
+    The widest gap first, then the rest without the pairs that lie across it.
+    """
+    likeness = Likeness.of(measures, sound)
+    if likeness is None:
         return
-    usual = [float(np.median(likeness[d])) for d in range(1, REACH + 1)]
-    scales = [float(median_abs_deviation(likeness[d], scale="normal")) for d in likeness]
-    for a, b in zip(sound, sound[1:], strict=False):
-        pair = measures.pairs.get((a, b))
-        if pair is None or b - a != 1 or not _both_sides(measures, a, b, usual):
-            continue
-        width = _width(pair.alike, usual)
-        unlike = _unlike(measures, a, b, usual, scales)
-        drop = _drop(measures, a, b, usual)
-        if width >= _WIDE and unlike >= _TIMES and drop >= _DROP:
-            count = "one or two slices" if width < 2.4 else "several slices"
-            reason = f"about {width:.1f} slices behind the one before: {count} may be lost"
-            score = min(drop / _DROP, unlike / _TIMES)
-            yield Finding(b, "gap", severity(score), reason, replace=False)
-
-
-def _drop(measures: Measures, a: int, b: int, usual: Sequence[float]) -> float:
-    """How much less two slices are alike than those before and after, in usual losses a slice."""
-    outer = [measures.pairs[p].alike for p in ((a - 1, a), (b, b + 1)) if p in measures.pairs]
-    here = min(usual[0], float(np.mean(outer))) if outer else usual[0]
-    return (here - measures.pairs[a, b].alike) / max(usual[0] - usual[1], 0.01)
-
-
-def _unlike(
-    measures: Measures, a: int, b: int, usual: Sequence[float], scales: Sequence[float]
-) -> float:
-    """How much less than usual the two sides of a gap resemble each other, in deviations."""
-    across = ((a, b), (a - 1, b), (a, b + 1))
-    less = [
-        (usual[j - i - 1] - measures.pairs[i, j].alike) / max(scales[j - i - 1], 0.005)
-        for i, j in across
-        if (i, j) in measures.pairs
+    places = [
+        b for a, b in zip(sound[_SIDE - 1 :], sound[_SIDE : 1 - _SIDE], strict=False) if b - a == 1
     ]
-    return float(np.mean(less))
+    lost = {b: likeness.lost(b, ()) for b in places}
+    gaps: list[int] = []
+    while left := [b for b in places if all(abs(b - gap) >= _SIDE for gap in gaps)]:
+        b = max(left, key=lambda place: lost[place])
+        elsewhere = [lost[c] for c in left if abs(c - b) >= _ROUND]
+        if not elsewhere:
+            return
+        middle, upper = np.percentile(elsewhere, (50, _UPPER))
+        scale = max((upper - middle) / _DEVIATIONS, _LEAST_SCALE)
+        share = likeness.across(b) / _ACROSS
+        score = share * float(min(lost[b] / _LOST, (lost[b] - middle) / (_TIMES * scale)))
+        if score < 1:
+            return
+        count = "one or two slices" if lost[b] < 1.4 else "several slices"
+        reason = f"about {1 + lost[b]:.1f} slices behind the one before: {count} may be lost"
+        yield Finding(b, "gap", severity(score), reason, replace=False)
+        gaps.append(b)
+        lost |= {c: likeness.lost(c, gaps) for c in left if c != b and abs(c - b) <= 2 * _ROUND}
 
 
-def _width(alike: float, usual: Sequence[float]) -> float:
-    """Distance in slices at which two slices are so much alike."""
-    return float(np.interp(-alike, [-u for u in usual], range(1, len(usual) + 1)))
+@dataclass(frozen=True, eq=False)
+class Likeness:
+    """How much slices are alike, on a logarithmic scale.
 
+    The likeness of two slices is taken for a product: what is usual at their distance, times a
+    factor of each of the two, which is small in blurred, noisy or damaged slices. Lost slices make
+    all pairs across the gap less alike, a bad slice all of its own pairs. So both can be told apart
+    where there are slices enough on both sides.
 
-def _both_sides(measures: Measures, a: int, b: int, usual: Sequence[float]) -> bool:
-    """Whether the slices on either side fit those behind them: the fault lies in between."""
-    outer = [measures.pairs.get(p) for p in ((a - 1, a), (b, b + 1))]
-    return all(p is None or p.alike > (usual[0] + usual[1]) / 2 for p in outer)
+    Attributes
+    ----------
+    pairs : dict
+        (z, later z) -> logarithm of the likeness, against the usual one at this distance.
+    usual : (REACH,)
+        Logarithm of the usual likeness of slices one, two, ... apart.
+    """
+
+    pairs: Mapping[tuple[int, int], float]
+    usual: NDArray[np.float64]
+
+    @staticmethod
+    def of(measures: Measures, sound: Sequence[int]) -> Likeness | None:
+        """Of these slices of a stack; None where there are too few."""
+        whole = set(sound)
+        alike = {p: n.alike for p, n in measures.pairs.items() if whole.issuperset(p)}
+        by_distance = [
+            [value for (a, b), value in alike.items() if b - a == d] for d in range(1, REACH + 1)
+        ]
+        if min(map(len, by_distance)) < _FEWEST:
+            return None
+        usual = np.log([max(float(np.median(values)), _LEAST) for values in by_distance])
+        pairs = {
+            (a, b): max(float(np.log(max(value, _LEAST / 2))) - usual[b - a - 1], _LOWEST)
+            for (a, b), value in alike.items()
+        }
+        return Likeness(pairs, usual)
+
+    def across(self, b: int) -> int:
+        """How many pairs there are of a slice before `b` and one from `b` on."""
+        return sum(i < b <= j for i, j in self.pairs)
+
+    def lost(self, b: int, gaps: Collection[int]) -> float:
+        """How many slices are missing before slice `b`, by least squares.
+
+        Parameters
+        ----------
+        b : int
+        gaps : collection of int
+            Slices behind gaps that are known: pairs across them are left out.
+        """
+        slices = range(b - _ROUND, b + _ROUND)
+        known = [
+            (i, j)
+            for i, j in combinations(slices, 2)
+            if (i, j) in self.pairs and not any(i < gap <= j for gap in gaps)
+        ]
+        weights = np.exp(self.usual)
+        steps = np.minimum(np.diff(self.usual, append=self.usual[-1]), -_LEAST_STEP)
+        steps[-1] = min(steps[-2], steps[-1])
+        table = np.zeros((len(known) + len(slices), len(slices) + 1))
+        values = np.zeros(len(table))
+        for row, value, (i, j) in zip(table, range(len(known)), known, strict=False):
+            weight = weights[j - i - 1]
+            row[[i - slices[0], j - slices[0]]] = weight
+            row[-1] = weight * steps[j - i - 1] if i < b <= j else 0
+            values[value] = weight * self.pairs[i, j]
+        table[len(known) :, :-1] = _HOLD * weights[0] * np.eye(len(slices))
+        return float(np.linalg.lstsq(table, values, rcond=None)[0][-1])

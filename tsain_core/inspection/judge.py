@@ -25,9 +25,10 @@ _LIMITS = {
     "height": (5.5, 0.25),
 }
 _SHIFT, _FLAT = 0.02, 0.2  # of a side; of a tile
-_ONE_SIDED = 1.5  # how much more is required where there are neighbours on one side only
-_SHORTEST = 4  # slices between two gaps that are judged by themselves
-_FARTHER = 0.25  # how much more for each slice that lies between the neighbours
+_ONE_SIDED = 1.8  # how much more is required where there are neighbours on one side only
+_SHORTEST = 3  # slices between two gaps that are judged by themselves
+_POWER = 5  # of the norm over signs: the larger, the less several small ones count
+_FARTHER = 0.5  # how much more for each slice that lies between the neighbours
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +48,18 @@ class Excesses:
     flat: float
 
     @property
-    def worst(self) -> float:
-        """The largest of them."""
-        return max(vars(self).values())
+    def together(self) -> float:
+        """The largest of them, and more where several kinds of signs speak of damage."""
+        signs = (
+            max(self.lost, self.parts),
+            max(self.tone, self.streak, self.height),
+            max(self.level, self.gain),
+            self.focus,
+            self.tails,
+            self.shift,
+            self.flat,
+        )
+        return float(sum(max(sign, 0.0) ** _POWER for sign in signs) ** (1 / _POWER))
 
 
 def judge(measures: Measures) -> Inspection:
@@ -79,13 +89,15 @@ class _Judge:
     def _between(self) -> list[Finding]:
         """Faults between slices of which none is damaged."""
         sound = [z for z in range(self._depth) if z not in self._found]
-        return [*find_steps(self._measures, sound), *find_gaps(self._measures, sound)]
+        return [*find_gaps(self._measures, sound), *find_steps(self._measures, sound)]
 
     def _neighbours(self, z: int) -> Neighbours | None:
         """The nearest sound slices on this side of a gap: one on each side, or two on one side."""
         first = max((b for b in self._breaks if b <= z), default=0)
         end = min((b for b in self._breaks if b > z), default=self._depth)
         if end - first < _SHORTEST:
+            if end - first == 2 and (first == 0 or end == self._depth):
+                return None  # two slices before the first gap, or behind the last one
             first, end = 0, self._depth
         below = [i for i in range(z - 1, first - 1, -1) if i not in self._found][:2]
         above = [i for i in range(z + 1, end) if i not in self._found][:2]
@@ -100,8 +112,8 @@ class _Judge:
         usual = Usual.of(known.values())
         scores = {z: self._score(z, x, usual) for z, x in known.items()}
         while scores:
-            z = max(scores, key=lambda i: scores[i].worst)
-            if scores[z].worst < 1:
+            z = max(scores, key=lambda i: scores[i].together)
+            if scores[z].together < 1:
                 return
             self._found[z] = self._named(z, known[z], scores[z])
             del scores[z]
@@ -144,7 +156,7 @@ class _Judge:
 
     def _named(self, z: int, x: Look, scores: Excesses) -> Finding:
         kind, reason = name_damage(x, scores)
-        return Finding(z, kind, severity(scores.worst), reason)
+        return Finding(z, kind, severity(scores.together), reason)
 
 
 def _around(z: int, left: dict[int, Excesses], reach: int = 3) -> list[int]:
