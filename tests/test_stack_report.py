@@ -117,7 +117,7 @@ def test_page_numbers_and_names_that_are_no_markup(tmp_path: Path, stirred_netwo
     # nothing is fetched from elsewhere
     sources = [value or "" for key, value in page.attributes if key in ("src", "href")]
     assert all(value.startswith(("data:", "#")) for value in sources)
-    assert page.tags.count("svg") == 5 and page.tags.count("img") == 6 * len(made.worst)
+    assert page.tags.count("svg") == 6 and page.tags.count("img") == 6 * len(made.worst)
     numbers = json.loads(files[1].read_text())
     assert numbers["stack"]["name"] == name and numbers["slices"] == [1, 2, 3]
     assert set(numbers["methods"]) >= {str(model), f"{model}, blurred by 1 pixel", "cubic", "mean"}

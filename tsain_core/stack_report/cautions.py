@@ -144,8 +144,9 @@ def _blur(check: StackCheck, chosen: str) -> list[Caution]:
             Caution(
                 "blur",
                 f"PSNR rewards blur on this stack: {in_words(best)} gains "
-                f"{gains[best].mean:.1f} dB of PSNR over the plain mean and keeps {kept:.0%} of "
-                "the fine contrast of real slices. Compare structure, SSIM and sharpness, too.",
+                f"{gains[best].mean:.1f} dB of PSNR over the plain mean and keeps "
+                f"{100 * kept:.0f} % of the fine contrast of real slices. Compare structure, "
+                "SSIM and sharpness, too.",
             )
         )
     own = check.mean(chosen)
@@ -167,8 +168,8 @@ def _blur(check: StackCheck, chosen: str) -> list[Caution]:
         found.append(
             Caution(
                 "blur",
-                f"Slices by {in_words(chosen)} are soft: they keep {own.sharpness:.0%} of the "
-                "fine contrast of real slices. Do not measure fine detail in them.",
+                f"Slices by {in_words(chosen)} are soft: they keep {100 * own.sharpness:.0f} % "
+                "of the fine contrast of real slices. Do not measure fine detail in them.",
             )
         )
     return found
@@ -186,7 +187,7 @@ def _triplets(facts: Sequence[TripletFacts]) -> list[Caution]:
             Caution(
                 "copies",
                 f"In {len(copies)} of {count} triplets two slices share their grain, as copies "
-                f"do (slices {format_slices(copies)}): scores there are too good.",
+                f"do ({_slices(copies)}): scores there are too good.",
                 copies,
             )
         )
@@ -196,7 +197,7 @@ def _triplets(facts: Sequence[TripletFacts]) -> list[Caution]:
             Caution(
                 "misaligned",
                 f"In {len(shifted)} of {count} triplets slices are shifted against each other, by "
-                f"up to {most:.0f} pixels (slices {format_slices(shifted)}): the scores tell of "
+                f"up to {most:.0f} pixels ({_slices(shifted)}): the scores tell of "
                 "the alignment more than of the methods. Align the stack first.",
                 shifted,
             )
@@ -207,7 +208,7 @@ def _triplets(facts: Sequence[TripletFacts]) -> list[Caution]:
             Caution(
                 "brightness",
                 f"In {len(jumps)} of {count} triplets brightness or contrast jumps, by up to "
-                f"{worst:.0%} of the spread of grey values (slices {format_slices(jumps)}). No "
+                f"{100 * worst:.0f} % of the spread of grey values ({_slices(jumps)}). No "
                 "method can foresee that, and it lowers the scores of all: trust differences "
                 "between methods more than the scores.",
                 jumps,
@@ -248,8 +249,14 @@ def _damage(inspection: Inspection, slices: set[int]) -> list[Caution]:
     return [
         Caution(
             "damage",
-            f"{len(places)} slices that look damaged ({', '.join(kinds)}) take part in the scores "
-            f"(slices {format_slices(places)}); `tsain inspect` has the reasons.",
+            f"Among the slices that are scored, and their neighbours, some look damaged "
+            f"({', '.join(kinds)}): {_slices(places)}. The command tsain inspect has the reasons.",
             places,
         )
     ]
+
+
+def _slices(places: Sequence[int]) -> str:
+    """Text such as: slices 3, 5-6."""
+    text = format_slices(places).replace(",", ", ")
+    return f"slice{'' if len(places) == 1 else 's'} {text}"

@@ -31,7 +31,7 @@ def html_page(report: StackReport) -> str:
     loader = PackageLoader(__package__, "")
     # text from files is escaped; only the plots, made here, are markup
     template = Environment(loader=loader, autoescape=True).get_template("page.html.j2")
-    plots = [means_plot(report, m, _HEADS[m]) for m in ("psnr", "structure", "ssim")]
+    plots = [means_plot(report, m, _HEADS[m]) for m in ("psnr", "structure", "ssim", "sharpness")]
     plots += [slices_plot(report, m, _HEADS[m]) for m in ("psnr", "structure")]
     others = [name for name in report.check.scores if name != report.chosen]
     return template.render(
@@ -39,7 +39,8 @@ def html_page(report: StackReport) -> str:
         software=f"napari-tsain {__version__}",
         verdicts=report.sentences(),
         slices=report.check.slices,
-        numbers=format_slices(report.check.slices),
+        numbers=format_slices(report.check.slices).replace(",", ", "),
+        shaded=any(set(c.slices) & set(report.check.slices) for c in report.cautions),
         heads=_HEADS,
         rows=[
             {"name": name, "cells": [_cell(report.mean(name, m), m) for m in MEASURES]}
