@@ -45,7 +45,7 @@ def em_data() -> Path:
 
     Taken from the environment variable TSAIN_EM_DATA, else `../shared/data` beside the
     repository. A test that asks for it is skipped where neither is there; a variable that names
-    no folder is an error, for it would otherwise skip in silence what it was set to run.
+    no folder is an error, because tests would otherwise be skipped in silence.
     """
     named = os.environ.get(_VARIABLE)
     if named:

@@ -114,7 +114,7 @@ def open_given(root: str, run: str, given: Given) -> OpenRun:
 
 
 def do_task(task: BlockTask) -> BlockResult:
-    """Make a block; never raises, for errors have to travel from process to process."""
+    """Make a block; never raises, because errors have to travel from process to process."""
     keep_freed_memory()  # Dask has its workers give every page back at once
     work = work_on(task)
     while True:

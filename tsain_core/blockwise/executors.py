@@ -184,7 +184,7 @@ class _OnDask:
 
 
 def _outcome(future: Any, task: BlockTask) -> BlockResult:
-    """What became of a task; workers that die again and again at it are its failure."""
+    """What became of a task; it has failed if several workers died at it."""
     try:
         result: BlockResult
         result, _ = future.result()  # each worker warns of the source; the plan did before

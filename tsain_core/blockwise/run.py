@@ -1,4 +1,4 @@
-"""Carrying a plan out: blocks, again and again, until all are done."""
+"""Carrying out a plan: computes all blocks, and retries failed ones up to three times."""
 
 from __future__ import annotations
 

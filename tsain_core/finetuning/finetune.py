@@ -49,7 +49,7 @@ __all__ = [
     "split_blocks",
 ]
 
-_WATCHED = 4  # triplets that decide when to stop, at most: they are computed again and again
+_WATCHED = 4  # triplets that decide when to stop, at most: they are recomputed at each check
 _JUDGED = 8  # slices that the verdict is of, at most
 _LOST_STRUCTURE = 0.02  # dB that may be lost: within what the scores are worth
 _LARGEST_BLOCK = 2**29  # voxels that are held in memory

@@ -2,7 +2,7 @@
 
 Pure arithmetic on z indices. A synthetic slice lies in a *gap* between two real slices. Models that
 reach any position compute it directly, where it should be. Networks that compute the middle of two
-slices reach positions within a gap by halving it again and again, to 1/8 of the gap, or to 1/16
+slices reach positions within a gap by halving it repeatedly, to 1/8 of the gap, or to 1/16
 beside a real slice: no slice is further than 1/16 of its gap from where it should be. Long runs of
 damaged slices and large factors are halved further, so that each slice has a place of its own.
 """

@@ -41,8 +41,8 @@ class ZarrLayout(Record):
         What lies in one file together, multiples of `chunks`; None gives each chunk a file. Only
         in version 0.5.
     pyramid : bool
-        Whether there are coarser levels: each halves y and x by the mean; z stays, for it is the
-        coarsest axis.
+        Whether there are coarser levels: each halves y and x by the mean; z stays, because it is
+        the coarsest axis.
     compression : int
         Level of zstd in Blosc, 0 (none) to 9.
     """

@@ -1,4 +1,4 @@
-"""Watching all jobs without reading their files again and again."""
+"""Watching all jobs; a file is read only when it has changed."""
 
 from __future__ import annotations
 
