@@ -15,7 +15,7 @@ from tsain_core.inference.ensemble import DihedralTransform, turns, views
 from tsain_core.inference.models import InferenceSettings, TileDone, open_model
 from tsain_core.interpolation.request import InterpolationRequest
 from tsain_core.network import TSAIN
-from tsain_core.volumes import open_volume
+from tsain_core.volumes import open_volume, part_of
 
 
 def test_views_differ_and_lead_with_the_pair_as_it_is() -> None:
@@ -102,6 +102,7 @@ def test_other_numbers_of_passes() -> None:
 @pytest.mark.slow
 def test_it_pays_on_real_em(em_data: Path) -> None:
     volume = open_volume(em_data / "validate" / "sbem_050-059.tif")
+    volume = part_of(volume, None, (256, 640, 256, 640))
     found = {}
     for count in (1, 4):
         model = open_model("tsain-lite", InferenceSettings("cpu", ensemble=count))
