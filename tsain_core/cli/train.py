@@ -14,6 +14,7 @@ from ..errors import TsainError
 from ..inference.models import choose_device, open_network
 from ..model_files.checkpoint import ModelInfo, load, save
 from ..network import PRESETS, TSAIN
+from ..network.widening import widen
 from ..system.memory import keep_freed_memory
 from ..training import Trainer, TripletSampler
 from ..training.distributed import Ranks, join
@@ -84,13 +85,7 @@ def _trainer(
     torch.manual_seed(recipe.settings.seed)
     network = TSAIN(PRESETS[recipe.preset])
     if args.start:
-        start, info = load(args.start)
-        if replace(info.settings, positions=network.settings.positions) != network.settings:
-            raise TsainError(
-                f"{args.start.name} is no {recipe.preset}; start from a model of that preset."
-            )
-        # weights that know the middle only are those of a network with positions at 1/2
-        network.load_state_dict(start.state_dict(), strict=False)
+        network = _started(network, args.start, recipe.preset)
     parts = recipe.load_sources(args.data)
     held_out = [
         triplet
@@ -101,6 +96,23 @@ def _trainer(
     sampler = TripletSampler([training for training, _ in parts], s.crop, s.batch, s.seed)
     teacher = open_network(s.teacher.model).network if s.teacher.model else None
     return Trainer(network, sampler, s, held_out, device, ranks, teacher)
+
+
+def _started(network: TSAIN, path: Path, preset: str) -> TSAIN:
+    """The network with the weights of a model file, of its own or of a smaller structure."""
+    start, _ = load(path)
+    # weights that know the middle only are those of a network with positions at 1/2
+    whole = TSAIN(replace(start.settings, positions=network.settings.positions))
+    whole.load_state_dict(start.state_dict(), strict=False)
+    if whole.settings == network.settings:
+        return whole
+    try:
+        return widen(whole, network.settings)
+    except TsainError as error:
+        raise TsainError(
+            f"{path.name} is no {preset}, and cannot become one; start from a model of that "
+            "preset, or from one with fewer channels and blocks that is alike in all else."
+        ) from error
 
 
 def _loop(trainer: Trainer, folder: Path) -> None:

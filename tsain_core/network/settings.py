@@ -74,6 +74,18 @@ PRESETS: dict[str, NetworkSettings] = {
     "tsain": NetworkSettings(),
     # the paper's sentence "k2 = 40": 7,879,860 parameters
     "tsain-40": NetworkSettings(reconstruction_blocks=40),
+    # between both in cost; starts from tsain-lite's weights
+    "tsain-base": NetworkSettings(
+        channels=48,
+        image_channels=1,
+        feature_blocks=3,
+        reconstruction_blocks=8,
+        drbs=3,
+        groups=4,
+        unshuffle=2,
+        residual=True,
+        positions=True,
+    ),
     # for machines without a GPU
     "tsain-lite": NetworkSettings(
         channels=32,
