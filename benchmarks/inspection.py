@@ -5,8 +5,10 @@
 
 Crops of 20 slices of 256 x 256 pixels are cut from each stack that is deep enough, at places drawn
 by chance. One slice is damaged (`tests/damage.py`), or one or two slices before it are taken out.
-What is found in the crop before it was damaged is not counted: such stacks have damage of their
-own, which `--clean` lists. Limits must be chosen with other seeds than the default one.
+What is found in the crop before it was damaged is not an effect of this damage, and does not count
+in the precision; stacks have damage of their own. It has a line of its own below the table, and
+`--clean` lists what is found in the whole stacks. All else that is found counts as wrong, also in
+the slices next to the damaged one. Limits must be chosen with other seeds than the default one.
 """
 
 from __future__ import annotations
@@ -58,6 +60,8 @@ class Case:
     stack, kind : str
     z : int
         Where a finding belongs.
+    crop : str
+        Different for each crop.
     known : set of int
         Slices of the damaged crop that were found before it was damaged.
     measures : Measures
@@ -66,6 +70,7 @@ class Case:
     stack: str
     kind: str
     z: int
+    crop: str
     known: frozenset[int]
     measures: Measures
 
@@ -95,15 +100,18 @@ def cases(folder: Path, count: int, seed: int) -> Iterator[Case]:
         size = _box(volume)
         box = slice(first, first + size[0]), slice(top, top + size[1]), slice(left, left + size[2])
         mine = range(number, count, len(crops))
-        yield from _damaged(name, np.asarray(volume.read(*box)), len(mine), random)
+        yield from _damaged((name, number), np.asarray(volume.read(*box)), len(mine), random)
 
 
 def _box(volume: Volume) -> tuple[int, int, int]:
     return _DEPTH, min(_SIDE, volume.shape[1]), min(_SIDE, volume.shape[2])
 
 
-def _damaged(name: str, crop: Any, count: int, random: np.random.Generator) -> Iterator[Case]:
+def _damaged(
+    crop_of: tuple[str, int], crop: Any, count: int, random: np.random.Generator
+) -> Iterator[Case]:
     """So many cases of each kind in one crop; what is the same in all of them is computed once."""
+    name, number = crop_of
     whole = prepared(crop)
     pair, three = lru_cache(None)(compare), lru_cache(None)(stain)
 
@@ -127,7 +135,7 @@ def _damaged(name: str, crop: Any, count: int, random: np.random.Generator) -> I
             else:
                 slices = [*whole[:z], *prepared(result[z : z + 1]), *whole[z + 1 :]]
             old = frozenset(k if k < z else k - lost for k in known)
-            yield Case(name, kind, z - lost, old, measured(slices))
+            yield Case(name, kind, z - lost, f"{name} {number}", old, measured(slices))
 
 
 def judged(case: Case) -> tuple[bool, bool, list[Finding]]:
@@ -144,14 +152,24 @@ def table(folder: Path, count: int, seed: int) -> None:
     """Print precision and recall by kind."""
     total: dict[str, Counter[str]] = {}
     missed: dict[str, Counter[str]] = {}
+    before: dict[str, int] = {}
     for case in cases(folder, count, seed):
         found, named, others = judged(case)
         row = total.setdefault(case.kind, Counter())
-        row.update(cases=1, found=found, named=named, others=len(others))
+        beside = sum(abs(f.z - case.z) <= 1 for f in others)
+        row.update(cases=1, found=found, named=named, others=len(others), beside=beside)
+        before[case.crop] = max(before.get(case.crop, 0), len(case.known))
         missed.setdefault(case.kind, Counter()).update({case.stack: not found})
     total["all"] = sum(total.values(), Counter())
     print_head(
-        "damage", "found", "recall", "named right", "found besides", "precision", "missed in"
+        "damage",
+        "found",
+        "recall",
+        "named right",
+        "found besides",
+        "of them next to it",
+        "precision",
+        "missed in",
     )
     for kind, row in total.items():
         right = row["found"] / max(row["found"] + row["others"], 1)
@@ -162,9 +180,16 @@ def table(folder: Path, count: int, seed: int) -> None:
             f"{row['found'] / row['cases']:.3f}",
             row["named"],
             row["others"],
+            row["beside"],
             f"{right:.3f}",
             where,
         )
+    by_stack: Counter[str] = Counter()
+    for crop, number in before.items():
+        by_stack[crop.rsplit(" ", 1)[0]] += number
+    share = f"{sum(by_stack.values())} of {_DEPTH * len(before)}"
+    where = ", ".join(f"{k} {n}" for k, n in by_stack.most_common() if n)
+    print(f"\nFound in the crops before they were damaged: {share} slices ({where}).")
 
 
 def clean(folder: Path) -> None:

@@ -63,6 +63,17 @@ def test_each_kind_is_found_and_nothing_else(clean: Any, kind: str) -> None:
     assert found == 2 and named >= 1 and others <= 1
 
 
+@pytest.mark.parametrize(("slope", "shade"), [(0, -40), (1, 40)])
+def test_a_thin_faint_line_is_found(clean: Any, slope: int, shade: int) -> None:
+    stack = clean.astype(float)
+    y, x = np.indices(stack.shape[1:])
+    across = (x - 94 if slope == 0 else x - y) / np.hypot(1, slope)
+    stack[7] += np.where(np.abs(across) <= 4, shade, 0)
+    findings = tsain.inspect(np.clip(stack, 0, 255).astype(np.uint8)).findings
+    assert [(f.z, f.kind) for f in findings] == [(7, "torn or folded")]
+    assert "line" in findings[0].reason
+
+
 def test_several_damaged_slices_in_a_row(clean: Any) -> None:
     stack = clean.copy()
     stack[6:9] = 0

@@ -23,6 +23,7 @@ _LIMITS = {
     "tails": (6.0, 0.3),
     "streak": (7.0, 0.1),
     "height": (5.5, 0.25),
+    "line": (6.0, 0.25),
 }
 _SHIFT, _FLAT = 0.02, 0.2  # of a side; of a tile
 _ONE_SIDED = 1.8  # how much more is required where there are neighbours on one side only
@@ -44,6 +45,7 @@ class Excesses:
     tails: float
     streak: float
     height: float
+    line: float
     shift: float
     flat: float
 
@@ -52,7 +54,7 @@ class Excesses:
         """The largest of them, and more where several kinds of signs speak of damage."""
         signs = (
             max(self.lost, self.parts),
-            max(self.tone, self.streak, self.height),
+            max(self.tone, self.streak, self.height, self.line),
             max(self.level, self.gain),
             self.focus,
             self.tails,
@@ -150,6 +152,7 @@ class _Judge:
             _largest(score("tails", x.tails)),
             _largest(score("streak", x.streak)),
             _largest(score("height", x.stain.height)) if x.stain else 0.0,
+            _largest(score("line", x.stain.line)) if x.stain else 0.0,
             size / (harder * max(4.0, _SHIFT * self._measures.side)),
             x.flat / (harder * _FLAT),
         )

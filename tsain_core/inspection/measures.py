@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.signal.windows import tukey
 from skimage.registration import phase_cross_correlation
 
+from .lines import line_height
 from .sketch import Floats, Sketch
 
 #: Pairs of slices are compared up to so many slices apart.
@@ -93,11 +94,14 @@ class Stain:
         Share of the height that is left in the coarse picture: near 1 for broad stains.
     rows : float
         Share of the variance that is the same all along each row: near 1 for streaks.
+    line : float
+        How far the most different straight strip is off, in contrasts of the slice.
     """
 
     height: float
     coarse: float
     rows: float
+    line: float
 
 
 class Prepared:
@@ -142,7 +146,8 @@ def stain(before: Prepared, slice_: Prepared, after: Prepared) -> Stain:
     coarse = gaussian_filter(difference, min(difference.shape) / 32)
     height = float(np.percentile(np.abs(difference), 99)) or 1e-12
     left = float(np.percentile(np.abs(coarse), 99)) / height
-    return Stain(height, left, float(coarse.mean(1).var() / (coarse.var() or 1.0)))
+    streaks = float(coarse.mean(1).var() / (coarse.var() or 1.0))
+    return Stain(height, left, streaks, line_height(difference))
 
 
 def texture_of(image: Floats) -> Floats:

@@ -39,6 +39,8 @@ def name_damage(x: Look, scores: Excesses) -> tuple[Kind, str]:
     if scores.flat >= 1:
         return "torn or folded", f"{100 * x.flat:.0f} % of a part of it has a single grey value"
     if max(content, stained, scores.tails) >= whole:
+        if scores.line >= max(1.0, content):
+            return "torn or folded", "a long line across it is brighter or darker than beside it"
         tiles = x.lost[0]
         share = float(np.mean(tiles > 0)) if np.isfinite(tiles).all() else 1.0
         return "torn or folded", f"{100 * share:.0f} % of its parts do not fit its neighbours"

@@ -179,6 +179,7 @@ class Usual:
     tails: Centre
     streak: Centre
     height: Centre
+    line: Centre
 
     @staticmethod
     def of(looks: Iterable[Look]) -> Usual:
@@ -202,6 +203,7 @@ class Usual:
             centre((x.tails for x in every), 0.02),
             centre((x.streak for x in every), 0.005),
             centre((x.stain.height for x in every if x.stain), 0.02),
+            centre((x.stain.line for x in every if x.stain), 0.02),
         )
 
 
