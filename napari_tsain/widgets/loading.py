@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _LOOK = 30  # milliseconds between two looks whether the libraries are there
 _HEAVY = "torch"  # what takes long
+_SIGN_WIDTH = 240  # pixels, about what the controls take
 
 
 class LoadingDock(QWidget):
@@ -143,6 +144,7 @@ def _load_libraries() -> None:
 def _sign() -> QWidget:
     """What stands in the dock meanwhile."""
     sign = QWidget()
+    sign.setMinimumWidth(_SIGN_WIDTH)  # or the dock jumps when its controls come
     layout = QVBoxLayout(sign)
     text = QLabel("Loading the networks. This takes some seconds once in a session.")
     text.setWordWrap(True)

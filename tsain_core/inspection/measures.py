@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 from scipy.ndimage import gaussian_filter
-from scipy.signal.windows import tukey
 from skimage.registration import phase_cross_correlation
 
 from .lines import line_height
@@ -159,9 +158,18 @@ def texture_of(image: Floats) -> Floats:
 
 
 def spectrum_of(texture: Floats) -> NDArray[np.complex64]:
-    y, x = (tukey(n, 0.25).astype(np.float32) for n in texture.shape)
+    y, x = (_taper(n) for n in texture.shape)
     spectrum: NDArray[np.complex64] = fft.fft2(texture * y[:, None] * x)
     return spectrum
+
+
+def _taper(length: int) -> NDArray[np.float32]:
+    """Tukey's window, an eighth falling at each end; scipy.signal takes a second to import."""
+    width = int(0.125 * (length - 1))
+    falling = 0.5 * (1 - np.cos(np.pi * np.arange(width + 1) / (0.125 * (length - 1))))
+    window = np.ones(length, np.float32)
+    window[: width + 1], window[length - width - 1 :] = falling, falling[::-1]
+    return window
 
 
 def shift_between(

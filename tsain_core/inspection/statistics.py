@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
-from scipy.stats import median_abs_deviation
 
 from .measures import PairNumbers, SliceNumbers, Stain
 
@@ -209,6 +208,8 @@ class Usual:
 
 def _centre(table: Array, least: float) -> Centre:
     """Median and robust deviation, at least so large, of each column of numbers that are known."""
+    from scipy.stats import median_abs_deviation  # takes a second, in runs that inspect nothing
+
     columns = [column[np.isfinite(column)] for column in table.T]
     middles = [float(np.median(c)) if c.size else 0.0 for c in columns]
     scales = [median_abs_deviation(c, scale="normal") if c.size else np.inf for c in columns]
