@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from typing import Any, TypeGuard
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from typing import Any, Protocol, TypeGuard, TypeVar
 
 import dask.array as da
 import numpy as np
@@ -22,6 +23,17 @@ Source = str | os.PathLike[str] | Volume | ArrayLike
 Model = str | os.PathLike[str] | SliceModel
 #: Called with the share of the work that is done, 0 to 1.
 OnProgress = Callable[[float], object]
+_Result = TypeVar("_Result")
+
+
+class Counted(Protocol):
+    """An event of work that knows how much of it is done."""
+
+    @property
+    def done(self) -> float: ...
+
+    @property
+    def total(self) -> float: ...
 
 
 def is_path(value: object) -> TypeGuard[str | os.PathLike[str]]:
@@ -82,3 +94,18 @@ def as_model(model: Any, settings: InferenceSettings | None) -> SliceModel:
         )
     opened: SliceModel = model
     return opened
+
+
+def finished(
+    work: Generator[Counted, None, _Result], progress: OnProgress | None = None
+) -> _Result:
+    """What work comes to; after each of its events `progress` gets the share that is done."""
+    with closing(work):
+        while True:
+            try:
+                event = next(work)
+            except StopIteration as end:
+                result: _Result = end.value
+                return result
+            if progress is not None:
+                progress(event.done / max(event.total, 1))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 from ..inspection import Inspection, inspect_stack
 from ..inspection.sketch import MEMORY
-from .arguments import OnProgress, Source, as_volume
+from .arguments import OnProgress, Source, as_volume, finished
 
 
 def inspect(
@@ -44,13 +42,4 @@ def inspect(
     >>> found = tsain.inspect("stack.tif")
     >>> repaired = tsain.interpolate("stack.tif", replace=found.damaged)
     """
-    work = inspect_stack(as_volume(source, dataset=dataset), memory)
-    with closing(work):
-        while True:
-            try:
-                looked = next(work)
-            except StopIteration as end:
-                result: Inspection = end.value
-                return result
-            if progress is not None:
-                progress(looked.done / looked.total)
+    return finished(inspect_stack(as_volume(source, dataset=dataset), memory), progress)

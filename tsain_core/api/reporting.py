@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 from ..errors import TsainError
@@ -13,7 +12,7 @@ from ..evaluation.metrics import WINDOW
 from ..inference.models import InferenceSettings
 from ..stack_report import StackReport, check_folder, report_on, write_folder
 from ..stack_report.compute import MOST
-from .arguments import OnProgress, Source, as_volume, name_for
+from .arguments import OnProgress, Source, as_volume, finished, name_for
 
 
 def report(
@@ -86,15 +85,7 @@ def report(
     chosen = settings or InferenceSettings()
     names = [name_for(volume, name, chosen) for name in models]
     work = report_on(volume, names, chosen, most=at_most, crop=crop, title=title)
-    with closing(work):
-        while True:
-            try:
-                event = next(work)
-            except StopIteration as end:
-                made: StackReport = end.value
-                break
-            if progress is not None:
-                progress(event.done / max(event.total, 1))
+    made = finished(work, progress)
     if folder is not None:
         write_folder(made, Path(folder), overwrite)
     return made

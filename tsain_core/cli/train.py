@@ -13,7 +13,7 @@ import torch
 from ..errors import TsainError
 from ..inference.models import choose_device, open_network
 from ..model_files.checkpoint import ModelInfo, load, save
-from ..network import PRESETS, TSAIN
+from ..network import PRESETS, TSAIN, NetworkSettings
 from ..network.widening import widen
 from ..system.memory import keep_freed_memory
 from ..training import Trainer, TripletSampler
@@ -83,9 +83,8 @@ def _trainer(
     recipe: Recipe, args: argparse.Namespace, ranks: Ranks, device: torch.device
 ) -> Trainer:
     torch.manual_seed(recipe.settings.seed)
-    network = TSAIN(PRESETS[recipe.preset])
-    if args.start:
-        network = _started(network, args.start, recipe.preset)
+    settings = PRESETS[recipe.preset]
+    network = _started(settings, args.start, recipe.preset) if args.start else TSAIN(settings)
     parts = recipe.load_sources(args.data)
     held_out = [
         triplet
@@ -98,16 +97,16 @@ def _trainer(
     return Trainer(network, sampler, s, held_out, device, ranks, teacher)
 
 
-def _started(network: TSAIN, path: Path, preset: str) -> TSAIN:
-    """The network with the weights of a model file, of its own or of a smaller structure."""
+def _started(settings: NetworkSettings, path: Path, preset: str) -> TSAIN:
+    """A network with the weights of a model file, of the same or of a smaller structure."""
     start, _ = load(path)
     # weights that know the middle only are those of a network with positions at 1/2
-    whole = TSAIN(replace(start.settings, positions=network.settings.positions))
+    whole = TSAIN(replace(start.settings, positions=settings.positions))
     whole.load_state_dict(start.state_dict(), strict=False)
-    if whole.settings == network.settings:
+    if whole.settings == settings:
         return whole
     try:
-        return widen(whole, network.settings)
+        return widen(whole, settings)
     except TsainError as error:
         raise TsainError(
             f"{path.name} is no {preset}, and cannot become one; start from a model of that "

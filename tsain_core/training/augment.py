@@ -36,6 +36,12 @@ class Augmentation(Record):
     shift: int = 0
 
 
+def regraded(image: NDArray[np.float32], gain: float, shift: float) -> NDArray[np.float32]:
+    """Contrast times `gain` about the middle grey, brightness more by `shift`; [0, 1]."""
+    changed: NDArray[np.float32] = (image - 0.5) * gain + 0.5 + shift
+    return changed
+
+
 def augment(
     triplet: NDArray[np.float32], a: Augmentation, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], bool]:
@@ -59,12 +65,12 @@ def augment(
     if reverse:
         triplet = triplet[::-1]
     gain = 1 + rng.uniform(-a.contrast, a.contrast)
-    triplet = (triplet - 0.5) * gain + 0.5 + rng.uniform(-a.brightness, a.brightness)
+    triplet = regraded(triplet, gain, rng.uniform(-a.brightness, a.brightness))
     sigma = rng.uniform(*a.noise)
     for i in (0, 2):
         gain = 1 + rng.uniform(-a.slice_contrast, a.slice_contrast)
         shift = rng.uniform(-a.slice_brightness, a.slice_brightness)
-        triplet[i] = (triplet[i] - 0.5) * gain + 0.5 + shift
+        triplet[i] = regraded(triplet[i], gain, shift)
         if sigma > 0:
             triplet[i] += rng.standard_normal(triplet[i].shape, dtype=np.float32) * sigma
     return np.ascontiguousarray(triplet, dtype=np.float32), reverse

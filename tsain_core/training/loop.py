@@ -251,13 +251,14 @@ class Trainer:
         self, prediction: Tensor, before: Tensor, truth: Tensor, after: Tensor, at: Tensor
     ) -> Tensor:
         """Against the real slices, and as far as its share goes against the teacher's."""
-        share = self.settings.teacher.share_at(self.step) if self.teacher else 0.0
-        real = taught = prediction.new_zeros(())
-        if share < 1:
-            real = total_loss(prediction, truth, self.settings.loss, self.vgg)
-        if share > 0 and self.teacher is not None:
-            target = self.teacher.slices(before, after, at)
-            taught = total_loss(prediction, target, self.settings.loss, self.vgg)
+        share = self.settings.teacher.share_at(self.step)
+        if self.teacher is None or not share:
+            return total_loss(prediction, truth, self.settings.loss, self.vgg)
+        target = self.teacher.slices(before, after, at)
+        taught = total_loss(prediction, target, self.settings.loss, self.vgg)
+        if share == 1:
+            return taught
+        real = total_loss(prediction, truth, self.settings.loss, self.vgg)
         return (1 - share) * real + share * taught
 
     @torch.no_grad()

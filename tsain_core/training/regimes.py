@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..system.records import Record
+from .augment import regraded
 from .screening import Triplet
 
 Range = tuple[float, float]
@@ -161,7 +162,7 @@ def change_grey_values(
     gamma = float(np.exp(rng.uniform(*np.log(r.gamma))))
     triplet = np.sign(triplet) * np.abs(triplet) ** np.float32(gamma)
     gain, shift = 1 + rng.uniform(-r.contrast, r.contrast), rng.uniform(-1, 1) * r.brightness
-    triplet = ((triplet - 0.5) * gain + 0.5 + shift).astype(np.float32)
+    triplet = regraded(triplet, gain, shift).astype(np.float32)
     if rng.random() < r.blurred:
         sigma = rng.uniform(*r.blur)
         which = range(3) if identical or rng.random() < 0.6 else [int(rng.choice([0, 2]))]
@@ -170,13 +171,13 @@ def change_grey_values(
     if identical:
         return triplet
     if r.jumping and rng.random() < r.jumping:
-        triplet = _jumped(triplet, position, r, rng)
+        _jump(triplet, position, r, rng)
     sigma = rng.uniform(*r.noise) if rng.random() < r.noisy else 0.0
     poisson, grain = rng.random(), rng.uniform(0.4, 1.0) if rng.random() < 0.4 else 0.0
     for i in (0, 2):
         gain = 1 + rng.uniform(-r.slice_contrast, r.slice_contrast)
         shift = rng.uniform(-r.slice_brightness, r.slice_brightness)
-        triplet[i] = (triplet[i] - 0.5) * gain + 0.5 + shift
+        triplet[i] = regraded(triplet[i], gain, shift)
         if sigma:
             triplet[i] += _noise(triplet[i], sigma, poisson, grain, rng)
     return triplet
@@ -310,19 +311,15 @@ def _grain(
     return out
 
 
-def _jumped(
-    triplet: Triplet, position: float, regimes: Regimes, rng: np.random.Generator
-) -> Triplet:
-    """One outer slice brighter or darker, of another contrast, often clipped; the truth between."""
+def _jump(triplet: Triplet, position: float, regimes: Regimes, rng: np.random.Generator) -> None:
+    """Make one outer slice brighter or darker, of another contrast, clip it; the truth between."""
     which, nearness = (0, 1 - position) if rng.random() < 0.5 else (2, position)
     gain = float(np.exp(rng.uniform(-1, 1) * regimes.jump_contrast))
     shift = rng.uniform(-1, 1) * regimes.jump
-    out = triplet.copy()
     for i, share in ((which, 1.0), (1, nearness)):
-        out[i] = (triplet[i] - 0.5) * (1 + share * (gain - 1)) + 0.5 + share * shift
+        triplet[i] = regraded(triplet[i], 1 + share * (gain - 1), share * shift)
     if rng.random() < 0.5:
-        out[which] = np.clip(out[which], 0, 1)
-    return out
+        np.clip(triplet[which], 0, 1, out=triplet[which])
 
 
 def _noise(
