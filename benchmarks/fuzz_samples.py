@@ -21,7 +21,7 @@ import zarr
 from tsain_core.volumes import create_volume
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
-import lab_formats
+from support import lab_formats
 
 STACK = np.random.default_rng(0).integers(0, 255, (4, 24, 20), np.uint8)
 _NUMBERS = (0, 1, 2, 3, 0x7F, 0xFF, 0x100, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)

@@ -4,11 +4,12 @@
     python benchmarks/inspection.py ../shared/data --clean    # findings in the stacks as they are
 
 Crops of 20 slices of 256 x 256 pixels are cut from each stack that is deep enough, at places drawn
-by chance. One slice is damaged (`tests/damage.py`), or one or two slices before it are taken out.
-What is found in the crop before it was damaged is not an effect of this damage, and does not count
-in the precision; stacks have damage of their own. It has a line of its own below the table, and
-`--clean` lists what is found in the whole stacks. All else that is found counts as wrong, also in
-the slices next to the damaged one. Limits must be chosen with other seeds than the default one.
+by chance. One slice is damaged (`tests/support/damage.py`), or one or two slices before it are
+taken out. What is found in the crop before it was damaged is not an effect of this damage, and does
+not count in the precision; stacks have damage of their own. It has a line of its own below the
+table, and `--clean` lists what is found in the whole stacks. All else that is found counts as
+wrong, also in the slices next to the damaged one. Limits must be chosen with other seeds than the
+default one.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from tsain_core.volumes import Volume, open_volume
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 
-from damage import KINDS, damage  # noqa: E402
+from support.damage import KINDS, damage  # noqa: E402
 
 _DEPTH, _SIDE, _MARGIN = 20, 256, 3  # slices, pixels, slices that stay whole at both ends
 _CROPS = 4  # of each stack

@@ -32,10 +32,9 @@ from qtpy.QtCore import QEvent, QSettings
 from qtpy.QtWidgets import QApplication
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
-from gui import tissue
-from window_sequences import pause, resize, wait
-
 from napari_tsain.layers.view import camera_of
+from support.gui import tissue
+from support.window_sequences import pause, resize, wait
 
 _ACTIONS_A_ROUND = 25
 _DOCKS = ("interpolation", "offsets", "finetuning")

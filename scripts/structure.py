@@ -3,7 +3,7 @@
     python scripts/structure.py            # the figures
     python scripts/structure.py --list     # and what each of them counts
 
-`tests/test_structure.py` holds the figures that must stay as they are.
+`tests/repository/test_structure.py` holds the figures that must stay as they are.
 """
 
 from __future__ import annotations

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from blockwise import narrow, narrow_stack, shallow_blocks, spec, stack  # noqa: F401  # fixtures
 
+from support import REPOSITORY
 from tsain_core.network import TSAIN, AdaptiveSampling, NetworkSettings
 
 if not torch.cuda.is_available():
     # Triton's kernels run in its interpreter; it must know before anything imports it.
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
-_REPOSITORY = Path(__file__).resolve().parents[1]
+
+#: Files with fixtures for tests of several folders.
+pytest_plugins = ["support.blockwise", "support.sample_server"]
 _VARIABLE = "TSAIN_EM_DATA"
 
 
@@ -53,7 +55,7 @@ def em_data() -> Path:
         if not folder.is_dir():
             pytest.fail(f"{_VARIABLE} is {named!r}, which is no folder; correct or unset it.")
         return folder.resolve()
-    folder = _REPOSITORY.parent / "shared" / "data"
+    folder = REPOSITORY.parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip(f"No real EM stacks: set {_VARIABLE} to their folder, or put them in {folder}")
     return folder

@@ -13,11 +13,10 @@ import tifffile
 
 import tsain_core as tsain
 from napari_tsain.widgets.wording import CONTROLS, in_dock_words
+from support import REPOSITORY
 from tsain_core.cli import main
 from tsain_core.cli.wording import as_option, options_as_arguments
 from tsain_core.errors import TsainError, argument
-
-REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def _error() -> TsainError:

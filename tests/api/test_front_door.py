@@ -16,12 +16,11 @@ import tifffile
 from numpy.typing import NDArray
 
 import tsain_core as tsain
+from support import REPOSITORY
 from tsain_core.errors import TsainError
 from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN
 from tsain_core.sample_data.phantom import em_phantom
-
-REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")

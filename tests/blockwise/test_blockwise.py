@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from blockwise import (
+
+from support.blockwise import (
     cut_small,
     files,
     finish,
@@ -25,7 +26,6 @@ from blockwise import (
     stop_after,
     wait_for,
 )
-
 from tsain_core.blockwise import (
     InterpolationRequest,
     RunFinished,

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import tifffile
-from blockwise import files, finish, marks, serve, start, wait_for
 
+from support.blockwise import files, finish, marks, serve, start, wait_for
 from tsain_core.blockwise import Cluster, InterpolationRequest, interpolate_blockwise
 from tsain_core.cli.as_command import as_command
 from tsain_core.errors import TsainError

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from blockwise import cut_small, finish, in_memory
 
+from support.blockwise import cut_small, finish, in_memory
 from tsain_core.blockwise import (
     BlockDone,
     BlockFailed,

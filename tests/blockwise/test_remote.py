@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from blockwise import finish, in_memory, serve, stop_after, wait_for
 
+from support.blockwise import finish, in_memory, serve, stop_after, wait_for
 from tsain_core.blockwise import InterpolationRequest, RunStarted, interpolate_blockwise
 from tsain_core.errors import TsainError
 from tsain_core.sample_data.phantom import em_phantom

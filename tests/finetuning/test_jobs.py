@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from blockwise import wait_for
 
+from support.blockwise import wait_for
 from tsain_core.errors import TsainError
 from tsain_core.finetuning.jobs import (
     Job,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from slice_models import pair, run, wrap
 
+from support.slice_models import pair, run, wrap
 from tsain_core.cli.as_command import as_command
 from tsain_core.errors import TsainError
 from tsain_core.evaluation.leave_one_out import evaluate, mean_by_model

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from slice_models import RNG, pair, run, wrap
 
+from support.slice_models import RNG, pair, run, wrap
 from tsain_core.errors import TsainError
 from tsain_core.inference.models import (
     BASELINES,

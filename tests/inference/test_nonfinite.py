@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from blockwise import cut_small, finish
 from numpy.typing import NDArray
-from slice_models import wrap
 
+from support.blockwise import cut_small, finish
+from support.slice_models import wrap
 from tsain_core.blockwise import InterpolationRequest
 from tsain_core.cli import main
 from tsain_core.errors import TsainError

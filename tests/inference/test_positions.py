@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from blockwise import cut_small, finish, in_memory
 from numpy.typing import NDArray
 
+from support.blockwise import cut_small, finish, in_memory
 from tsain_core.blockwise import InterpolationRequest
 from tsain_core.inference.models import (
     InferenceSettings,

@@ -12,10 +12,10 @@ import dask.array as da
 import numpy as np
 import pytest
 import tifffile
-from damage import KINDS, damage
 from scipy.ndimage import gaussian_filter
 
 import tsain_core as tsain
+from support.damage import KINDS, damage
 from tsain_core.cli import main
 from tsain_core.errors import TsainError
 from tsain_core.inspection.sketch import sketches

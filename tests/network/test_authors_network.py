@@ -14,10 +14,10 @@ import tifffile
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from test_convert import authors_state
 from torch import Tensor
 from torchvision.ops import deform_conv2d
 
+from support.authors_checkpoint import authors_state
 from tsain_core.cli import main
 from tsain_core.model_files.checkpoint import load, read_info
 from tsain_core.volumes import open_volume

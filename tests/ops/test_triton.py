@@ -6,14 +6,14 @@ import os
 import subprocess
 import sys
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from test_ops import CASES, operands
 from torch import Tensor
 
+from support import TESTS
+from support.deformable import CASES, operands
 from tsain_core.ops import _fused, _triton, choose_backend, deform_conv2d
 
 CUDA = torch.cuda.is_available()
@@ -180,7 +180,7 @@ def test_fusing_is_not_chosen_where_it_cannot_be_timed() -> None:
 @pytest.mark.parametrize("capability", [80, 90])
 def test_compiles_for_cards_that_are_not_here(capability: int) -> None:
     """To machine code, for Ampere and Hopper; on Hopper half precision spills no registers."""
-    script = Path(__file__).with_name("compile_kernels.py")
+    script = TESTS / "support" / "compile_kernels.py"
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
     done = subprocess.run(
         [sys.executable, str(script), str(capability)],

@@ -9,18 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from gui import (  # noqa: F401
-    add_dock,
-    click,
-    own_settings,
-    plugin_known,
-    tissue,
-    type_into,
-    viewer,
-)
 from qtpy.QtWidgets import QApplication
 
 from napari_tsain.layers.provenance import layer_marks
+from support.gui import add_dock, click, tissue, type_into
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +31,7 @@ def scheduler() -> Iterator[str]:
         yield cluster.scheduler_address
 
 
-def dock_for(qtbot: Any, viewer: Any, folder: Path, scheduler: str) -> Any:  # noqa: F811
+def dock_for(qtbot: Any, viewer: Any, folder: Path, scheduler: str) -> Any:
     """The dock, set to compute a stack from a file on a cluster."""
     tifffile.imwrite(folder / "stack.tif", tissue(5, 64))
     viewer.open(str(folder / "stack.tif"), plugin="napari")
@@ -54,7 +46,7 @@ def dock_for(qtbot: Any, viewer: Any, folder: Path, scheduler: str) -> Any:  # n
 @pytest.mark.slow
 def test_result_becomes_a_layer(
     qtbot: Any,
-    viewer: Any,  # noqa: F811
+    viewer: Any,
     tmp_path: Path,
     scheduler: str,
 ) -> None:
@@ -73,7 +65,7 @@ def test_result_becomes_a_layer(
 @pytest.mark.slow
 def test_run_outlives_the_dock(
     qtbot: Any,
-    viewer: Any,  # noqa: F811
+    viewer: Any,
     tmp_path: Path,
     scheduler: str,
 ) -> None:
@@ -84,7 +76,7 @@ def test_run_outlives_the_dock(
     qtbot.waitUntil(lambda: (tmp_path / "result.zarr").exists(), timeout=120_000)
 
 
-def test_unreachable_cluster_says_so(qtbot: Any, viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_unreachable_cluster_says_so(qtbot: Any, viewer: Any, tmp_path: Path) -> None:
     pytest.importorskip("distributed", reason="Dask's distributed is not installed")
     dock = dock_for(qtbot, viewer, tmp_path, "nowhere:1")
     click(qtbot, dock.bar.run)

@@ -6,20 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gui import (  # noqa: F401
-    add_dock,
-    click,
-    overlay_text,
-    own_settings,
-    plugin_known,
-    tissue,
-    type_into,
-    viewer,
-)
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
 from napari_tsain.layers.provenance import layer_marks
+from support.gui import add_dock, click, overlay_text, tissue, type_into
 
 TIMEOUT = 60_000
 
@@ -31,7 +22,7 @@ def rows(dock: Any) -> dict[str, bool]:
 
 
 @pytest.fixture
-def dock(qtbot: Any, viewer: Any) -> Any:  # noqa: F811
+def dock(qtbot: Any, viewer: Any) -> Any:
     """The dock, in mode Replace, with a stack of which two slices are damaged."""
     data = tissue(10, 64)
     data[3], data[0] = 0, 0
@@ -42,7 +33,7 @@ def dock(qtbot: Any, viewer: Any) -> Any:  # noqa: F811
     return opened
 
 
-def test_find_show_dismiss_and_replace(qtbot: Any, viewer: Any, dock: Any) -> None:  # noqa: F811
+def test_find_show_dismiss_and_replace(qtbot: Any, viewer: Any, dock: Any) -> None:
     damage = dock.damage
     assert not damage.list.isVisible()
     click(qtbot, damage.look)
@@ -71,7 +62,7 @@ def test_find_show_dismiss_and_replace(qtbot: Any, viewer: Any, dock: Any) -> No
     assert layer_marks(layer).synthetic == (3,) and layer.data[3].std() > 1
 
 
-def test_another_stack_has_other_findings(qtbot: Any, viewer: Any, dock: Any) -> None:  # noqa: F811
+def test_another_stack_has_other_findings(qtbot: Any, viewer: Any, dock: Any) -> None:
     click(qtbot, dock.damage.look)
     qtbot.waitUntil(lambda: "found" in dock.bar.status.text(), timeout=TIMEOUT)
     other = viewer.add_image(tissue(6, 64), name="other")
@@ -80,7 +71,7 @@ def test_another_stack_has_other_findings(qtbot: Any, viewer: Any, dock: Any) ->
     assert "0  missing, 1.00" not in rows(dock)
 
 
-def test_stopping_and_closing(qtbot: Any, viewer: Any, dock: Any) -> None:  # noqa: F811
+def test_stopping_and_closing(qtbot: Any, viewer: Any, dock: Any) -> None:
     viewer.add_image(np.zeros((400, 64, 64), np.uint8), name="long")
     dock.source.layer_box.value = viewer.layers["long"]
     QApplication.processEvents()

@@ -10,18 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gui import (  # noqa: F401
-    add_dock,
-    click,
-    own_settings,
-    plugin_known,
-    type_into,
-    viewer,
-)
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_tsain.widgets.model_added import MODEL_ADDED
+from support.gui import add_dock, click, type_into
 from tsain_core.finetuning.jobs import JobState, list_jobs
 from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN
@@ -45,7 +38,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stirred_network: TSAIN
             process.kill()
 
 
-def open_dock(viewer: Any, minutes: float = 1.5) -> Any:  # noqa: F811
+def open_dock(viewer: Any, minutes: float = 1.5) -> Any:
     dock = add_dock(viewer, NAME)
     QApplication.processEvents()
     dock.setup.base_box.value = "small"
@@ -53,7 +46,7 @@ def open_dock(viewer: Any, minutes: float = 1.5) -> Any:  # noqa: F811
     return dock
 
 
-def stack(viewer: Any, depth: int = 12) -> Any:  # noqa: F811
+def stack(viewer: Any, depth: int = 12) -> Any:
     return viewer.add_image(em_phantom((depth, 128, 128), seed=1), name="stack", scale=(40, 5, 5))
 
 
@@ -71,7 +64,7 @@ def start(qtbot: Any, dock: Any) -> Any:
 
 def test_from_start_to_a_model_in_the_other_dock(
     qtbot: Any,
-    viewer: Any,  # noqa: F811
+    viewer: Any,
     home: Path,
 ) -> None:
     stack(viewer)
@@ -102,7 +95,7 @@ def test_from_start_to_a_model_in_the_other_dock(
     wait(qtbot, lambda: "called small-stack-3." in dock.plan.text())
 
 
-def test_pause_while_it_starts_is_seen_and_taken_back(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_pause_while_it_starts_is_seen_and_taken_back(qtbot: Any, viewer: Any) -> None:
     stack(viewer)
     dock = open_dock(viewer)
     click(qtbot, dock.start)
@@ -120,7 +113,7 @@ def test_pause_while_it_starts_is_seen_and_taken_back(qtbot: Any, viewer: Any) -
     wait(qtbot, lambda: dock.bar.status.text().startswith("Cancelled"))
 
 
-def test_it_follows_its_layer(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_it_follows_its_layer(qtbot: Any, viewer: Any) -> None:
     """The selected layer is chosen; data, names and axes that change later are heard."""
     first = stack(viewer)
     second = viewer.add_image(em_phantom((12, 128, 128), seed=2), name="Cell 3 [raw]")
@@ -143,7 +136,7 @@ def test_it_follows_its_layer(qtbot: Any, viewer: Any) -> None:  # noqa: F811
 
 def test_what_could_not_be_written_is_noticed_before_it_starts(
     qtbot: Any,
-    viewer: Any,  # noqa: F811
+    viewer: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stack(viewer)
@@ -152,7 +145,7 @@ def test_what_could_not_be_written_is_noticed_before_it_starts(
     assert not dock.start.isEnabled() and "Nothing can be written" in dock.plan.text()
 
 
-def test_held_out_slice_is_shown_and_refreshed(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_held_out_slice_is_shown_and_refreshed(qtbot: Any, viewer: Any) -> None:
     source = stack(viewer)
     dock = open_dock(viewer)
     click(qtbot, dock.show_held_out)
@@ -168,7 +161,7 @@ def test_held_out_slice_is_shown_and_refreshed(qtbot: Any, viewer: Any) -> None:
     assert list(viewer.layers) == [source]
 
 
-def test_pause_resume_cancel(qtbot: Any, viewer: Any, home: Path) -> None:  # noqa: F811
+def test_pause_resume_cancel(qtbot: Any, viewer: Any, home: Path) -> None:
     stack(viewer)
     dock = open_dock(viewer)
     assert not dock.bar.pause.isEnabled() and dock.bar.pause.toolTip() == "No job is at work"
@@ -185,7 +178,7 @@ def test_pause_resume_cancel(qtbot: Any, viewer: Any, home: Path) -> None:  # no
     assert [p.name for p in (home / "models").iterdir()] == ["small.safetensors"]
 
 
-def test_stop_keeps_the_best(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_stop_keeps_the_best(qtbot: Any, viewer: Any) -> None:
     stack(viewer)
     dock = open_dock(viewer)
     job = start(qtbot, dock)
@@ -195,7 +188,7 @@ def test_stop_keeps_the_best(qtbot: Any, viewer: Any) -> None:  # noqa: F811
     assert job.state is JobState.FINISHED
 
 
-def test_kill_and_resume(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_kill_and_resume(qtbot: Any, viewer: Any) -> None:
     """kill -9 is a readable line in a dock that goes on working."""
     stack(viewer)
     dock = open_dock(viewer)
@@ -235,7 +228,7 @@ def test_close_napari_and_reattach(qtbot: Any, make_napari_viewer: Any) -> None:
     assert job.process() is None
 
 
-def test_what_cannot_be_learnt_from_says_why(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_what_cannot_be_learnt_from_says_why(qtbot: Any, viewer: Any) -> None:
     dock = open_dock(viewer)
     assert not dock.start.isEnabled() and "No image is open" in dock.plan.text()
     stack(viewer, depth=5)
@@ -251,7 +244,7 @@ def test_what_cannot_be_learnt_from_says_why(qtbot: Any, viewer: Any) -> None:  
 
 def test_news_of_models_do_not_reach_docks_that_are_gone(
     qtbot: Any,
-    viewer: Any,  # noqa: F811
+    viewer: Any,
 ) -> None:
     dock = add_dock(viewer, "Interpolate slices")
     viewer.window.remove_dock_widget(dock)

@@ -10,54 +10,19 @@ import dask.array as da
 import numpy as np
 import pytest
 import tifffile
-from gui import (  # noqa: F401
-    add_dock,
-    canvas,
-    click,
-    overlay_text,
-    own_settings,
-    plugin_known,
-    tissue,
-    type_into,
-    viewer,
-)
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QSlider
 from scipy.ndimage import gaussian_filter, laplace
 
 from napari_tsain.layers.provenance import layer_marks
+from support.gui import canvas, click, overlay_text, tissue, type_into
+from support.interpolation_dock import PLACED, TIMEOUT, open_dock, run_and_wait
 from tsain_core.cli import main
 from tsain_core.inference.models import InferenceSettings
 from tsain_core.volumes import create_volume, open_volume
 
-TIMEOUT = 60_000
-PLACED = {
-    "scale": (40, 4, 4),
-    "translate": (100, 20, 30),
-    "units": "nanometer",
-    "axis_labels": ("z", "y", "x"),
-    "contrast_limits": (20, 200),
-    "colormap": "magma",
-    "gamma": 0.8,
-}
 
-
-def open_dock(viewer: Any) -> Any:  # noqa: F811
-    dock = add_dock(viewer, "Interpolate slices")
-    QApplication.processEvents()
-    return dock
-
-
-def run_and_wait(qtbot: Any, viewer: Any, dock: Any) -> Any:  # noqa: F811
-    """Click Run; returns the layer that came."""
-    before = set(viewer.layers)
-    click(qtbot, dock.bar.run)
-    qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Done"), timeout=TIMEOUT)
-    (layer,) = set(viewer.layers) - before
-    return layer
-
-
-def test_whole_stack(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_whole_stack(qtbot: Any, viewer: Any) -> None:
     data = tissue(4, 64)
     source = viewer.add_image(data, name="stack", **PLACED)
     dock = open_dock(viewer)
@@ -77,7 +42,7 @@ def test_whole_stack(qtbot: Any, viewer: Any) -> None:  # noqa: F811
     assert marks.provenance["model"] == "tsain-lite"
 
 
-def test_z_size(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_z_size(qtbot: Any, viewer: Any) -> None:
     viewer.add_image(tissue(4, 64), name="stack", **PLACED)
     dock = open_dock(viewer)
     assert not dock.selection.z_size.isEnabled() and "factor" in dock.selection.z_size.toolTip()
@@ -87,7 +52,7 @@ def test_z_size(qtbot: Any, viewer: Any) -> None:  # noqa: F811
     assert layer.scale[0] == pytest.approx(16) and len(layer.data) == 8
 
 
-def test_between_two_slices(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_between_two_slices(qtbot: Any, viewer: Any) -> None:
     data = tissue(6, 64)
     source = viewer.add_image(data, name="stack", **PLACED)
     dock = open_dock(viewer)
@@ -104,7 +69,7 @@ def test_between_two_slices(qtbot: Any, viewer: Any) -> None:  # noqa: F811
     assert layer_marks(layer).synthetic == (1, 3)
 
 
-def test_replace_slices_marked_with_the_key(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_replace_slices_marked_with_the_key(qtbot: Any, viewer: Any) -> None:
     data = tissue(6, 64)
     data[2] = 0
     source = viewer.add_image(data, name="stack", **PLACED)
@@ -121,7 +86,7 @@ def test_replace_slices_marked_with_the_key(qtbot: Any, viewer: Any) -> None:  #
     assert layer_marks(layer).synthetic == (2,)
 
 
-def test_nothing_marked_says_what_to_do(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_nothing_marked_says_what_to_do(qtbot: Any, viewer: Any) -> None:
     viewer.add_image(tissue(4, 64), name="stack")
     dock = open_dock(viewer)
     click(qtbot, dock.selection.mode_box.buttons["Replace"])
@@ -131,7 +96,7 @@ def test_nothing_marked_says_what_to_do(qtbot: Any, viewer: Any) -> None:  # noq
     assert not dock.bar.run.isEnabled() and "0 to 3" in dock.effect.text()
 
 
-def test_no_layer_and_colour_are_refused_with_the_reason(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_no_layer_and_colour_are_refused_with_the_reason(qtbot: Any, viewer: Any) -> None:
     dock = open_dock(viewer)
     assert not dock.bar.run.isEnabled() and "No image is open" in dock.bar.run.toolTip()
     viewer.add_image(np.zeros((4, 32, 32, 3), np.uint8), name="photo", rgb=True)
@@ -139,7 +104,7 @@ def test_no_layer_and_colour_are_refused_with_the_reason(qtbot: Any, viewer: Any
     assert not dock.preview_bar.button.isEnabled()
 
 
-def test_lies_where_its_source_lies_under_any_transform(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_lies_where_its_source_lies_under_any_transform(qtbot: Any, viewer: Any) -> None:
     affine = np.eye(4)
     affine[:3, :3] = [[1, 0.1, 0], [0, 0.9, 0.2], [0, -0.2, 0.9]]
     affine[:3, 3] = 3, 4, 5
@@ -164,7 +129,7 @@ def test_lies_where_its_source_lies_under_any_transform(qtbot: Any, viewer: Any)
 
 
 @pytest.mark.parametrize("z_axis", [0, 1])
-def test_stack_with_another_axis(qtbot: Any, viewer: Any, z_axis: int) -> None:  # noqa: F811
+def test_stack_with_another_axis(qtbot: Any, viewer: Any, z_axis: int) -> None:
     stacks = np.stack([tissue(4, 64), 255 - tissue(4, 64)])
     data = stacks if z_axis == 1 else stacks.swapaxes(0, 1)
     labels = ("t", "z", "y", "x") if z_axis == 1 else ("z", "c", "y", "x")
@@ -182,7 +147,7 @@ def test_stack_with_another_axis(qtbot: Any, viewer: Any, z_axis: int) -> None: 
     assert layer_marks(layer).z_axis == z_axis
 
 
-def test_multiscale_takes_level_0(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_multiscale_takes_level_0(qtbot: Any, viewer: Any) -> None:
     data = tissue(3, 96)
     levels = [da.from_array(data), da.from_array(np.ascontiguousarray(data[:, ::2, ::2]))]
     viewer.add_image(levels, name="pyramid", multiscale=True, contrast_limits=(0, 255))
@@ -190,7 +155,7 @@ def test_multiscale_takes_level_0(qtbot: Any, viewer: Any) -> None:  # noqa: F81
     np.testing.assert_array_equal(np.asarray(layer.data)[::2], data)
 
 
-def test_result_on_disk(qtbot: Any, viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_result_on_disk(qtbot: Any, viewer: Any, tmp_path: Path) -> None:
     data = tissue(4, 64)
     viewer.add_image(data, name="stack", **PLACED)
     dock = open_dock(viewer)
@@ -213,7 +178,7 @@ def test_result_on_disk(qtbot: Any, viewer: Any, tmp_path: Path) -> None:  # noq
     assert dock.bar.run.isEnabled()
 
 
-def test_result_too_large_for_memory(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_result_too_large_for_memory(qtbot: Any, viewer: Any) -> None:
     huge = da.zeros((8000, 3000, 3000), dtype=np.uint8, chunks=(1, -1, -1))
     viewer.add_image(huge, name="huge", contrast_limits=(0, 255), multiscale=False)
     dock = open_dock(viewer)
@@ -225,7 +190,7 @@ def test_result_too_large_for_memory(qtbot: Any, viewer: Any) -> None:  # noqa: 
 @pytest.mark.parametrize("text", ["", "/nowhere/model.safetensors", "wrong"])
 def test_model_file_missing_or_wrong(
     qtbot: Any,
-    viewer: Any,  # noqa: F811
+    viewer: Any,
     tmp_path: Path,
     text: str,
 ) -> None:
@@ -245,7 +210,7 @@ def test_model_file_missing_or_wrong(
     assert dock.bar.run.isEnabled()
 
 
-def test_notice_and_real_slices_only(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_notice_and_real_slices_only(qtbot: Any, viewer: Any) -> None:
     overlay = viewer.canvas.overlays.text if hasattr(viewer, "canvas") else viewer.text_overlay
     overlay.text, overlay.visible = "mine", True
     viewer.add_image(tissue(4, 64), name="stack", **PLACED)
@@ -276,7 +241,7 @@ def test_notice_and_real_slices_only(qtbot: Any, viewer: Any) -> None:  # noqa: 
     assert overlay_text(viewer) == "mine"
 
 
-def test_copied_command_does_the_same(qtbot: Any, viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_copied_command_does_the_same(qtbot: Any, viewer: Any, tmp_path: Path) -> None:
     path = tmp_path / "my stack.tif"
     data = tissue(4, 64)
     with create_volume(
@@ -298,21 +263,21 @@ def test_copied_command_does_the_same(qtbot: Any, viewer: Any, tmp_path: Path) -
     assert made.voxel_size == (20, 4, 4) and made.unit == "nanometer"
 
 
-def test_command_of_a_layer_without_a_file(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_command_of_a_layer_without_a_file(qtbot: Any, viewer: Any) -> None:
     viewer.add_image(tissue(3, 64), name="stack")
     dock = open_dock(viewer)
     click(qtbot, dock.bar.command)
     assert "save it first" in dock.bar.status.text()
 
 
-def test_estimate_comes_before_a_run(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_estimate_comes_before_a_run(qtbot: Any, viewer: Any) -> None:
     viewer.add_image(tissue(6, 128), name="stack")
     dock = open_dock(viewer)
     qtbot.waitUntil(lambda: "of memory" in dock.bar.estimate.text(), timeout=TIMEOUT)
     assert "Takes about" in dock.bar.estimate.text()
 
 
-def test_settings_are_remembered(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_settings_are_remembered(qtbot: Any, viewer: Any) -> None:
     dock = open_dock(viewer)
     dock.model.model_box.value = "optical-flow"
     dock.model.tile_box.value = 128
@@ -328,7 +293,7 @@ def test_settings_are_remembered(qtbot: Any, viewer: Any) -> None:  # noqa: F811
     assert again.model.choice.settings == InferenceSettings(tile=128, detail=0.9, ensemble=4)
 
 
-def test_detail_makes_the_result_sharper(qtbot: Any, viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_detail_makes_the_result_sharper(qtbot: Any, viewer: Any, tmp_path: Path) -> None:
     grain = np.random.default_rng(1).normal(0, 12, (4, 64, 64))
     noisy = np.clip(tissue(4, 64) + grain, 0, 255).astype(np.uint8)
     tifffile.imwrite(tmp_path / "stack.tif", noisy, photometric="minisblack")
@@ -346,7 +311,7 @@ def test_detail_makes_the_result_sharper(qtbot: Any, viewer: Any, tmp_path: Path
     assert sharpness[1] > 1.2 * sharpness[0]
 
 
-def test_fits_a_full_hd_screen(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_fits_a_full_hd_screen(qtbot: Any, viewer: Any) -> None:
     viewer.add_image(np.stack([tissue(4, 64)] * 2), name="stack")
     dock = open_dock(viewer)
     dock.model.advanced.expand(animate=False)
@@ -357,7 +322,7 @@ def test_fits_a_full_hd_screen(qtbot: Any, viewer: Any) -> None:  # noqa: F811
         assert dock.minimumSizeHint().height() < 940 and dock.minimumSizeHint().width() < 420
 
 
-def test_the_model_is_checked_on_the_stack(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_the_model_is_checked_on_the_stack(qtbot: Any, viewer: Any) -> None:
     noise = np.random.default_rng(0).normal(size=(9, 64, 64))
     smooth = gaussian_filter(noise, (3, 0, 0), mode="wrap")  # the mean is nearly right
     viewer.add_image(np.clip(128 + 40 * smooth / smooth.std(), 0, 255).astype(np.uint8))
@@ -381,7 +346,7 @@ def test_the_model_is_checked_on_the_stack(qtbot: Any, viewer: Any) -> None:  # 
     assert dock.bar.run.isEnabled()
 
 
-def test_a_check_gives_way_to_another_choice(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_a_check_gives_way_to_another_choice(qtbot: Any, viewer: Any) -> None:
     viewer.add_image(tissue(9, 96), name="first")
     dock = open_dock(viewer)
     qtbot.waitUntil(lambda: "slices" in dock.check.text(), timeout=TIMEOUT)

@@ -6,36 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from blockwise import marks
-from gui import (  # noqa: F401
-    add_dock,
-    canvas,
-    click,
-    overlay_text,
-    own_settings,
-    plugin_known,
-    tissue,
-    type_into,
-    viewer,
-)
-from test_plugin_interpolation import PLACED, TIMEOUT, open_dock
 
 from napari_tsain.layers.provenance import layer_marks
+from support.blockwise import marks
+from support.gui import click, overlay_text, tissue, type_into
+from support.interpolation_dock import TIMEOUT, begin_long_run, open_dock
 
 
-def begin_long_run(qtbot: Any, viewer: Any) -> Any:  # noqa: F811
-    """A run of many seconds, of which the first computed slice has come."""
-    viewer.add_image(tissue(12, 384), name="stack", **PLACED)
-    dock = open_dock(viewer)
-    click(qtbot, dock.bar.run)
-    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=TIMEOUT)
-    layer = viewer.layers[1]
-    qtbot.waitUntil(lambda: (layer_marks(layer).computed or 0) > 1, timeout=TIMEOUT)
-    assert layer_marks(layer).computed < 12
-    return dock
-
-
-def test_cancel_leaves_the_viewer_as_it_was(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_cancel_leaves_the_viewer_as_it_was(qtbot: Any, viewer: Any) -> None:
     dock = begin_long_run(qtbot, viewer)
     assert not dock.bar.run.isEnabled() and not dock.preview_bar.button.isEnabled()
     click(qtbot, dock.bar.cancel)
@@ -47,7 +25,7 @@ def test_cancel_leaves_the_viewer_as_it_was(qtbot: Any, viewer: Any) -> None:  #
 
 def test_a_cancelled_run_on_disk_goes_on(
     qtbot: Any,
-    viewer: Any,  # noqa: F811
+    viewer: Any,
     tmp_path: Path,
 ) -> None:
     viewer.add_image(tissue(12, 160), name="stack")
@@ -80,14 +58,14 @@ def test_a_cancelled_run_on_disk_goes_on(
     assert [path.name for path in tmp_path.iterdir() if "result" in path.name] == ["result.zarr"]
 
 
-def test_result_layer_deleted_in_mid_run(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_result_layer_deleted_in_mid_run(qtbot: Any, viewer: Any) -> None:
     dock = begin_long_run(qtbot, viewer)
     viewer.layers.remove(viewer.layers[1])
     qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Cancelled"), timeout=TIMEOUT)
     assert len(viewer.layers) == 1 and dock.bar.run.isEnabled()
 
 
-def test_source_layer_deleted_in_mid_run(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_source_layer_deleted_in_mid_run(qtbot: Any, viewer: Any) -> None:
     dock = begin_long_run(qtbot, viewer)
     viewer.layers.remove("stack")
     qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Done"), timeout=3 * TIMEOUT)
@@ -95,7 +73,7 @@ def test_source_layer_deleted_in_mid_run(qtbot: Any, viewer: Any) -> None:  # no
     assert len(layer_marks(layer).synthetic) == 11 and layer.data[-2].std() > 1
 
 
-def test_dock_closed_in_mid_run(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_dock_closed_in_mid_run(qtbot: Any, viewer: Any) -> None:
     dock = begin_long_run(qtbot, viewer)
     queue = dock._queue
     viewer.window.remove_dock_widget(dock)
@@ -103,7 +81,7 @@ def test_dock_closed_in_mid_run(qtbot: Any, viewer: Any) -> None:  # noqa: F811
     qtbot.waitUntil(lambda: not queue.busy, timeout=TIMEOUT)
 
 
-def test_viewer_closed_in_mid_run(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_viewer_closed_in_mid_run(qtbot: Any, viewer: Any) -> None:
     dock = begin_long_run(qtbot, viewer)
     queue = dock._queue
     del dock

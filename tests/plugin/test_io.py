@@ -13,7 +13,7 @@ import imageio.v3 as imageio
 import mrcfile
 import numpy as np
 import pytest
-from gui import own_settings, plugin_known, tissue, viewer  # noqa: F401
+import zarr
 from napari.utils.notifications import notification_manager
 from npe2 import DynamicPlugin
 from qtpy.QtCore import Qt, QTimer
@@ -22,6 +22,7 @@ from qtpy.QtWidgets import QApplication
 from napari_tsain.io import get_reader, layer_data
 from napari_tsain.io._dataset_dialog import DatasetDialog
 from napari_tsain.layers.provenance import layer_marks
+from support.gui import tissue
 from tsain_core.errors import TsainError
 from tsain_core.volumes import create_volume, open_volume
 
@@ -57,7 +58,7 @@ def cremi(path: Path, data: Any) -> Path:
 
 @pytest.mark.parametrize("name", ["a.zarr", "a.h5", "a.ome.tif"])
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
-def test_reads_what_was_written(viewer: Any, tmp_path: Path, name: str, dtype: str) -> None:  # noqa: F811
+def test_reads_what_was_written(viewer: Any, tmp_path: Path, name: str, dtype: str) -> None:
     data = tissue(5, 40, dtype)
     (layer,) = viewer.open(str(write(tmp_path / name, data)), plugin=PLUGIN)
     assert isinstance(layer.data, da.Array)
@@ -71,7 +72,7 @@ def test_reads_what_was_written(viewer: Any, tmp_path: Path, name: str, dtype: s
     assert marks.source == str(tmp_path / name)
 
 
-def test_reads_mrc_and_folders_of_slices(viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_reads_mrc_and_folders_of_slices(viewer: Any, tmp_path: Path) -> None:
     data = tissue(4, 40)
     with mrcfile.new(tmp_path / "a.mrc") as file:
         file.set_data(data.astype(np.int16))
@@ -89,7 +90,7 @@ def test_reads_mrc_and_folders_of_slices(viewer: Any, tmp_path: Path) -> None:  
     np.testing.assert_array_equal(stack.scale, (1, 1, 1))
 
 
-def test_large_ome_zarr_opens_as_a_lazy_pyramid(viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_large_ome_zarr_opens_as_a_lazy_pyramid(viewer: Any, tmp_path: Path) -> None:
     data = tissue(3, 600)
     (layer,) = viewer.open(str(write(tmp_path / "a.zarr", data)), plugin=PLUGIN)
     assert layer.multiscale and [level.shape[1] for level in layer.data] == [600, 300]
@@ -110,7 +111,7 @@ def test_nothing_but_a_slice_is_read_on_opening(tmp_path: Path) -> None:
         data[3].compute()
 
 
-def test_ambiguous_file_asks_which_dataset(qtbot: Any, viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_ambiguous_file_asks_which_dataset(qtbot: Any, viewer: Any, tmp_path: Path) -> None:
     data = tissue(3, 40)
     path = tmp_path / "two.h5"
     with h5py.File(path, "w") as file:
@@ -143,7 +144,7 @@ def test_ambiguous_file_asks_which_dataset(qtbot: Any, viewer: Any, tmp_path: Pa
     qtbot.wait(50)  # the dialogs go
 
 
-def test_cremi_file_needs_no_question(viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_cremi_file_needs_no_question(viewer: Any, tmp_path: Path) -> None:
     data = tissue(3, 40)
     (layer,) = viewer.open(str(cremi(tmp_path / "cremi.h5", data)), plugin=PLUGIN)
     np.testing.assert_array_equal(np.asarray(layer.data), data)
@@ -198,7 +199,7 @@ def test_a_file_that_cannot_be_read_says_so_in_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["b.zarr", "b.h5", "b.ome.tif"])
-def test_saving_keeps_everything(viewer: Any, tmp_path: Path, name: str) -> None:  # noqa: F811
+def test_saving_keeps_everything(viewer: Any, tmp_path: Path, name: str) -> None:
     data = tissue(5, 40)
     (layer,) = viewer.open(str(write(tmp_path / "a.zarr", data)), plugin=PLUGIN)
     (written,) = layer.save(str(tmp_path / name), plugin=PLUGIN)
@@ -208,14 +209,14 @@ def test_saving_keeps_everything(viewer: Any, tmp_path: Path, name: str) -> None
     assert volume.synthetic == (1, 3) and volume.provenance == PROVENANCE
 
 
-def test_saving_a_pyramid_writes_level_0(viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_saving_a_pyramid_writes_level_0(viewer: Any, tmp_path: Path) -> None:
     data = tissue(3, 600)
     (layer,) = viewer.open(str(write(tmp_path / "a.zarr", data)), plugin=PLUGIN)
     layer.save(str(tmp_path / "b.h5"), plugin=PLUGIN)
     np.testing.assert_array_equal(np.asarray(open_volume(tmp_path / "b.h5").data), data)
 
 
-def test_saving_over_its_own_source_is_refused(viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_saving_over_its_own_source_is_refused(viewer: Any, tmp_path: Path) -> None:
     data = tissue(3, 40)
     path = write(tmp_path / "a.zarr", data)
     (layer,) = viewer.open(str(path), plugin=PLUGIN)
@@ -224,7 +225,7 @@ def test_saving_over_its_own_source_is_refused(viewer: Any, tmp_path: Path) -> N
     np.testing.assert_array_equal(np.asarray(open_volume(path).data), data)
 
 
-def test_saving_mixed_units_gives_one(viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_saving_mixed_units_gives_one(viewer: Any, tmp_path: Path) -> None:
     units = ("micrometer", "nanometer", "nanometer")
     layer = viewer.add_image(tissue(3, 40), scale=(0.04, 4, 4), units=units)
     layer.save(str(tmp_path / "a.h5"), plugin=PLUGIN)
@@ -232,7 +233,7 @@ def test_saving_mixed_units_gives_one(viewer: Any, tmp_path: Path) -> None:  # n
     assert volume.unit == "nanometer" and volume.voxel_size == pytest.approx((40, 4, 4))
 
 
-def test_saving_says_what_it_cannot_keep(viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_saving_says_what_it_cannot_keep(viewer: Any, tmp_path: Path) -> None:
     rgb = viewer.add_image(np.zeros((3, 32, 32, 3), np.uint8), rgb=True, name="photo")
     with pytest.raises(Exception, match="colour"):
         rgb.save(str(tmp_path / "a.h5"), plugin=PLUGIN)
@@ -262,7 +263,7 @@ class _notified:
         assert any(self.text in message for message in new), new
 
 
-def test_warnings_of_readers_are_notifications_each_time(viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_warnings_of_readers_are_notifications_each_time(viewer: Any, tmp_path: Path) -> None:
     for z in range(3):
         imageio.imwrite(tmp_path / f"z_{z - 3}.png", tissue(1, 20)[0])
     for _ in range(2):
@@ -288,3 +289,11 @@ def test_what_never_ends_is_not_waited_for(tmp_path: Path, name: str) -> None:
     if reader is not None:
         with pytest.raises(TsainError):
             reader(str(path))
+
+
+def test_missing_data_are_named_in_the_window(viewer: Any, tmp_path: Path) -> None:
+    stack = np.random.default_rng(0).integers(1, 255, (6, 20, 30), np.uint8)
+    array = zarr.create_array(tmp_path / "a.zarr", data=stack, chunks=(1, 10, 15))
+    (tmp_path / "a.zarr" / array.metadata.encode_chunk_key((2, 0, 0))).unlink()
+    viewer.open(str(tmp_path / "a.zarr"), plugin="napari-tsain")
+    assert any("slice 2 of 6 lacks data" in r.message for r in notification_manager.records)

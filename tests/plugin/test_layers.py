@@ -10,17 +10,15 @@ import dask.array as da
 import numpy as np
 import pytest
 import torch
+from napari import layers
 
-layers = pytest.importorskip("napari.layers", reason="napari is not installed")
-
-from gui import tissue  # noqa: E402
-
-from napari_tsain import interpolate_layer  # noqa: E402
-from napari_tsain.layers.origin import slice_origin  # noqa: E402
-from napari_tsain.layers.provenance import LayerMarks, Parents, layer_marks, z_axis_of  # noqa: E402
-from napari_tsain.layers.stack import stack_of  # noqa: E402
-from tsain_core.errors import TsainError  # noqa: E402
-from tsain_core.interpolation.schedule import by_factor  # noqa: E402
+from napari_tsain import interpolate_layer
+from napari_tsain.layers.origin import slice_origin
+from napari_tsain.layers.provenance import LayerMarks, Parents, layer_marks, z_axis_of
+from napari_tsain.layers.stack import stack_of
+from support.gui import tissue
+from tsain_core.errors import TsainError
+from tsain_core.interpolation.schedule import by_factor
 
 
 def source() -> layers.Image:

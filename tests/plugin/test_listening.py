@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gui import click, own_settings, plugin_known, tissue, type_into, viewer  # noqa: F401
 from qtpy.QtWidgets import QApplication
-from test_plugin_interpolation import PLACED, open_dock, run_and_wait
 
 from napari_tsain.layers.provenance import layer_marks
+from support.gui import click, tissue, type_into
+from support.interpolation_dock import PLACED, open_dock, run_and_wait
 
 
 def settle() -> None:
@@ -19,7 +19,7 @@ def settle() -> None:
         QApplication.processEvents()
 
 
-def test_scale_units_and_data_set_later(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_scale_units_and_data_set_later(qtbot: Any, viewer: Any) -> None:
     source = viewer.add_image(tissue(4, 64), name="stack")
     dock = open_dock(viewer)
     assert "nm" not in dock.effect.text()
@@ -36,7 +36,7 @@ def test_scale_units_and_data_set_later(qtbot: Any, viewer: Any) -> None:  # noq
     assert layer.scale[0] == 20 and "renamed" in layer.name and len(layer.data) == 17
 
 
-def test_the_selected_image_is_taken(viewer: Any) -> None:  # noqa: F811
+def test_the_selected_image_is_taken(viewer: Any) -> None:
     first, second = (viewer.add_image(tissue(4, 64), name=name) for name in ("one", "two"))
     viewer.layers.selection.active = second
     dock = open_dock(viewer)
@@ -52,14 +52,14 @@ def test_the_selected_image_is_taken(viewer: Any) -> None:  # noqa: F811
     assert dock.source.layer in (first, third)
 
 
-def test_a_result_does_not_become_the_source(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_a_result_does_not_become_the_source(qtbot: Any, viewer: Any) -> None:
     source = viewer.add_image(tissue(4, 64), name="stack")
     dock = open_dock(viewer)
     run_and_wait(qtbot, viewer, dock)
     assert dock.source.layer == source
 
 
-def test_a_chosen_axis_stays_when_the_layer_changes(viewer: Any) -> None:  # noqa: F811
+def test_a_chosen_axis_stays_when_the_layer_changes(viewer: Any) -> None:
     source = viewer.add_image(np.stack([tissue(6, 64)] * 5), axis_labels=("t", "z", "y", "x"))
     dock = open_dock(viewer)
     dock.source.axis_box.value = "0: t"
@@ -68,7 +68,7 @@ def test_a_chosen_axis_stays_when_the_layer_changes(viewer: Any) -> None:  # noq
     assert dock.source.z_axis == 0
 
 
-def test_between_two_keeps_real_slices(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_between_two_keeps_real_slices(qtbot: Any, viewer: Any) -> None:
     data = tissue(9, 64)
     viewer.add_image(data, name="stack", **PLACED)
     dock = open_dock(viewer)
@@ -82,7 +82,7 @@ def test_between_two_keeps_real_slices(qtbot: Any, viewer: Any) -> None:  # noqa
     assert layer.scale[0] == 20 and layer_marks(layer).synthetic == (1, 3, 5)
 
 
-def test_isotropic(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_isotropic(qtbot: Any, viewer: Any) -> None:
     source = viewer.add_image(tissue(4, 64), name="stack", **{**PLACED, "scale": (40, 10, 8)})
     dock = open_dock(viewer)
     dock.selection.factor.setCurrentText("isotropic")
@@ -97,7 +97,7 @@ def test_isotropic(qtbot: Any, viewer: Any) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize("typed", ["1", "80"])
-def test_a_z_size_that_cannot_be_stays_and_is_told(qtbot: Any, viewer: Any, typed: str) -> None:  # noqa: F811
+def test_a_z_size_that_cannot_be_stays_and_is_told(qtbot: Any, viewer: Any, typed: str) -> None:
     viewer.add_image(tissue(4, 64), name="stack", **PLACED)
     dock = open_dock(viewer)
     dock.selection.factor.setCurrentText("z size")
@@ -107,7 +107,7 @@ def test_a_z_size_that_cannot_be_stays_and_is_told(qtbot: Any, viewer: Any, type
 
 
 @pytest.mark.parametrize("text", ["1-99999999999", "3,99999999999999999999999", "7"])
-def test_slices_beyond_the_stack_are_refused_at_once(qtbot: Any, viewer: Any, text: str) -> None:  # noqa: F811
+def test_slices_beyond_the_stack_are_refused_at_once(qtbot: Any, viewer: Any, text: str) -> None:
     viewer.add_image(tissue(4, 64), name="stack")
     dock = open_dock(viewer)
     click(qtbot, dock.selection.mode_box.buttons["Replace"])
@@ -117,7 +117,7 @@ def test_slices_beyond_the_stack_are_refused_at_once(qtbot: Any, viewer: Any, te
 
 def test_output_that_cannot_be_written_is_told_before_a_run(
     qtbot: Any,
-    viewer: Any,  # noqa: F811
+    viewer: Any,
     tmp_path: Path,
 ) -> None:
     viewer.add_image(tissue(4, 64), name="stack")
@@ -130,7 +130,7 @@ def test_output_that_cannot_be_written_is_told_before_a_run(
     assert not (tmp_path / "none").exists()
 
 
-def test_marks_that_do_not_fit_are_told(viewer: Any) -> None:  # noqa: F811
+def test_marks_that_do_not_fit_are_told(viewer: Any) -> None:
     metadata = {"tsain": {"synthetic_slices": [1, 3], "depth": 5}}
     viewer.add_image(tissue(4, 64), name="cropped", metadata=metadata)
     dock = open_dock(viewer)
@@ -139,7 +139,7 @@ def test_marks_that_do_not_fit_are_told(viewer: Any) -> None:  # noqa: F811
 
 def test_a_tuned_model_stays_with_its_stack(
     qtbot: Any,
-    viewer: Any,  # noqa: F811
+    viewer: Any,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

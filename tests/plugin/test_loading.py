@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gui import add_dock, plugin_known, viewer  # noqa: F401
 from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_tsain.widgets import loading as _loading
 from napari_tsain.widgets.loading import LoadingDock
-
-REPOSITORY = Path(__file__).resolve().parents[1]
+from support import REPOSITORY
+from support.gui import add_dock
 
 #: Opens a dock in a fresh process, and prints how the window fared.
 SCRIPT = """
@@ -86,7 +85,7 @@ class Broken(LoadingDock):
 
 def test_libraries_that_are_missing_are_told(
     qtbot: Any,
-    viewer: Any,  # noqa: F811
+    viewer: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told: list[Exception] = []
@@ -106,7 +105,7 @@ def test_libraries_that_are_missing_are_told(
         dock.source  # noqa: B018
 
 
-def test_docks_are_the_panels_to_those_who_use_them(viewer: Any) -> None:  # noqa: F811
+def test_docks_are_the_panels_to_those_who_use_them(viewer: Any) -> None:
     dock = add_dock(viewer, "Sampling offsets")
     assert dock.loaded and isinstance(dock.source, QWidget)
     assert dock.finish_loading() is dock.finish_loading()

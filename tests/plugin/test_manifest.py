@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from npe2 import PluginManifest
 
 from napari_tsain.sample_data import em_phantom_layer
-
-REPOSITORY = Path(__file__).resolve().parents[1]
+from support import REPOSITORY
 
 _DISCOVERY = """
 import sys

@@ -8,14 +8,13 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import pytest
+from napari import layers
 from numpy.typing import NDArray
 
-layers = pytest.importorskip("napari.layers")
-
-from napari_tsain import interpolate_layer  # noqa: E402
-from napari_tsain.layers.origin import slice_origin, source_layer  # noqa: E402
-from napari_tsain.layers.provenance import layer_marks  # noqa: E402
-from tsain_core.errors import TsainError  # noqa: E402
+from napari_tsain import interpolate_layer
+from napari_tsain.layers.origin import slice_origin, source_layer
+from napari_tsain.layers.provenance import layer_marks
+from tsain_core.errors import TsainError
 
 
 def grey(seed: int, shape: tuple[int, ...] = (6, 24, 20), dtype: Any = np.uint8) -> NDArray[Any]:

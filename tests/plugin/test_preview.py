@@ -5,24 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from gui import (  # noqa: F401
-    add_dock,
-    canvas,
-    click,
-    overlay_text,
-    own_settings,
-    plugin_known,
-    tissue,
-    type_into,
-    viewer,
-)
 from qtpy.QtWidgets import QApplication
-from test_plugin_interpolation import PLACED, TIMEOUT, open_dock, run_and_wait
 
 from napari_tsain.layers.view import camera_of
+from support.gui import click, overlay_text, tissue
+from support.interpolation_dock import PLACED, TIMEOUT, open_dock, run_and_wait
 
 
-def test_preview_and_comparison(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_preview_and_comparison(qtbot: Any, viewer: Any) -> None:
     data = tissue(5, 96)
     source = viewer.add_image(data, name="stack", **PLACED)
     dock = open_dock(viewer)
@@ -59,7 +49,7 @@ def test_preview_and_comparison(qtbot: Any, viewer: Any) -> None:  # noqa: F811
     assert difference.max() <= 1
 
 
-def test_preview_computes_what_is_seen(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_preview_computes_what_is_seen(qtbot: Any, viewer: Any) -> None:
     viewer.add_image(tissue(3, 256), name="stack")
     dock = open_dock(viewer)
     camera_of(viewer).zoom *= 4
@@ -69,7 +59,7 @@ def test_preview_computes_what_is_seen(qtbot: Any, viewer: Any) -> None:  # noqa
     assert max(viewer.layers["Preview"].data.shape) < 200
 
 
-def test_preview_of_a_removed_layer_ends(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_preview_of_a_removed_layer_ends(qtbot: Any, viewer: Any) -> None:
     viewer.add_image(tissue(3, 64), name="stack")
     dock = open_dock(viewer)
     click(qtbot, dock.preview_bar.button)
@@ -80,11 +70,11 @@ def test_preview_of_a_removed_layer_ends(qtbot: Any, viewer: Any) -> None:  # no
     assert not dock.preview_bar.button.isEnabled()
 
 
-def go(viewer: Any, layer: Any, z: int) -> None:  # noqa: F811
+def go(viewer: Any, layer: Any, z: int) -> None:
     viewer.dims.set_point(0, layer.data_to_world((z, 0, 0))[0])
 
 
-def shown(qtbot: Any, viewer: Any, z: int) -> None:  # noqa: F811
+def shown(qtbot: Any, viewer: Any, z: int) -> None:
     words = f"between slices {z} and {z + 1}"
     qtbot.waitUntil(
         lambda: words in overlay_text(viewer) and "being computed" not in overlay_text(viewer),
@@ -92,7 +82,7 @@ def shown(qtbot: Any, viewer: Any, z: int) -> None:  # noqa: F811
     )
 
 
-def test_going_back_is_at_once(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_going_back_is_at_once(qtbot: Any, viewer: Any) -> None:
     source = viewer.add_image(tissue(6, 256), name="stack", **PLACED)
     dock = open_dock(viewer)
     go(viewer, source, 1)
@@ -111,7 +101,7 @@ def test_going_back_is_at_once(qtbot: Any, viewer: Any) -> None:  # noqa: F811
     np.testing.assert_array_equal(layer.data, first)
 
 
-def test_looks_as_its_source_does(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_looks_as_its_source_does(qtbot: Any, viewer: Any) -> None:
     source = viewer.add_image(tissue(3, 64), name="stack", **PLACED)
     dock = open_dock(viewer)
     click(qtbot, dock.preview_bar.button)
@@ -122,7 +112,7 @@ def test_looks_as_its_source_does(qtbot: Any, viewer: Any) -> None:  # noqa: F81
     assert layer.colormap.name == "viridis"
 
 
-def test_a_view_of_other_axes_says_how_to_turn_it(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_a_view_of_other_axes_says_how_to_turn_it(qtbot: Any, viewer: Any) -> None:
     viewer.add_image(tissue(4, 64), name="stack", **PLACED)
     dock = open_dock(viewer)
     viewer.dims.order = (1, 0, 2)
@@ -133,7 +123,7 @@ def test_a_view_of_other_axes_says_how_to_turn_it(qtbot: Any, viewer: Any) -> No
     qtbot.waitUntil(lambda: "2D view" in dock.bar.status.text(), timeout=TIMEOUT)
 
 
-def test_shows_a_slice_that_the_result_has(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_shows_a_slice_that_the_result_has(qtbot: Any, viewer: Any) -> None:
     source = viewer.add_image(tissue(4, 64), name="stack", **PLACED)
     dock = open_dock(viewer)
     dock.model.model_box.value = "mean"
@@ -151,7 +141,7 @@ def test_shows_a_slice_that_the_result_has(qtbot: Any, viewer: Any) -> None:  # 
     np.testing.assert_array_equal(result.data[7][region], preview)
 
 
-def test_a_source_that_changes_is_computed_again(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_a_source_that_changes_is_computed_again(qtbot: Any, viewer: Any) -> None:
     source = viewer.add_image(tissue(4, 64), name="stack", **PLACED)
     dock = open_dock(viewer)
     click(qtbot, dock.preview_bar.button)

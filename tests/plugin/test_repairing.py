@@ -7,28 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gui import (  # noqa: F401
-    add_dock,
-    click,
-    overlay_text,
-    own_settings,
-    plugin_known,
-    tissue,
-    type_into,
-    viewer,
-)
 from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QApplication
 
 from napari_tsain.io import layer_data
 from napari_tsain.io._writer import save_layer
 from napari_tsain.layers.provenance import layer_marks
+from support.gui import add_dock, click, overlay_text, tissue, type_into
 
 TIMEOUT = 60_000
 
 
 @pytest.fixture
-def dock(qtbot: Any, viewer: Any) -> Any:  # noqa: F811
+def dock(qtbot: Any, viewer: Any) -> Any:
     """The dock, in mode Replace, with a stack of which one slice has a white hole."""
     data = tissue(8, 64)
     data[3, 20:30, 25:45] = 255
@@ -45,7 +36,7 @@ def choose(dock: Any, text: str) -> None:
     QApplication.processEvents()
 
 
-def repaired(qtbot: Any, viewer: Any, dock: Any) -> Any:  # noqa: F811
+def repaired(qtbot: Any, viewer: Any, dock: Any) -> Any:
     before = set(viewer.layers)
     click(qtbot, dock.bar.run)
     qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Done"), timeout=TIMEOUT)
@@ -55,7 +46,7 @@ def repaired(qtbot: Any, viewer: Any, dock: Any) -> Any:  # noqa: F811
 
 def test_labels_and_shapes_and_found_parts(
     qtbot: Any,
-    viewer: Any,  # noqa: F811
+    viewer: Any,
     dock: Any,
     tmp_path: Path,
 ) -> None:
@@ -109,7 +100,7 @@ def test_labels_and_shapes_and_found_parts(
 
 def test_to_a_file_and_the_command(
     qtbot: Any,
-    viewer: Any,  # noqa: F811
+    viewer: Any,
     dock: Any,
     tmp_path: Path,
 ) -> None:
@@ -133,7 +124,7 @@ def test_to_a_file_and_the_command(
 @pytest.mark.parametrize("on_disk", [False, True])
 def test_pairs_are_looked_at_and_aligned(
     qtbot: Any,
-    viewer: Any,  # noqa: F811
+    viewer: Any,
     tmp_path: Path,
     on_disk: bool,
 ) -> None:
@@ -157,7 +148,7 @@ def test_pairs_are_looked_at_and_aligned(
     np.testing.assert_array_equal(np.asarray(values)[::2], data)
 
 
-def test_labels_go_along(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_labels_go_along(qtbot: Any, viewer: Any) -> None:
     viewer.add_image(tissue(4, 64), name="stack", scale=(40, 5, 5))
     dock = add_dock(viewer, "Interpolate slices")
     dock.model.model_box.value = "mean"
@@ -185,7 +176,7 @@ def test_labels_go_along(qtbot: Any, viewer: Any) -> None:  # noqa: F811
     assert "one label a pixel is required" in dock.effect.text()
 
 
-def test_a_layer_may_have_the_name_of_a_choice(viewer: Any, dock: Any) -> None:  # noqa: F811
+def test_a_layer_may_have_the_name_of_a_choice(viewer: Any, dock: Any) -> None:
     marked = np.zeros((8, 64, 64), np.int32)
     marked[3, 20:30, 25:45] = 1
     labels = viewer.add_labels(marked, name="whole slices", scale=(40, 5, 5))

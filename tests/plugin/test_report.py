@@ -7,19 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gui import (  # noqa: F401
-    add_dock,
-    click,
-    own_settings,
-    plugin_known,
-    tissue,
-    viewer,
-)
 from qtpy.QtWidgets import QApplication
 
 from napari_tsain.interpolation._report import error_stack
 from napari_tsain.io import get_reader
 from napari_tsain.layers.provenance import HELPER_KEY
+from support.gui import add_dock, click, tissue
 from tsain_core.stack_report import ErrorStack
 from tsain_core.volumes import create_volume
 from tsain_core.volumes.companion import create_companion
@@ -43,7 +36,7 @@ def test_errors_are_transparent_where_nothing_was_left_out() -> None:
 
 def test_report_and_layer_of_errors(
     qtbot: Any,
-    viewer: Any,  # noqa: F811
+    viewer: Any,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -74,7 +67,7 @@ def test_report_and_layer_of_errors(
     assert not (tmp_path / "second").exists()
 
 
-def test_uncertainty_follows_the_result(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_uncertainty_follows_the_result(qtbot: Any, viewer: Any) -> None:
     layer = viewer.add_image(tissue(9, 64), name="stack", scale=(4, 2, 2), translate=(8, 1, 1))
     dock = add_dock(viewer, "Interpolate slices")
     dock.model.model_box.value = "mean"

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from blockwise import files, launch, marks, wait_for
-from gui import add_dock, click, own_settings, plugin_known, tissue, viewer  # noqa: F401
-from test_plugin_interpolation import TIMEOUT
 
+from support import REPOSITORY
+from support.blockwise import files, launch, marks, wait_for
+from support.gui import add_dock, click, tissue
+from support.interpolation_dock import TIMEOUT
 from tsain_core.cli import main
 from tsain_core.volumes import open_volume
 
@@ -39,7 +40,7 @@ napari.run()
 """
 
 
-def set_up(qtbot: Any, viewer: Any, source: Path, output: Path) -> Any:  # noqa: F811
+def set_up(qtbot: Any, viewer: Any, source: Path, output: Path) -> Any:
     """The dock, set as in the other process."""
     viewer.open(str(source), plugin="napari-tsain")
     dock = add_dock(viewer, "Interpolate slices")
@@ -66,7 +67,7 @@ def content(output: Path) -> dict[str, object]:
 @pytest.mark.slow
 def test_killed_dock_goes_on_from_dock_and_command(
     qtbot: Any,
-    viewer: Any,  # noqa: F811
+    viewer: Any,
     tmp_path: Path,
 ) -> None:
     source = tmp_path / "stack.ome.tif"
@@ -74,7 +75,7 @@ def test_killed_dock_goes_on_from_dock_and_command(
     killed, copied, whole = (tmp_path / name / "result.zarr" for name in ("a", "b", "c"))
     for path in (killed, whole):
         path.parent.mkdir()
-    manifest = Path(__file__).resolve().parents[1] / "napari.yaml"
+    manifest = REPOSITORY / "napari.yaml"
     process = launch("-c", _DOCK, source, killed, manifest)
     assert process.stdout is not None
     try:

@@ -9,16 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gui import own_settings, plugin_known, viewer  # noqa: F401
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QProgressDialog, QPushButton
-from test_samples import STACK, Server, server  # noqa: F401
 
 from napari_tsain.sample_data import sample_layer
+from support.sample_server import STACK, Server
 from tsain_core.errors import TsainError
 
 
-def test_phantom_opens_from_the_menu_at_once(viewer: Any) -> None:  # noqa: F811
+def test_phantom_opens_from_the_menu_at_once(viewer: Any) -> None:
     start = time.process_time()  # not of the clock: other programs may have the processor
     (layer,) = viewer.open_sample("napari-tsain", "em_phantom")
     assert time.process_time() - start < 10
@@ -28,9 +27,9 @@ def test_phantom_opens_from_the_menu_at_once(viewer: Any) -> None:  # noqa: F811
 
 def test_sample_is_downloaded_with_its_licence(
     qtbot: Any,
-    viewer: Any,  # noqa: F811
+    viewer: Any,
     tmp_path: Path,
-    server: Server,  # noqa: F811
+    server: Server,
 ) -> None:
     from napari.utils.notifications import notification_manager
 
@@ -48,9 +47,9 @@ def test_sample_is_downloaded_with_its_licence(
 
 def test_download_is_cancelled_with_the_button(
     qtbot: Any,
-    viewer: Any,  # noqa: F811
+    viewer: Any,
     tmp_path: Path,
-    server: Server,  # noqa: F811
+    server: Server,
 ) -> None:
     server.delay = 0.3
 
@@ -72,9 +71,9 @@ def test_download_is_cancelled_with_the_button(
 
 def test_without_a_network_it_says_so(
     qtbot: Any,
-    viewer: Any,  # noqa: F811
+    viewer: Any,
     tmp_path: Path,
-    server: Server,  # noqa: F811
+    server: Server,
 ) -> None:
     nowhere = "http://127.0.0.1:1"
     files = [replace(f, url=f"{nowhere}/{f.name}") for f in server.files()]

@@ -6,18 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gui import (  # noqa: F401
-    add_dock,
-    canvas,
-    click,
-    own_settings,
-    plugin_known,
-    tissue,
-    viewer,
-)
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication
-from sampling_dock import (
+
+from napari_tsain.layers.provenance import layer_marks
+from napari_tsain.layers.view import camera_of, visible_rectangle
+from support.gui import canvas, click, tissue
+from support.sampling_dock import (
     STEPS,
     TIMEOUT,
     drag_to,
@@ -25,15 +20,12 @@ from sampling_dock import (
     open_dock,
     pick,
 )
-
-from napari_tsain.layers.provenance import layer_marks
-from napari_tsain.layers.view import camera_of, visible_rectangle
 from tsain_core.inference.intensity import IntensityRange
 from tsain_core.inference.models import InferenceSettings, open_model
 from tsain_core.offsets import SamplingProbe
 
 
-def test_a_click_shows_the_three_steps(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_a_click_shows_the_three_steps(qtbot: Any, viewer: Any) -> None:
     dock, source, result = open_dock(viewer)
     assert dock.source.layer == result and dock.source.model == "tsain-lite"
     pick(qtbot, viewer, dock, result, 80, 70)
@@ -60,7 +52,7 @@ def test_a_click_shows_the_three_steps(qtbot: Any, viewer: Any) -> None:  # noqa
     assert viewer.layers[-1].name == "Query"  # nothing covers it
 
 
-def test_dragging_moves_the_same_layers(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_dragging_moves_the_same_layers(qtbot: Any, viewer: Any) -> None:
     dock, _, result = open_dock(viewer)
     pick(qtbot, viewer, dock, result, 80, 70)
     layers = list(viewer.layers)
@@ -83,7 +75,7 @@ def test_dragging_moves_the_same_layers(qtbot: Any, viewer: Any) -> None:  # noq
     np.testing.assert_array_equal(viewer.layers["Query"].data, before)
 
 
-def test_steps_composition_and_real_slices(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_steps_composition_and_real_slices(qtbot: Any, viewer: Any) -> None:
     dock, _, result = open_dock(viewer)
     pick(qtbot, viewer, dock, result, 80, 70)
     click(qtbot, dock.query.step_boxes[0])
@@ -108,7 +100,7 @@ def test_steps_composition_and_real_slices(qtbot: Any, viewer: Any) -> None:  # 
     assert len(real.data) == 2 * 9 * groups
 
 
-def test_the_query_follows_to_other_computed_slices(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_the_query_follows_to_other_computed_slices(qtbot: Any, viewer: Any) -> None:
     dock, _, result = open_dock(viewer)
     pick(qtbot, viewer, dock, result, 80, 70)
     viewer.dims.set_point(0, result.data_to_world((3, 0, 0))[0])
@@ -116,7 +108,7 @@ def test_the_query_follows_to_other_computed_slices(qtbot: Any, viewer: Any) -> 
     assert set(viewer.layers["RSAB step 1"].data[:, 0]) == {3}
 
 
-def test_a_real_slice_says_where_to_go(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_a_real_slice_says_where_to_go(qtbot: Any, viewer: Any) -> None:
     dock, _, result = open_dock(viewer)
     viewer.dims.set_point(0, result.data_to_world((2, 0, 0))[0])
     click(qtbot, dock.query.pick)
@@ -126,20 +118,20 @@ def test_a_real_slice_says_where_to_go(qtbot: Any, viewer: Any) -> None:  # noqa
     assert not any(name in viewer.layers for name in STEPS)
 
 
-def test_a_baseline_samples_nowhere_and_is_told(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_a_baseline_samples_nowhere_and_is_told(qtbot: Any, viewer: Any) -> None:
     dock, _, result = open_dock(viewer, model="mean")
     assert "samples nowhere" in dock.status.text()
     pick(qtbot, viewer, dock, result, 80, 70)
     assert len(viewer.layers["RSAB step 1"].data) == 9
 
 
-def test_of_an_average_the_first_pass_is_shown(viewer: Any) -> None:  # noqa: F811
+def test_of_an_average_the_first_pass_is_shown(viewer: Any) -> None:
     settings = InferenceSettings("cpu", ensemble=2)
     dock, _, _ = open_dock(viewer, data=tissue(2, 64), settings=settings)
     assert "averages of 2 passes" in dock.status.text()
 
 
-def test_points_lie_on_an_image_that_is_turned_and_in_3d(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_points_lie_on_an_image_that_is_turned_and_in_3d(qtbot: Any, viewer: Any) -> None:
     placed = {
         "scale": (8, 2, 2),
         "translate": (7, 6, 5),
@@ -157,7 +149,7 @@ def test_points_lie_on_an_image_that_is_turned_and_in_3d(qtbot: Any, viewer: Any
     assert len(viewer.layers["RSAB step 3"].data) == 9
 
 
-def test_a_stack_of_a_time_series(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_a_stack_of_a_time_series(qtbot: Any, viewer: Any) -> None:
     data = np.stack([tissue(3, 160), 255 - tissue(3, 160)])
     placed = {"scale": (1, 9, 1, 1), "axis_labels": ("t", "z", "y", "x")}
     dock, _, result = open_dock(viewer, data=data, placed=placed, index=(1,))
@@ -167,7 +159,7 @@ def test_a_stack_of_a_time_series(qtbot: Any, viewer: Any) -> None:  # noqa: F81
     assert viewer.layers["Query"].data.tolist() == [[0, 1, 50, 60]]
 
 
-def test_map_of_what_is_on_screen(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_map_of_what_is_on_screen(qtbot: Any, viewer: Any) -> None:
     dock, _, result = open_dock(viewer)
     for kind in ("offset length", "spread of the taps"):
         dock.map.kind_box.native.setCurrentText(kind)
@@ -189,7 +181,7 @@ def test_map_of_what_is_on_screen(qtbot: Any, viewer: Any) -> None:  # noqa: F81
     assert max(layer.data.shape) < 100
 
 
-def test_layers_that_go_are_no_trouble(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_layers_that_go_are_no_trouble(qtbot: Any, viewer: Any) -> None:
     dock, _, result = open_dock(viewer)
     pick(qtbot, viewer, dock, result, 80, 70)
     viewer.layers.remove("RSAB step 2")
@@ -202,7 +194,7 @@ def test_layers_that_go_are_no_trouble(qtbot: Any, viewer: Any) -> None:  # noqa
     assert "No layer has computed slices" in dock.status.text()
 
 
-def test_closing_the_dock_takes_its_layers_along(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_closing_the_dock_takes_its_layers_along(qtbot: Any, viewer: Any) -> None:
     before = list(viewer.mouse_drag_callbacks)
     dock, source, result = open_dock(viewer)
     pick(qtbot, viewer, dock, result, 80, 70)
@@ -212,7 +204,7 @@ def test_closing_the_dock_takes_its_layers_along(qtbot: Any, viewer: Any) -> Non
     assert viewer.mouse_drag_callbacks == before
 
 
-def test_closing_the_viewer_while_it_computes(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_closing_the_viewer_while_it_computes(qtbot: Any, viewer: Any) -> None:
     dock, _, result = open_dock(viewer, data=tissue(3, 700), model="mean")
     queue = dock._queue
     click(qtbot, dock.map.compute)

@@ -7,19 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gui import (  # noqa: F401
-    add_dock,
-    canvas,
-    click,
-    own_settings,
-    plugin_known,
-    tissue,
-    viewer,
-)
 from numpy.typing import NDArray
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication
-from sampling_dock import (
+
+from napari_tsain import interpolate_layer
+from napari_tsain.layers.view import camera_of
+from support.gui import add_dock, canvas, click, tissue
+from support.sampling_dock import (
     STEPS,
     TIMEOUT,
     names_of_helpers,
@@ -28,15 +23,12 @@ from sampling_dock import (
     pick,
     settle,
 )
-
-from napari_tsain import interpolate_layer
-from napari_tsain.layers.view import camera_of
 from tsain_core.inference.models import default_model
 from tsain_core.model_files.checkpoint import ModelInfo, save
 
 
 @pytest.mark.parametrize("way", ["remove", "select all", "clear"])
-def test_helpers_go_with_the_result(qtbot: Any, viewer: Any, way: str) -> None:  # noqa: F811
+def test_helpers_go_with_the_result(qtbot: Any, viewer: Any, way: str) -> None:
     dock, source, result = open_dock(viewer)
     pick(qtbot, viewer, dock, result, 80, 70)
     dock.query.real_box.native.setCurrentText("refinement block 1")
@@ -56,7 +48,7 @@ def test_helpers_go_with_the_result(qtbot: Any, viewer: Any, way: str) -> None: 
     assert list(viewer.layers) == ([] if way == "clear" else [source])
 
 
-def test_helpers_go_when_another_result_is_chosen(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_helpers_go_when_another_result_is_chosen(qtbot: Any, viewer: Any) -> None:
     dock, source, result = open_dock(viewer)
     other = viewer.add_layer(interpolate_layer(source, factor=2, model="mean"))
     pick(qtbot, viewer, dock, result, 80, 70)
@@ -66,7 +58,7 @@ def test_helpers_go_when_another_result_is_chosen(qtbot: Any, viewer: Any) -> No
 
 
 @pytest.mark.parametrize("order", [(1, 0, 2), (2, 0, 1), (2, 1, 0)])
-def test_a_rolled_view_says_what_to_do(qtbot: Any, viewer: Any, order: tuple[int, ...]) -> None:  # noqa: F811
+def test_a_rolled_view_says_what_to_do(qtbot: Any, viewer: Any, order: tuple[int, ...]) -> None:
     dock, _, result = open_dock(viewer)
     viewer.dims.order = order
     shown = " and ".join("zyx"[axis] for axis in order[-2:])
@@ -84,7 +76,7 @@ def test_a_rolled_view_says_what_to_do(qtbot: Any, viewer: Any, order: tuple[int
     pick(qtbot, viewer, dock, result, 80, 70)
 
 
-def test_a_view_in_3d_says_so_and_a_mirrored_one_works(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_a_view_in_3d_says_so_and_a_mirrored_one_works(qtbot: Any, viewer: Any) -> None:
     dock, _, result = open_dock(viewer)
     viewer.dims.ndisplay = 3
     assert "3D" in dock.status.text() and dock.query.turn.isVisible()
@@ -97,7 +89,7 @@ def test_a_view_in_3d_says_so_and_a_mirrored_one_works(qtbot: Any, viewer: Any) 
     assert viewer.layers["Query"].data.tolist() == [[1, 50, 60]]
 
 
-def painted(viewer: Any, layer: Any, place: QPoint, radius: int = 12) -> int:  # noqa: F811
+def painted(viewer: Any, layer: Any, place: QPoint, radius: int = 12) -> int:
     """How many pixels of the canvas round a place a layer changes."""
 
     def shot() -> NDArray[Any]:
@@ -116,7 +108,7 @@ def painted(viewer: Any, layer: Any, place: QPoint, radius: int = 12) -> int:  #
 @pytest.mark.parametrize("scale", [(1, 1, 1), (40, 4, 4)])
 def test_points_are_seen_at_every_zoom(
     qtbot: Any,
-    viewer: Any,  # noqa: F811
+    viewer: Any,
     scale: tuple[int, ...],
 ) -> None:
     """At whole-slice zoom they were less than a pixel wide."""
@@ -137,7 +129,7 @@ def test_points_are_seen_at_every_zoom(
             assert painted(viewer, step, middle) > 20
 
 
-def test_no_stray_dot_at_the_origin(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_no_stray_dot_at_the_origin(qtbot: Any, viewer: Any) -> None:
     """napari draws an invisible point there for layers without a point in the slice."""
     dock, _, result = open_dock(viewer)
     origin = on_canvas(viewer, result, 0, 0)
@@ -150,7 +142,7 @@ def test_no_stray_dot_at_the_origin(qtbot: Any, viewer: Any) -> None:  # noqa: F
             assert painted(viewer, viewer.layers[name], origin) == 0, (name, z)
 
 
-def test_layers_follow_where_the_result_is_put(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_layers_follow_where_the_result_is_put(qtbot: Any, viewer: Any) -> None:
     dock, _, result = open_dock(viewer)
     pick(qtbot, viewer, dock, result, 80, 70)
     click(qtbot, dock.map.compute)
@@ -173,7 +165,7 @@ def test_layers_follow_where_the_result_is_put(qtbot: Any, viewer: Any) -> None:
                 np.testing.assert_allclose(layer.data_to_world(point), result.data_to_world(point))
 
 
-def test_other_data_and_another_name_are_heard(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_other_data_and_another_name_are_heard(qtbot: Any, viewer: Any) -> None:
     dock, source, result = open_dock(viewer)
     second = interpolate_layer(source, factor=2, model="mean")
     viewer.add_layer(second)
@@ -194,7 +186,7 @@ def test_other_data_and_another_name_are_heard(qtbot: Any, viewer: Any) -> None:
     np.testing.assert_allclose(viewer.layers["RSAB step 1"].features["dx"], before)
 
 
-def test_the_selected_result_is_chosen(viewer: Any) -> None:  # noqa: F811
+def test_the_selected_result_is_chosen(viewer: Any) -> None:
     source = viewer.add_image(tissue(3, 64), name="stack")
     first, second = (
         viewer.add_layer(interpolate_layer(source, factor=2, model="mean")) for _ in range(2)
@@ -206,7 +198,7 @@ def test_the_selected_result_is_chosen(viewer: Any) -> None:  # noqa: F811
 
 
 def test_a_network_of_another_stack_does_not_stay_chosen(
-    viewer: Any,  # noqa: F811
+    viewer: Any,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     stirred_network: Any,
@@ -228,7 +220,7 @@ def test_a_network_of_another_stack_does_not_stay_chosen(
     assert "'tuned'" in dock.status.text() and "Choose its file" in dock.status.text()
 
 
-def test_a_wrong_model_file_is_told(qtbot: Any, viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_a_wrong_model_file_is_told(qtbot: Any, viewer: Any, tmp_path: Path) -> None:
     dock, _, result = open_dock(viewer)
     wrong = tmp_path / "wrong.safetensors"
     wrong.write_bytes(b"no model")
@@ -240,6 +232,6 @@ def test_a_wrong_model_file_is_told(qtbot: Any, viewer: Any, tmp_path: Path) -> 
     qtbot.waitUntil(lambda: "wrong.safetensors" in dock.status.text(), timeout=TIMEOUT)
 
 
-def test_fits_a_full_hd_screen(viewer: Any) -> None:  # noqa: F811
+def test_fits_a_full_hd_screen(viewer: Any) -> None:
     dock, _, _ = open_dock(viewer)
     assert dock.minimumSizeHint().height() < 940 and dock.minimumSizeHint().width() < 420

@@ -8,17 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from gui import click, own_settings, plugin_known, tissue, viewer  # noqa: F401
 from qtpy.QtWidgets import QFileDialog
-from test_plugin_interpolation import PLACED, TIMEOUT, open_dock, run_and_wait
-from test_plugin_interruptions import begin_long_run
 
 from napari_tsain.layers.provenance import layer_marks
+from support.gui import click, tissue
+from support.interpolation_dock import PLACED, TIMEOUT, begin_long_run, open_dock, run_and_wait
 from tsain_core.volumes import open_volume
 
 
 @pytest.mark.parametrize("ending", [".zarr", ".h5", ".ome.tif"])
-def test_save_result(qtbot: Any, viewer: Any, tmp_path: Path, ending: str) -> None:  # noqa: F811
+def test_save_result(qtbot: Any, viewer: Any, tmp_path: Path, ending: str) -> None:
     viewer.add_image(tissue(4, 64), name="stack", **PLACED)
     dock = open_dock(viewer)
     assert not dock.bar.save.isEnabled() and "Run" in dock.bar.save.toolTip()
@@ -37,7 +36,7 @@ def test_save_result(qtbot: Any, viewer: Any, tmp_path: Path, ending: str) -> No
 
 def test_the_dialog_proposes_ome_zarr(
     qtbot: Any,
-    viewer: Any,  # noqa: F811
+    viewer: Any,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -59,14 +58,14 @@ def test_the_dialog_proposes_ome_zarr(
     assert open_volume(tmp_path / "named.zarr").synthetic == (1, 3, 5)
 
 
-def test_saving_where_nothing_can_be_written(qtbot: Any, viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_saving_where_nothing_can_be_written(qtbot: Any, viewer: Any, tmp_path: Path) -> None:
     viewer.add_image(tissue(4, 64), name="stack", metadata={"tsain": {"synthetic_slices": [1]}})
     dock = open_dock(viewer)
     dock.saver.save(dock.saver.layer, tmp_path / "none" / "a.zarr")
     assert "does not exist" in dock.bar.status.text() and not (tmp_path / "none").exists()
 
 
-def test_saved_in_mid_run_only_what_is_there(qtbot: Any, viewer: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_saved_in_mid_run_only_what_is_there(qtbot: Any, viewer: Any, tmp_path: Path) -> None:
     dock = begin_long_run(qtbot, viewer)
     layer = viewer.layers[1]
     depth = len(layer.data)
@@ -82,7 +81,7 @@ def test_saved_in_mid_run_only_what_is_there(qtbot: Any, viewer: Any, tmp_path: 
     qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Cancelled"), timeout=TIMEOUT)
 
 
-def test_a_closed_dock_takes_its_unfinished_layers_along(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_a_closed_dock_takes_its_unfinished_layers_along(qtbot: Any, viewer: Any) -> None:
     dock = begin_long_run(qtbot, viewer)
     queue = dock._queue
     viewer.window.remove_dock_widget(dock)
@@ -99,7 +98,7 @@ def test_a_closed_dock_takes_its_unfinished_layers_along(qtbot: Any, viewer: Any
 
 def test_a_run_on_disk_can_be_saved_in_mid_run_too(
     qtbot: Any,
-    viewer: Any,  # noqa: F811
+    viewer: Any,
     tmp_path: Path,
 ) -> None:
     viewer.add_image(tissue(12, 384), name="stack", **PLACED)

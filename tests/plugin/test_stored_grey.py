@@ -8,13 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from napari.components import ViewerModel
 
-pytest.importorskip("napari")
-
-from napari.components import ViewerModel  # noqa: E402
-
-from napari_tsain.io import layer_data  # noqa: E402
-from napari_tsain.layers.stored_grey import stored_grey_note  # noqa: E402
+from napari_tsain.io import layer_data
+from napari_tsain.layers.stored_grey import stored_grey_note
 
 STACK = np.random.default_rng(0).integers(0, 255, (4, 24, 20), np.uint8)
 _MAP = np.stack([np.arange(256, dtype=np.uint16)[::-1] * 257] * 3)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
-from gui import add_dock, click, own_settings, plugin_known, tissue, viewer  # noqa: F401
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import (
@@ -19,16 +17,16 @@ from qtpy.QtWidgets import (
     QScrollArea,
     QWidget,
 )
-from window_sequences import SEQUENCES
 
 from napari_tsain.widgets.scrolling import ScrollingBody, scrolled_layout
-
-TESTS = Path(__file__).parent
+from support import REPOSITORY, TESTS
+from support.gui import add_dock, click, tissue
+from support.window_sequences import SEQUENCES
 
 _OPENING = """
 import sys, time
 import napari
-from gui import tissue
+from support.gui import tissue
 from qtpy.QtWidgets import QApplication
 viewer = napari.Viewer(show_welcome_screen=False)
 viewer.add_image(tissue(4, 64))
@@ -66,7 +64,7 @@ def run(*words: str, timeout: float = 600) -> str:
 @pytest.mark.slow
 @pytest.mark.usefixtures("qapp")  # which needs a screen as these processes do
 def test_window_survives() -> None:
-    said = run("window_sequences.py", "all", "2")
+    said = run("-m", "support.window_sequences", "all", "2")
     assert all(f"survived {name}\n" in said for name in SEQUENCES)
 
 
@@ -74,7 +72,7 @@ def test_window_survives() -> None:
 @pytest.mark.usefixtures("qapp")
 def test_random_actions_leave_nothing_behind() -> None:
     """A short run of the soak: no widget of a closed dock stays, no exception in a slot."""
-    said = run(str(TESTS.parent / "benchmarks" / "soak.py"), "--minutes", "0", "--seed", "1")
+    said = run(str(REPOSITORY / "benchmarks" / "soak.py"), "--minutes", "0", "--seed", "1")
     rounds = [line.split() for line in said.splitlines()[1:5]]
     assert len({widgets for *_, widgets in rounds}) == 1, said
 
@@ -85,7 +83,7 @@ def test_window_works_while_the_first_dock_loads() -> None:
     print(run("-c", _OPENING))
 
 
-def test_fits_a_small_screen(qtbot: Any, viewer: Any) -> None:  # noqa: F811
+def test_fits_a_small_screen(qtbot: Any, viewer: Any) -> None:
     viewer.add_image(tissue(4, 64), name="a stack with a rather long name, as files have")
     viewer.window.resize(1280, 720)
     dock = add_dock(viewer, "Interpolate slices")
@@ -101,7 +99,7 @@ def test_fits_a_small_screen(qtbot: Any, viewer: Any) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize("name", ["Interpolate slices", "Sampling offsets", "Fine-tune"])
-def test_nothing_is_cut_where_the_screen_is_small(viewer: Any, name: str) -> None:  # noqa: F811
+def test_nothing_is_cut_where_the_screen_is_small(viewer: Any, name: str) -> None:
     """1280 x 720 at a scale of 1.5 leaves a dock 265 pixels, some of them for the scroll bar."""
     viewer.add_image(tissue(4, 64), name="stack")
     window = viewer.window._qt_window

@@ -10,10 +10,10 @@ import dask.array as da
 import numpy as np
 import pytest
 import tifffile
-from damage import damage
 from scipy.ndimage import gaussian_filter
 
 import tsain_core as tsain
+from support.damage import damage
 from tsain_core.cli import main
 from tsain_core.errors import TsainError, TsainWarning
 from tsain_core.inference.models import BaselineModel, run_to_end

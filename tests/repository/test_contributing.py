@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 import tifffile
 
+from support import REPOSITORY, TESTS
 from tsain_core.cli import main
 from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN
-
-REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def _stations(title: str) -> list[str]:
@@ -81,3 +80,21 @@ def test_folders_of_the_layout_are_there() -> None:
         parent = Path(names[0]).parent
         for name in names:
             assert (REPOSITORY / name).exists() or (REPOSITORY / parent / name).exists(), name
+
+
+def test_tests_lie_in_folders_named_after_packages() -> None:
+    folders = {path.parent.relative_to(TESTS).as_posix() for path in TESTS.rglob("test_*.py")}
+    core = REPOSITORY / "tsain_core"
+    assert {name for name in folders if not (core / name).is_dir()} == {"plugin", "repository"}
+
+
+def test_test_files_that_are_named_exist() -> None:
+    named = {
+        (path.relative_to(REPOSITORY).as_posix(), name)
+        for pattern in ("*.md", "docs/*.md", "scripts/*", "benchmarks/*.py", "tests/**/*.py")
+        for path in REPOSITORY.glob(pattern)
+        if path.is_file()
+        for name in re.findall(r"\btests/[\w/]+\.py\b", path.read_text(encoding="utf-8"))
+    }
+    assert named
+    assert {(path, name) for path, name in named if not (REPOSITORY / name).exists()} == set()

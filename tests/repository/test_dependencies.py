@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import tifffile
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from support import REPOSITORY
+
 _PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 _OURS = {"tsain_core", "napari_tsain"}
 

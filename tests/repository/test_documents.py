@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from documents import DOCUMENTS, REPOSITORY, blocks, commands
 
+from support.documents import DOCUMENTS, REPOSITORY, blocks, commands
 from tsain_core.cli import fetch_sample, main
 from tsain_core.cli.main import _parser
 

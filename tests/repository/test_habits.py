@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 import tsain_core
+from support import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 _PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 
 #: Name on PyPI -> name on conda-forge, where they differ.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from support import REPOSITORY
 
 _BUILD = [sys.executable, "-m", "build", "--no-isolation", "--outdir"]
 _PATHS = "import json, sysconfig; print(json.dumps(sysconfig.get_paths()))"

@@ -7,8 +7,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from documents import REPOSITORY, commands
 
+from support.documents import REPOSITORY, commands
 from tsain_core.cli import fetch_sample, main
 
 LIST = REPOSITORY / "docs" / "command-line.md"

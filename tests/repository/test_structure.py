@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from support import REPOSITORY
 
 
 def _load() -> ModuleType:

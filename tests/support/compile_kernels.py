@@ -1,7 +1,7 @@
 """Compile the Triton kernels for a CUDA card that need not be there.
 
-`python tests/compile_kernels.py 90` prints a line for each launch of each kernel: its name, dtype,
-groups, launch, registers and bytes of spilled registers, as the assembler reports them.
+`python tests/support/compile_kernels.py 90` prints a line for each launch of each kernel: its name,
+dtype, groups, launch, registers and bytes of spilled registers, as the assembler reports them.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from support import REPOSITORY
 
 #: README, its like in the root, and all pages.
 DOCUMENTS = sorted(

@@ -2,43 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
-from npe2 import PluginManager, PluginManifest
 from numpy.typing import NDArray
-from qtpy.QtCore import QPoint, QSettings, Qt
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QCheckBox, QWidget
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 PLUGIN = "napari-tsain"
-
-
-@pytest.fixture(autouse=True)
-def plugin_known() -> None:
-    """The plugin is registered, also where it is not installed."""
-    manager = PluginManager.instance()
-    if PLUGIN not in manager:
-        manager.register(PluginManifest.from_file(REPOSITORY / "napari.yaml"))
-
-
-@pytest.fixture(autouse=True)
-def own_settings(tmp_path: Path) -> Iterator[None]:
-    """What docks remember stays within a test."""
-    path = tmp_path / "settings"
-    QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(path))
-    yield
-
-
-@pytest.fixture
-def viewer(make_napari_viewer: Callable[..., Any]) -> Any:
-    """A viewer with a window on screen, which must leave no widget behind."""
-    shown = make_napari_viewer(show=True, strict_qt="raise")
-    shown.window.resize(1300, 900)
-    return shown
 
 
 def add_dock(viewer: Any, name: str) -> Any:

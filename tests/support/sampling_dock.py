@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from gui import add_dock, canvas, click, tissue
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication, QWidget
@@ -13,6 +12,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 from napari_tsain import interpolate_layer
 from napari_tsain.layers.provenance import HELPER_KEY
 from napari_tsain.layers.view import camera_of
+from support.gui import add_dock, canvas, click, tissue
 
 TIMEOUT = 60_000
 STEPS = ("RSAB step 1", "RSAB step 2", "RSAB step 3")

@@ -1,6 +1,6 @@
 """Sequences of a user's actions in a napari window, as a process of its own.
 
-    python tests/window_sequences.py NAME TIMES     # or "all", in one window after another
+    cd tests; python -m support.window_sequences NAME TIMES   # or "all", one after another
 
 With software OpenGL (Mesa, as on VNC and virtual machines), windows have crashed in them.
 """
@@ -14,9 +14,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from gui import tissue
 from qtpy.QtCore import QSettings
 from qtpy.QtWidgets import QApplication
+
+from support.gui import tissue
 
 SIZE = (1100, 700)
 

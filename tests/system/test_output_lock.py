@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from blockwise import finish, stop_after
 
+from support import REPOSITORY
+from support.blockwise import finish, stop_after
 from tsain_core.blockwise import InterpolationRequest, interpolate_blockwise
 from tsain_core.blockwise.run_store import staging
 from tsain_core.errors import TsainError
@@ -281,7 +282,7 @@ def test_files_that_cannot_be_stored_are_a_failure(
 @pytest.mark.slow
 def test_four_pairs_of_runs() -> None:
     """`benchmarks/race.py`, which takes a hundred."""
-    script = Path(__file__).resolve().parents[1] / "benchmarks" / "race.py"
+    script = REPOSITORY / "benchmarks" / "race.py"
     done = subprocess.run(
         [sys.executable, str(script), "--pairs", "4"], capture_output=True, text=True, timeout=600
     )

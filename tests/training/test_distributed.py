@@ -12,6 +12,7 @@ import pytest
 import tifffile
 import torch
 
+from support import REPOSITORY
 from tsain_core.errors import TsainError
 from tsain_core.model_files.checkpoint import load
 from tsain_core.training.distributed import ALONE, Ranks
@@ -55,7 +56,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-m", *launcher, *words],
             cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"},
+            env=os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,
             timeout=300,

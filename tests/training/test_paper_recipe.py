@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from test_training_loop import SETTINGS, trainer, weights
 
+from support import REPOSITORY
+from support.small_training import SETTINGS, trainer, weights
 from tsain_core.cli import main
 from tsain_core.errors import TsainError
 from tsain_core.inference.intensity import IntensityRange
@@ -20,7 +21,7 @@ from tsain_core.training import Augmentation, LossSettings, TripletSampler, Trip
 from tsain_core.training.losses import LOSSES
 from tsain_core.training.recipe import read_recipe
 
-RECIPE = Path(__file__).resolve().parents[1] / "weights" / "tsain-paper.toml"
+RECIPE = REPOSITORY / "weights" / "tsain-paper.toml"
 PLAIN = Augmentation(0.0, 0.0, 0.0, 0.0)
 
 

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lab_formats import (
+from numpy.typing import NDArray
+
+from support.lab_formats import (
     SIZE,
     write_dm,
     write_dm_bytes,
@@ -23,8 +25,6 @@ from lab_formats import (
     write_precomputed,
     write_zip,
 )
-from numpy.typing import NDArray
-
 from tsain_core.errors import TsainError
 from tsain_core.volumes import list_datasets, open_pyramid, open_volume
 

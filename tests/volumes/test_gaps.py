@@ -11,7 +11,6 @@ import h5py
 import numpy as np
 import pytest
 import zarr
-from gui import own_settings, plugin_known, viewer  # noqa: F401
 
 from tsain_core.errors import TsainError, TsainWarning
 from tsain_core.volumes import Volume, create_volume, open_pyramid, open_volume
@@ -191,15 +190,6 @@ def test_looking_for_gaps_reads_no_values(tmp_path: Path, monkeypatch: pytest.Mo
     chunk(made, 0, 0, 0).unlink()
     monkeypatch.setattr(zarr.Array, "__getitem__", None)
     assert "slices 0-1 of 6 lack data" in opened(tmp_path / "a.zarr")[1][0]
-
-
-def test_the_window_says_it(viewer: Any, tmp_path: Path) -> None:  # noqa: F811
-    from napari.utils.notifications import notification_manager
-
-    made = array(tmp_path / "a.zarr")
-    chunk(made, 2, 0, 0).unlink()
-    viewer.open(str(tmp_path / "a.zarr"), plugin="napari-tsain")
-    assert any("slice 2 of 6 lacks data" in r.message for r in notification_manager.records)
 
 
 def test_info_says_where_gaps_are_not_looked_for(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
-from hostile_values import JSON, PATIENT, damaged
 from hypothesis import example, given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from napari_tsain.layers.provenance import layer_marks
+from support.hostile_values import JSON, PATIENT, damaged
 from tsain_core.blockwise import InterpolationRequest, make_plan
 from tsain_core.blockwise.run_store import FOLDER, RunStore
 from tsain_core.cli.main import main

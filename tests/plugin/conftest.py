@@ -1,0 +1,45 @@
+"""The plugin is known, a window can be shown, and what docks remember stays within a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import REPOSITORY
+
+#: Without napari there is nothing to test here.
+collect_ignore_glob = [] if find_spec("napari") else ["test_*.py"]
+
+
+@pytest.fixture(autouse=True)
+def plugin_known() -> None:
+    """The plugin is registered, also where it is not installed."""
+    from npe2 import PluginManager, PluginManifest
+
+    from support.gui import PLUGIN
+
+    manager = PluginManager.instance()
+    if PLUGIN not in manager:
+        manager.register(PluginManifest.from_file(REPOSITORY / "napari.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def own_settings(tmp_path: Path) -> Iterator[None]:
+    """What docks remember stays within a test."""
+    from qtpy.QtCore import QSettings
+
+    path = tmp_path / "settings"
+    QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(path))
+    yield
+
+
+@pytest.fixture
+def viewer(make_napari_viewer: Callable[..., Any]) -> Any:
+    """A viewer with a window on screen, which must leave no widget behind."""
+    shown = make_napari_viewer(show=True, strict_qt="raise")
+    shown.window.resize(1300, 900)
+    return shown
