@@ -19,6 +19,7 @@ from ..network import TSAIN, AdaptiveSampling, Sampling
 from ..system.atomic import replacing
 from ..system.triton_loading import load_triton
 from ..volumes._guard import require_regular
+from .adversarial import Adversary
 from .checkpointing import checkpoint_activations
 from .data import Triplet, TripletSampler
 from .distillation import Teacher
@@ -105,6 +106,11 @@ class Trainer:
         The processes that train together, this one among them.
     teacher : TSAIN, optional
         The network that `settings.teacher` names.
+
+    Raises
+    ------
+    TsainError
+        If an adversary is to be trained by several processes.
     """
 
     def __init__(
@@ -117,6 +123,8 @@ class Trainer:
         ranks: Ranks = ALONE,
         teacher: TSAIN | None = None,
     ) -> None:
+        if settings.adversary.share and ranks.count > 1:
+            raise TsainError("An adversary is trained in one process; start without torchrun.")
         self.device, self.ranks = torch.device(device), ranks
         self.teacher = None if teacher is None else Teacher(teacher, self.device)
         self.network = network.to(self.device).to(memory_format=torch.channels_last).train()
@@ -134,6 +142,9 @@ class Trainer:
             VggFeatures(loss.vgg or None, loss.vgg_normalise).to(self.device)
             if loss.needs_vgg
             else None
+        )
+        self.adversary = (
+            Adversary(settings.adversary, self.device) if settings.adversary.share else None
         )
         self._healthy = self._snapshot()
 
@@ -234,7 +245,11 @@ class Trainer:
         with self._autocast():
             positions = at if self.network.settings.positions else None
             prediction = self._shared(before, after, sampling, positions)
-        loss = self._loss(prediction.float(), before, truth, after, at)
+        prediction = prediction.float()
+        loss = self._loss(prediction, before, truth, after, at)
+        if self.adversary:
+            self.adversary.learn(before, prediction, truth, after)
+            loss = self.adversary.add_to(loss, self.step, before, prediction, truth, after)
         if s.offset_penalty and sampling is not None:
             loss = loss + s.offset_penalty * reach_penalty(sampling, s.offset_free)
         self.optimizer.zero_grad(set_to_none=True)
@@ -334,6 +349,8 @@ class Trainer:
             "seed": self.sampler.seed,
             "best": asdict(self.best),
         }
+        if self.adversary:
+            state["adversary"] = self.adversary.state_dict()
         with replacing(path) as partial:
             torch.save(state, partial)
 
@@ -363,7 +380,9 @@ class Trainer:
             )
         try:
             self._restore(state)
-        except (RuntimeError, ValueError) as error:
+            if self.adversary:
+                self.adversary.load_state_dict(state["adversary"])
+        except (KeyError, RuntimeError, ValueError) as error:
             raise TsainError(
                 f"{path} is the state of another network; resume with the preset it was started "
                 "with, or start in another folder."

@@ -64,6 +64,8 @@ class LossSettings(Record):
 _FLOOR = 1e-4  # of the power, below what 8-bit rounding adds
 _SMALLEST_ERROR = 1e-4  # squared: errors below 1/100 of the range need not fall further
 _SMALLEST_SMOOTH_ERROR = 1e-5
+#: Pixels at each side that `smoothed` takes off.
+SMOOTHING_RADIUS = 6
 
 #: Named settings, for recipes: the paper's (section 3.3, weights of the authors' code) and ours.
 LOSSES: dict[str, LossSettings] = {
@@ -127,7 +129,7 @@ def log_error(difference: Tensor, floor: float) -> Tensor:
 
 def smoothed(images: Tensor) -> Tensor:
     """Images (N, 1, H, W) under a Gaussian of 2 pixels, without the border of 6 pixels."""
-    g = _gaussian(images.device, 6, 2.0)
+    g = _gaussian(images.device, SMOOTHING_RADIUS, 2.0)
     return F.conv2d(F.conv2d(images, g.view(1, 1, -1, 1)), g.view(1, 1, 1, -1))
 
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from ..system.records import Record
+from .adversarial import AdversarySettings
 from .distillation import TeacherSettings
 from .losses import LossSettings
 
@@ -55,6 +56,8 @@ class TrainingSettings(Record):
     loss : LossSettings
     teacher : TeacherSettings
         A network whose slices are learnt first.
+    adversary : AdversarySettings
+        A network that tells computed slices from real ones, to make them sharp.
     """
 
     steps: int = 5000
@@ -80,6 +83,7 @@ class TrainingSettings(Record):
     seed: int = 0
     loss: LossSettings = field(default_factory=LossSettings)
     teacher: TeacherSettings = field(default_factory=TeacherSettings)
+    adversary: AdversarySettings = field(default_factory=AdversarySettings)
 
     def __post_init__(self) -> None:
         if self.judge_by not in ("psnr", "loss"):
