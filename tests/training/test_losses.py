@@ -18,6 +18,7 @@ from tsain_core.training.losses import (
     radial_spectrum,
     spectrum_loss,
     ssim,
+    stripes,
     total_loss,
 )
 from tsain_core.training.perceptual import VggFeatures
@@ -41,6 +42,18 @@ def test_a_wave_has_its_power_at_its_frequency() -> None:
     assert radial_spectrum(wave).shape == (1, 32)
     assert int(radial_spectrum(wave).argmax()) == 12 - 1  # rings begin at one cycle
     assert int(radial_spectrum(wave.transpose(2, 3)).argmax()) == 12 - 1
+
+
+def test_stripes_are_found_in_rows_columns_and_checkerboards_alone() -> None:
+    smooth = torch.linspace(0, 1, 64).expand(1, 1, 64, 64)
+    sign = 1 - 2.0 * (torch.arange(64) % 2)
+    for pattern in (sign.expand(64, 64), sign[:, None].expand(64, 64), sign * sign[:, None]):
+        striped = smooth + 0.1 * pattern
+        assert float(stripes(striped)) == pytest.approx(0.1 / 3, abs=0.006)
+    assert float(stripes(smooth)) < 0.006
+    nothing = LossSettings(mse=0, charbonnier=0, ssim=0)
+    loss = total_loss(striped, smooth, replace(nothing, stripes=2.0))
+    torch.testing.assert_close(loss, 2 * stripes(striped))
 
 
 def test_detail_counts_wherever_it_lies() -> None:

@@ -33,6 +33,9 @@ class LossSettings(Record):
         Logarithm of the squared error of each image; of both images smoothed by a Gaussian of 2
         pixels. What counts is the factor by which an error falls, whatever its size: noisy triplets
         do not outweigh clean ones, whose errors are a thousand times smaller.
+    stripes : float
+        Stripes and checkerboards of a period of 2 pixels (`stripes`), which networks that compute
+        several pixels at once make where an adversary asks for detail.
     perceptual : float
         Squared error of VGG16 activations (equation 15).
     style : float
@@ -50,6 +53,7 @@ class LossSettings(Record):
     spectrum: float = 0.0
     log_mse: float = 0.0
     log_structure: float = 0.0
+    stripes: float = 0.0
     perceptual: float = 0.0
     style: float = 0.0
     vgg: str = ""
@@ -133,6 +137,21 @@ def smoothed(images: Tensor) -> Tensor:
     return F.conv2d(F.conv2d(images, g.view(1, 1, -1, 1)), g.view(1, 1, 1, -1))
 
 
+def stripes(images: Tensor) -> Tensor:
+    """Mean amplitude of patterns that change their sign from pixel to pixel, a scalar.
+
+    Parameters
+    ----------
+    images : Tensor, (N, 1, H, W)
+        Sides of 16 or more; of rows, of columns and of both, in squares of 16 pixels.
+    """
+    height, width = images.shape[-2:]
+    rows = 1 - 2.0 * (torch.arange(height, device=images.device) % 2)[:, None]
+    columns = 1 - 2.0 * (torch.arange(width, device=images.device) % 2)
+    patterns = torch.stack([rows.expand(-1, width), columns.expand(height, -1), rows * columns])
+    return F.avg_pool2d(images * patterns, 16).abs().mean()
+
+
 def spectrum_loss(prediction: Tensor, truth: Tensor) -> Tensor:
     """Mean absolute difference of the logarithms of both spectra, a scalar."""
     a, b = (torch.log(radial_spectrum(images) + _FLOOR) for images in (prediction, truth))
@@ -160,6 +179,8 @@ def total_loss(
         loss = loss + s.log_mse * log_error(d, _SMALLEST_ERROR)
     if s.log_structure:
         loss = loss + s.log_structure * log_error(smoothed(d), _SMALLEST_SMOOTH_ERROR)
+    if s.stripes:
+        loss = loss + s.stripes * stripes(prediction)
     if s.needs_vgg:
         if vgg is None:
             raise ValueError("Perceptual and style terms need VGG16's features: pass vgg.")
