@@ -36,9 +36,10 @@ from tsain_core.model_files.checkpoint import ModelInfo
 
 from ..widgets.closing import Closing
 from ..widgets.model_added import MODEL_ADDED
+from ..widgets.model_file import ModelFile
 from ..widgets.settings import remember, remembered
 
-_FROM_FILE = "from file ..."
+_OWN_FILE = "Weights of your own, or from a colleague."
 #: The choice that a check of the stack replaces by the best model.
 AUTO = "auto"
 
@@ -75,7 +76,7 @@ class ModelForm(QWidget):
         self._stack = ""
         self.model_box = ComboBox(
             label="model",
-            choices=[AUTO, *self._known, _FROM_FILE],
+            choices=[AUTO, *self._known, ModelFile.CHOSEN],
             tooltip="Networks first, then what to compare them with; auto takes the best on some "
             "slices of the stack",
         )
@@ -131,7 +132,7 @@ class ModelForm(QWidget):
             raise TsainError(
                 "The models are being compared on this stack; wait some seconds, or choose one."
             )
-        if name == _FROM_FILE:
+        if self._from_file:
             path = Path(str(self.file_box.value))
             if not str(self.file_box.line_edit.value).strip():
                 raise TsainError("No model file is named; expected a .safetensors file.")
@@ -177,6 +178,10 @@ class ModelForm(QWidget):
         return self._best if chosen == AUTO and self._best else chosen
 
     @property
+    def _from_file(self) -> bool:
+        return self.model_box.value is ModelFile.CHOSEN
+
+    @property
     def is_network(self) -> bool:
         """Whether the choice is a network, not a baseline."""
         return self._name not in BASELINES
@@ -209,7 +214,7 @@ class ModelForm(QWidget):
     def refresh(self) -> None:
         """Look again which models there are."""
         self._known = describe_models()
-        self.model_box.choices = [AUTO, *self._known, _FROM_FILE]
+        self.model_box.choices = [AUTO, *self._known, ModelFile.CHOSEN]
 
     def _news(self, _: str) -> None:
         self.refresh()
@@ -274,7 +279,7 @@ class ModelForm(QWidget):
         if name in self._general:
             remember("model", name)
         if self._stack:
-            remember(_key_of(self._stack), "" if name == _FROM_FILE else name)
+            remember(_key_of(self._stack), "" if self._from_file else name)
         remember("device", str(self.device_box.value))
         remember("tile", str(self.tile_box.value))
         remember("ensemble", str(self.ensemble_box.value))
@@ -284,9 +289,9 @@ class ModelForm(QWidget):
 
     def _show_summary(self) -> None:
         name = self._name
-        self.file_box.visible = name == _FROM_FILE
+        self.file_box.visible = self._from_file
         info = self._known.get(name)
-        self.summary.setText(_summary(name, info))
+        self.summary.setText(_OWN_FILE if self._from_file else _summary(name, info))
         card = model_card(name)
         self.card_button.setEnabled(card is not None)
         self.card_button.setToolTip(
@@ -330,8 +335,6 @@ def _devices() -> list[str]:
 
 def _summary(name: str, info: ModelInfo | None) -> str:
     """One or two lines on a model."""
-    if name == _FROM_FILE:
-        return "Weights of your own, or from a colleague."
     if name == AUTO:
         return "The best on some slices of the stack."
     if info is None:

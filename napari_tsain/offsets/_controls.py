@@ -26,14 +26,13 @@ from tsain_core.offsets import MapKind, MapPart, QueryPoints, TapPoints
 
 from ..layers.listening import refresh_choices
 from ..layers.provenance import HELPER_KEY, layer_marks
+from ..widgets.model_file import ModelFile
 from ..widgets.segments import Segments
 from ._overlay import STEP_COLORS
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image
-
-_FROM_FILE = "from file ..."
 
 
 class PointsView(StrEnum):
@@ -83,7 +82,7 @@ class SliceForm(QWidget):
         )
         self.model_box = ComboBox(
             label="model",
-            choices=[*self._known, _FROM_FILE],
+            choices=[*self._known, ModelFile.CHOSEN],
             value=default_model(),
             tooltip="The network whose sampling is shown; the one that made the slices, if known",
         )
@@ -108,8 +107,13 @@ class SliceForm(QWidget):
     @property
     def model(self) -> str:
         """Name or file of the chosen network; empty where no file is named yet."""
-        name = str(self.model_box.value)
-        return str(self.file_box.line_edit.value).strip() if name == _FROM_FILE else name
+        if self._from_file:
+            return str(self.file_box.line_edit.value).strip()
+        return str(self.model_box.value)
+
+    @property
+    def _from_file(self) -> bool:
+        return self.model_box.value is ModelFile.CHOSEN
 
     def refresh(self) -> None:
         """Layers came, went, or were renamed."""
@@ -118,7 +122,7 @@ class SliceForm(QWidget):
     def refresh_models(self) -> None:
         """Look again which models there are."""
         self._known = networks()
-        self.model_box.choices = [*self._known, _FROM_FILE]
+        self.model_box.choices = [*self._known, ModelFile.CHOSEN]
 
     def follow(self, provenance: Mapping[str, Any]) -> str:
         """Choose the network that made some slices; returns what has to be said about it.
@@ -140,7 +144,7 @@ class SliceForm(QWidget):
             if weights:
                 return (
                     f"The network {made_by!r} that made the slices is not among the models; what "
-                    f"is shown is of {self.model!r}. Choose its file: {_FROM_FILE}"
+                    f"is shown is of {self.model!r}. Choose its file: {ModelFile.CHOSEN}"
                 )
             if made_by:
                 return (
@@ -166,7 +170,7 @@ class SliceForm(QWidget):
         ]
 
     def _model_chosen(self) -> None:
-        self.file_box.visible = self.model_box.value == _FROM_FILE
+        self.file_box.visible = self._from_file
 
 
 class QueryForm(QWidget):

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QApplication, QSlider
 from scipy.ndimage import gaussian_filter, laplace
 
 from napari_tsain.layers.provenance import layer_marks
+from napari_tsain.widgets.model_file import ModelFile
 from support.gui import canvas, click, overlay_text, tissue, type_into
 from support.interpolation_dock import PLACED, TIMEOUT, open_dock, run_and_wait
 from tsain_core.cli import main
@@ -196,7 +197,7 @@ def test_model_file_missing_or_wrong(
 ) -> None:
     viewer.add_image(tissue(3, 64), name="stack")
     dock = open_dock(viewer)
-    dock.model.model_box.value = "from file ..."
+    dock.model.model_box.value = ModelFile.CHOSEN
     if not text:
         assert not dock.bar.run.isEnabled() and "safetensors" in dock.bar.run.toolTip()
         return

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_tsain import interpolate_layer
 from napari_tsain.layers.view import camera_of
+from napari_tsain.widgets.model_file import ModelFile
 from support.gui import add_dock, canvas, click, tissue
 from support.sampling_dock import (
     STEPS,
@@ -224,7 +225,7 @@ def test_a_wrong_model_file_is_told(qtbot: Any, viewer: Any, tmp_path: Path) -> 
     dock, _, result = open_dock(viewer)
     wrong = tmp_path / "wrong.safetensors"
     wrong.write_bytes(b"no model")
-    dock.source.model_box.value = "from file ..."
+    dock.source.model_box.value = ModelFile.CHOSEN
     dock.source.file_box.value = wrong
     click(qtbot, dock.query.pick)
     place = on_canvas(viewer, result, 80, 70)

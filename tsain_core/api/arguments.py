@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
 from typing import Any, Protocol, TypeGuard, TypeVar
 
 import dask.array as da
@@ -100,12 +99,9 @@ def finished(
     work: Generator[Counted, None, _Result], progress: OnProgress | None = None
 ) -> _Result:
     """What work comes to; after each of its events `progress` gets the share that is done."""
-    with closing(work):
-        while True:
-            try:
-                event = next(work)
-            except StopIteration as end:
-                result: _Result = end.value
-                return result
-            if progress is not None:
-                progress(event.done / max(event.total, 1))
+
+    def tell(event: Counted) -> None:
+        if progress is not None:
+            progress(event.done / max(event.total, 1))
+
+    return run_to_end(work, tell)

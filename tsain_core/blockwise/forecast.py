@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..inference.models import run_to_end
 from ..inference.region import Region
 from ..system.memory import peak_memory
 from ..volumes.volume import Shape
@@ -161,12 +162,7 @@ def _usual(run: OpenRun, block: Block) -> dict[str, Any]:
 
 def _timed(run: OpenRun, block: Block) -> dict[str, Any]:
     work = coarsen(run, block) if block.level else compute(run, block)
-    while True:
-        try:
-            next(work)
-        except StopIteration as stop:
-            report: dict[str, Any] = stop.value
-            break
+    report: dict[str, Any] = run_to_end(work)
     started = time.perf_counter()
     run.store.mark(block, report, run.files(block))  # which waits for the disk
     report["seconds"] += time.perf_counter() - started

@@ -103,12 +103,4 @@ def check_lines(args: argparse.Namespace, volume: Volume) -> tuple[str, list[tup
 
 def with_bar(work: Generator[Checked, None, T], what: str = "Checking models on the stack") -> T:
     """The result of a check, with a progress bar that goes away."""
-    with screen.bar(desc=what, unit="slice", leave=False) as bar:
-        while True:
-            try:
-                event = next(work)
-            except StopIteration as stop:
-                result: T = stop.value
-                return result
-            bar.total = event.total
-            bar.update(event.done - bar.n)
+    return screen.with_bar(work, what, leave=False)

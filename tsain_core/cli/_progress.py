@@ -9,12 +9,15 @@ import math
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from typing import Any
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from ..errors import printable
+from ..inference.models import run_to_end
 from ..interpolation.interpolate import SliceReady, TileProgress
+
+T = TypeVar("T")
 
 
 def bar(**options: Any) -> tqdm:  # type: ignore[type-arg]
@@ -55,6 +58,26 @@ def progress_bar(total: int | None = None) -> tqdm:  # type: ignore[type-arg]
         mininterval=0.1 if sys.stderr.isatty() else 10,
         bar_format="{l_bar}{bar}| {n:.1f}/{total} [{elapsed}<{remaining}, {rate_fmt}]",
     )
+
+
+def with_bar(work: Generator[Any, None, T], what: str = "", **options: Any) -> T:
+    """What work comes to, with a bar that follows its events: their `done`, `total`, and `what`.
+
+    Work of several parts says in `what` which one it is at; each begins a bar of its own.
+    """
+    with bar(desc=what or None, unit="slice", **options) as shown:
+        part = what
+
+        def follow(event: Any) -> None:
+            nonlocal part
+            if (now := getattr(event, "what", what)) != part:
+                part = now
+                shown.reset()
+                shown.set_description(now, refresh=False)
+            shown.total = event.total
+            shown.update(event.done - shown.n)
+
+        return run_to_end(work, follow)
 
 
 def with_progress(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from ..membranes import (
     mean_of,
     membrane_table,
 )
-from ..stack_report import StackReport, check_folder, report_on, write_folder
+from ..stack_report import check_folder, report_on, write_folder
 from ..stack_report.compute import MOST
 from ..training.triplet_folder import read_triplets
 from ..volumes import converted
@@ -161,19 +160,7 @@ def _report(args: argparse.Namespace) -> None:
     volume = read_volume(args)
     names = _named(args, volume)
     work = report_on(volume, names, inference_settings(args), most=args.at_most, crop=args.crop)
-    part = ""
-    with closing(work), screen.bar(unit="slice") as bar:
-        while True:
-            try:
-                event = next(work)
-            except StopIteration as end:
-                report: StackReport = end.value
-                break
-            if event.what != part:
-                part = event.what
-                bar.reset(event.total)
-                bar.set_description(event.what)
-            bar.update(event.done - bar.n)
+    report = screen.with_bar(work)
     page = write_folder(report, args.report, args.overwrite)[0]
     if args.csv:
         check = report.check

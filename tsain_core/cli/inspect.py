@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import csv
 import shlex
-from contextlib import closing
 from pathlib import Path
 
 from ..errors import TsainError, first_line
@@ -40,14 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print a line a finding, and the command that mends them."""
     volume = read_volume(args)
-    work = inspect_stack(volume, args.memory)
-    with closing(work), screen.bar(total=volume.shape[0], unit="slice") as bar:
-        while True:
-            try:
-                bar.update(next(work).done - bar.n)
-            except StopIteration as end:
-                found: Inspection = end.value
-                break
+    found = screen.with_bar(inspect_stack(volume, args.memory))
     if args.csv:
         _write_csv(args.csv, found)
     if args.json:

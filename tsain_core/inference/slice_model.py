@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Protocol, TypeVar
@@ -17,6 +18,7 @@ from .tiles import Tile
 
 Image = NDArray[np.float32]  # (y, x)
 T = TypeVar("T")
+Event = TypeVar("Event")
 
 
 @dataclass(frozen=True)
@@ -160,11 +162,14 @@ class TiledModel(SliceModel, Protocol):
         """Memory of what is kept of one slice for its second pair, for so many pixels read."""
 
 
-def run_to_end(work: Generator[Any, None, T]) -> T:
-    """What a generator returns, such as `SliceModel.between`, for callers that show no progress."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
+def run_to_end(work: Generator[Event, None, T], each: Callable[[Event], object] | None = None) -> T:
+    """What a generator returns, such as `SliceModel.between`; `each` gets its events on the way."""
+    with closing(work):
+        while True:
+            try:
+                event = next(work)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            if each is not None:
+                each(event)

@@ -67,10 +67,11 @@ def choose_backend(device: torch.device, backend: Backend = "auto") -> str:
 
 @cache
 def _fastest_there(device: torch.device) -> str:
-    there = [name for name, module in _BACKENDS.items() if module.available(device)]
-    if there[0] == "triton" and not _kernels_are_right(device):
-        return there[1]
-    name = there[0]
+    # one after the other: to look for torchvision is to import it, which takes more than a second
+    there = (name for name, module in _BACKENDS.items() if module.available(device))
+    name = next(there)
+    if name == "triton" and not _kernels_are_right(device):
+        return next(there)
     if device.type == "cuda" and name != "triton":
         logger.warning(
             "No fused deformable convolution runs on %s (it takes Triton and compute capability "
