@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import dask.array as da
 import numpy as np
 
+from tsain_core.blockwise import Beside
 from tsain_core.errors import TsainError
 from tsain_core.interpolation.interpolate import TileProgress
+from tsain_core.interpolation.schedule import Schedule
+from tsain_core.labels import labels_in_zarr
 from tsain_core.repairing import RepairMask, find_parts
 from tsain_core.volumes import Volume
+from tsain_core.volumes._label_images import LABELS, label_name
+from tsain_core.volumes.zarr_layout import ZarrLayout
 
 _QUICK = 256 << 20  # bytes of labels that are looked through in the window's thread
 
@@ -85,6 +91,29 @@ class Along:
     data: Any
     name: str
     source: str
+
+    def beside(self, volume: Volume, schedule: Schedule, layout: ZarrLayout) -> Beside:
+        """The group "labels" of a result.
+
+        Parameters
+        ----------
+        volume : Volume
+            The stack, which says where they lie.
+        schedule : Schedule
+        layout : ZarrLayout
+            Of the result.
+        """
+        data = self.data if isinstance(self.data, da.Array) else da.from_array(self.data)
+        labels = replace(volume, data=data, source=self.source or self.name, partial={})
+        return Beside(
+            LABELS,
+            lambda folder: labels_in_zarr(labels, self.group, folder, schedule, layout),
+        )
+
+    @property
+    def group(self) -> str:
+        """Name of the label image in a result."""
+        return label_name(self.source or self.name)
 
 
 def parts_of_layer(

@@ -212,17 +212,23 @@ class LayerRun:
                 return
         assert self.layer is not None
         if self._labels:
-            self._show_labels()
+            data = expand_axes(np.stack(self._labels), self._place.layer.ndim, self._place.z_axis)
+            self._show_labels([data])
+        elif self._plan.labels_inside:
+            self._show_labels(label_levels(self._place, self._plan))
         self._end(self.layer, None)
 
-    def _show_labels(self) -> None:
+    def _show_labels(self, levels: list[Any]) -> None:
         """Add the labels that went along, where the result lies."""
         assert self._plan.along is not None
         kept = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
-        data = expand_axes(np.stack(self._labels), self._place.layer.ndim, self._place.z_axis)
         name = f"{self._plan.along.name} {self._attributes['name'].removeprefix(self._source)}"
+        pyramid = len(levels) > 1
         self._viewer.add_labels(
-            data, name=" ".join(name.split()), **{key: self._attributes[key] for key in kept}
+            levels if pyramid else levels[0],
+            multiscale=pyramid,
+            name=" ".join(name.split()),
+            **{key: self._attributes[key] for key in kept},
         )
 
     def _open_result(self) -> None:
@@ -282,6 +288,15 @@ def result_levels(place: LayerSlot, plan: LayerRunPlan) -> tuple[list[Any], dict
     levels = data if attributes.get("multiscale") else [data]
     levels = [expand_axes(level, place.layer.ndim, place.z_axis) for level in levels]
     return levels, dict(attributes.get("metadata", {}).get(METADATA_KEY, {}))
+
+
+def label_levels(place: LayerSlot, plan: LayerRunPlan) -> list[Any]:
+    """Levels of the labels that lie in a result on disk."""
+    from tsain_core.volumes import open_pyramid
+
+    assert plan.output is not None and plan.along is not None
+    levels = open_pyramid(plan.output / "labels" / plan.along.group)
+    return [expand_axes(level.data, place.layer.ndim, place.z_axis) for level in levels]
 
 
 def as_written(marks: LayerMarks, path: Path | None, read: dict[str, Any]) -> LayerMarks:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsain_core.blockwise import (
+    BesideProgress,
     Given,
     RunProgress,
     RunStarted,
@@ -156,6 +157,11 @@ class LayerRunPlan:
         return ModelChoice(self.request.model, self.request.inference)
 
     @property
+    def labels_inside(self) -> bool:
+        """Whether labels go along, and lie in the result."""
+        return self.along is not None and bool(self.request.output) and self.request.in_blocks
+
+    @property
     def output(self) -> Path | None:
         """The file that is written."""
         return Path(self.request.output) if self.request.output else None
@@ -229,7 +235,7 @@ def run(
         yield from _write(plan)
     else:
         yield from _slice_by_slice(plan, models)
-    if plan.along is not None:
+    if plan.along is not None and not plan.labels_inside:
         for index, image in scheduled_labels(plan.along.data, plan.schedule):
             yield LabelsReady(index, image)
 
@@ -287,15 +293,25 @@ def _mend(
     if plan.output is None:
         yield from repair(volume, mask, model, intensity)
     else:
+        policy = plan.request.policy
         yield from repair_to_file(
-            volume, plan.output, mask, model, intensity, overwrite=plan.request.policy.overwrite
+            volume,
+            plan.output,
+            mask,
+            model,
+            intensity,
+            overwrite=policy.overwrite,
+            restart=policy.restart,
         )
 
 
 def _write(
     plan: LayerRunPlan,
 ) -> Generator[Opened | Growing | SlicesReady | RunProgress, None, None]:
-    events = interpolate_blockwise(plan.request, Given(plan.volume))
+    beside = []
+    if plan.along is not None:
+        beside.append(plan.along.beside(plan.volume, plan.schedule, plan.request.layout))
+    events = interpolate_blockwise(plan.request, Given(plan.volume), beside)
     with closing(events):
         for event in events:
             if isinstance(event, RunStarted):
@@ -304,6 +320,8 @@ def _write(
                 yield Growing(_growing_levels(event.partial, len(event.plan.grids())))
             elif isinstance(event, SlicesReady | RunProgress):
                 yield event
+            elif isinstance(event, BesideProgress):
+                yield RunProgress(1.0)  # a place to stop
 
 
 def _growing_levels(partial: str, levels: int) -> list[Any]:

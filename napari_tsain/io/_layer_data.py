@@ -28,10 +28,10 @@ def layer_data(
 
     Returns
     -------
-    (data, attributes, "image")
-        `data` is a dask array (z, y, x), or a list of them, the levels of a pyramid. Scale and
-        units are only there where the file states them; an axis that it does not state, and a unit
-        that is no length, are pixels.
+    (data, attributes, "image" or "labels")
+        Labels for a label image of an OME-Zarr. `data` is a dask array (z, y, x), or a list of
+        them, the levels of a pyramid. Scale and units are only there where the file states them;
+        an axis that it does not state, and a unit that is no length, are pixels.
 
     Raises
     ------
@@ -46,8 +46,6 @@ def layer_data(
     attributes: dict[str, Any] = {
         "name": _name(Path(path), dataset),
         "axis_labels": _AXES,
-        "colormap": "gray",
-        "contrast_limits": _contrast(volume),
         "multiscale": len(levels) > 1,
         "metadata": LayerMarks(
             synthetic=volume.synthetic,
@@ -67,7 +65,17 @@ def layer_data(
         attributes["translate"] = volume.offset
     if volume.voxel_size and is_length(volume.unit):
         attributes["units"] = ["pixel" if side is None else volume.unit for side in sides]
+    if volume.labels:
+        return data, attributes, "labels"
+    attributes |= {"colormap": "gray", "contrast_limits": _contrast(volume)}
     return data, attributes, "image"
+
+
+def label_layers(path: str) -> list[tuple[Any, dict[str, Any], str]]:
+    """As `layer_data`, for each label image that lies in an OME-Zarr; none in other files."""
+    from tsain_core.volumes import label_images
+
+    return [layer_data(f"{path.rstrip('/')}/{dataset}") for dataset in label_images(path)]
 
 
 def _name(path: Path, dataset: str | None) -> str:

@@ -84,7 +84,7 @@ def _read(path: str | Sequence[str]) -> list[Any]:
 
     from ..layers.synthetic_notice import watch_current_viewer
     from ..widgets.notifications import warnings_shown
-    from ._layer_data import layer_data
+    from ._layer_data import label_layers, layer_data
     from ._uncertainty import uncertainty_layers
 
     assert isinstance(path, str)
@@ -98,9 +98,9 @@ def _read(path: str | Sequence[str]) -> list[Any]:
             if dataset is None:
                 return list(_NOTHING)
             data = layer_data(path, dataset)
-        maps = uncertainty_layers(path)
+        others = [*uncertainty_layers(path), *label_layers(path)]
     watch_current_viewer()
-    return [data, *maps]
+    return [data, *others]
 
 
 def _can_ask(path: str) -> bool:

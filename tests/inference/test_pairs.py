@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,18 @@ import tifffile
 from scipy.ndimage import gaussian_filter
 
 import tsain_core as tsain
+from tsain_core.blockwise import BlockDone, RunStarted, interpolate_blockwise
 from tsain_core.cli import main
 from tsain_core.cli.as_command import as_command
-from tsain_core.errors import TsainWarning
+from tsain_core.errors import TsainError, TsainWarning
 from tsain_core.inference.models import BaselineModel, InferenceSettings, open_model, run_to_end
 from tsain_core.inference.pairing import aligned, brightness_matched, find_shift
 from tsain_core.interpolation.request import InterpolationRequest
 from tsain_core.interpolation.schedule import between, by_factor
+from tsain_core.interpolation.to_file import interpolate_to_file
 from tsain_core.stack_check import Advice, check_pairs
 from tsain_core.volumes import Volume, open_volume
+from tsain_core.volumes.zarr_layout import ZarrLayout
 
 HALF = Fraction(1, 2)
 
@@ -166,3 +170,36 @@ def test_the_command_and_python_say_it_and_do_it(
         "s.tif", "r.tif", inference=InferenceSettings(align=True), labels="l.tif"
     )
     assert {"--align", "--labels"} < set(as_command(request).split())
+
+
+@pytest.mark.parametrize("model", ["mean", "tsain-lite"])
+def test_a_run_with_adjusted_pairs_goes_on(tmp_path: Path, model: str) -> None:
+    """Stopped after a block and repeated: as if it had never been stopped, and only as it began."""
+    stack = tissue(7, 64)
+    stack[3:] = np.roll(stack[3:], (6, -4), (1, 2))
+    tifffile.imwrite(tmp_path / "s.tif", stack)
+    settings = InferenceSettings(device="cpu", align=True, match_brightness=True)
+    layout = ZarrLayout("0.5", chunks=(2, 64, 64))
+    request = InterpolationRequest(
+        f"{tmp_path}/s.tif", f"{tmp_path}/r.zarr", model=model, inference=settings, layout=layout
+    )
+    events = interpolate_blockwise(request)
+    assert any(isinstance(event, BlockDone) for event in events)  # which stops after the first
+    events.close()
+    assert not (tmp_path / "r.zarr").exists()
+    with pytest.raises(TsainError, match="begun with other settings"):
+        list(interpolate_blockwise(replace(request, inference=InferenceSettings(device="cpu"))))
+    told = list(interpolate_blockwise(request))
+    assert isinstance(told[0], RunStarted) and told[0].done >= 1
+    list(
+        interpolate_to_file(
+            open_volume(tmp_path / "s.tif"),
+            tmp_path / "whole.tif",
+            request.schedule(open_volume(tmp_path / "s.tif"), told[0].plan.any_position),
+            told[0].plan.open_model(),
+            told[0].plan.intensity,
+        )
+    )
+    found, whole = (open_volume(tmp_path / name) for name in ("r.zarr", "whole.tif"))
+    np.testing.assert_array_equal(found.data.compute(), whole.data.compute())
+    assert found.provenance["aligned"] is True and found.synthetic == whole.synthetic

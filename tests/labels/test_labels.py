@@ -11,11 +11,17 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from ome_zarr_models.v04.image_label import ImageLabel as ImageLabel04
+from ome_zarr_models.v04.labels import Labels as Labels04
+from ome_zarr_models.v05.image_label import ImageLabel as ImageLabel05
+from ome_zarr_models.v05.labels import Labels as Labels05
 
 from tsain_core.cli import main
 from tsain_core.interpolation.schedule import by_factor
 from tsain_core.labels import labels_between, labels_to_file, scheduled_labels
-from tsain_core.volumes import Volume, open_labels
+from tsain_core.volumes import Volume, label_images, open_labels, open_volume
+from tsain_core.volumes._label_images import label_name
+from tsain_core.volumes._zarr_sink import ZarrSink
 
 
 def disc(y: float, x: float, radius: float, side: int = 80) -> Any:
@@ -140,7 +146,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     tifffile.imwrite(tmp_path / "wrong.tif", labels[:, :-1])
     words = ["interpolate", f"{tmp_path}/s.tif"]
     more = ["--model", "mean", "--labels", f"{tmp_path}/l.tif"]
-    for name, beside in (("r.tif", "r-labels.tif"), ("r.zarr", "r-labels.zarr")):
+    for name, beside in (("r.tif", "r-labels.tif"), ("r.h5", "r-labels.h5")):
         assert main([*words, f"{tmp_path}/{name}", *more, "--factor", "2"]) == 0
         read = open_labels(tmp_path / beside)
         assert read.dtype == np.uint32 and read.shape == (9, 80, 80)
@@ -152,3 +158,131 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main([*words, f"{tmp_path}/w.tif", *wrong]) == 1
     assert "5 x 79 x 80 voxels" in capsys.readouterr().err
     assert not (tmp_path / "w.tif").exists()
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> tuple[Path, Any]:
+    """A folder with a stack, s.tif, and cells.tif, its labels, which are returned, too."""
+    random = np.random.default_rng(0)
+    tifffile.imwrite(tmp_path / "s.tif", random.integers(0, 255, (5, 80, 80)).astype(np.uint8))
+    labels = np.stack([disc(40, 30 + 4 * z, 12) for z in range(5)]).astype(np.uint32) * 70_000
+    tifffile.imwrite(tmp_path / "cells.tif", labels)
+    return tmp_path, labels
+
+
+def interpolated(folder: Path, output: str, *more: str) -> int:
+    words = ["interpolate", f"{folder}/s.tif", f"{folder}/{output}", "--factor", "2"]
+    labels = ["--labels", f"{folder}/cells.tif", "--voxel-size", "40", "5", "5"]
+    return main([*words, *labels, "--model", "mean", *more])
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_labels_lie_in_the_ome_zarr(labelled: tuple[Path, Any], version: str) -> None:
+    folder, labels = labelled
+    assert interpolated(folder, "r.zarr", "--ome-zarr", version) == 0
+    assert not (folder / "r-labels.zarr").exists() and len(list(folder.iterdir())) == 3
+    image, cells = open_volume(folder / "r.zarr"), folder / "r.zarr" / "labels" / "cells"
+    assert label_images(folder / "r.zarr") == ["labels/cells"]
+    for read in (
+        open_volume(cells),
+        open_labels(cells),
+        open_labels(folder / "r.zarr", dataset="labels/cells"),
+    ):
+        assert read.labels and read.dtype == np.uint32 and read.synthetic == image.synthetic
+        assert (read.voxel_size, read.unit) == (image.voxel_size, image.unit)
+        assert read.digests.keys() == set(image.synthetic)
+        np.testing.assert_array_equal(read.data.compute()[::2], labels)
+    assert read.provenance["labels"] == "shape-based"
+    group = zarr.open_group(folder / "r.zarr", mode="r")
+    if version == "0.5":
+        assert ImageLabel05.from_zarr(group["labels/cells"]).attributes.ome.image_label.source
+        assert Labels05.from_zarr(group["labels"]).attributes.ome.labels == ["cells"]
+    else:
+        assert ImageLabel04.from_zarr(group["labels/cells"]).attributes.image_label.source
+        assert Labels04.from_zarr(group["labels"]).attributes.labels == ["cells"]
+
+
+def test_labels_are_refused_as_a_stack(labelled: tuple[Path, Any], capsys: Any) -> None:
+    folder, _ = labelled
+    assert interpolated(folder, "r.zarr") == 0
+    words = ["interpolate", f"{folder}/r.zarr/labels/cells", f"{folder}/x.zarr", "--model", "mean"]
+    assert main(words) == 1
+    assert "holds labels, of which no mean may be taken" in capsys.readouterr().err
+
+
+def test_the_labels_are_not_replaced(labelled: tuple[Path, Any], capsys: Any) -> None:
+    folder, labels = labelled
+    words = ["interpolate", f"{folder}/s.tif", f"{folder}/r.zarr", "--model", "mean"]
+    words += ["--replace", "2"]
+    assert main([*words, "--labels", f"{folder}/cells.tif"]) == 0
+    assert main([*words, "--labels", f"{folder}/r.zarr/labels/cells", "--overwrite"]) == 1
+    assert "is never touched" in capsys.readouterr().err
+    found = open_labels(folder / "r.zarr/labels/cells").data.compute()
+    np.testing.assert_array_equal(found[[0, 1, 3, 4]], labels[[0, 1, 3, 4]])
+
+
+def test_labels_to_a_file_of_their_own(labelled: tuple[Path, Any], capsys: Any) -> None:
+    folder, labels = labelled
+    assert interpolated(folder, "r.zarr", "--labels-output", f"{folder}/own.h5") == 0
+    assert not label_images(folder / "r.zarr")
+    np.testing.assert_array_equal(open_labels(folder / "own.h5").data.compute()[::2], labels)
+    assert interpolated(folder, "q.zarr", "--labels-output", f"{folder}/q.zarr/l.zarr") == 1
+    assert "over or inside the result" in capsys.readouterr().err
+    assert not (folder / "q.zarr").exists()
+
+
+def test_a_kill_leaves_no_half_of_the_labels(
+    labelled: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the result nor its labels have their name; the same command finishes both."""
+    folder, labels = labelled
+    real = ZarrSink.write
+
+    def killed(self: ZarrSink, z: int, image: Any) -> None:
+        if z == 4:
+            raise KeyboardInterrupt
+        real(self, z, image)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ZarrSink, "write", killed)
+        assert interpolated(folder, "r.zarr") != 0
+    assert not (folder / "r.zarr").exists()
+    assert (folder / ".r.zarr.unfinished.zarr").is_dir()
+    assert interpolated(folder, "r.zarr") == 0
+    found = open_labels(folder / "r.zarr/labels/cells").data.compute()
+    np.testing.assert_array_equal(found[::2], labels)
+    assert sorted(p.name for p in (folder / "r.zarr").iterdir()) == ["0", "labels", "zarr.json"]
+
+
+def test_labels_of_another_run_do_not_stay(
+    labelled: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the last two steps, and finished without labels: there are none."""
+    folder, _ = labelled
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tsain_core.blockwise.run.publish", killed)
+        assert interpolated(folder, "r.zarr") != 0
+    words = ["interpolate", f"{folder}/s.tif", f"{folder}/r.zarr", "--factor", "2"]
+    assert main([*words, "--model", "mean", "--voxel-size", "40", "5", "5"]) == 0
+    assert sorted(p.name for p in (folder / "r.zarr").iterdir()) == ["0", "zarr.json"]
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("a/cells.ome.tif", "cells"),
+        ("c.zarr/labels/mito/", "mito"),
+        ("seg.zarr/labels/mito/0", "mito"),
+        ("volumes/labels/neuron_ids", "neuron_ids"),
+        ("my cells (2).tif", "my_cells_2"),
+        ("été.tif", "t"),
+        (".zarr", "zarr"),
+        ("細胞.tif", "labels"),
+    ],
+)
+def test_names_of_label_images(source: str, name: str) -> None:
+    assert label_name(source) == name

@@ -10,7 +10,7 @@ import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QApplication
 
-from napari_tsain.io import layer_data
+from napari_tsain.io import get_reader, layer_data
 from napari_tsain.io._writer import save_layer
 from napari_tsain.layers.provenance import layer_marks
 from support.gui import add_dock, click, overlay_text, tissue, type_into
@@ -148,7 +148,8 @@ def test_pairs_are_looked_at_and_aligned(
     np.testing.assert_array_equal(np.asarray(values)[::2], data)
 
 
-def test_labels_go_along(qtbot: Any, viewer: Any) -> None:
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_labels_go_along(qtbot: Any, viewer: Any, tmp_path: Path, on_disk: bool) -> None:
     viewer.add_image(tissue(4, 64), name="stack", scale=(40, 5, 5))
     dock = add_dock(viewer, "Interpolate slices")
     dock.model.model_box.value = "mean"
@@ -161,15 +162,28 @@ def test_labels_go_along(qtbot: Any, viewer: Any) -> None:
     QApplication.processEvents()
     assert dock.labels.isVisible()
     dock.labels.box.setCurrentIndex(dock.labels.box.findText("cells"))
+    if on_disk:
+        dock.output.where.choose("OME-Zarr on disk")
+        dock.output.path_box.value = tmp_path / "r.zarr"
+        QApplication.processEvents()
     before = set(viewer.layers)
     click(qtbot, dock.bar.run)
     qtbot.waitUntil(lambda: dock.bar.status.text().startswith("Done"), timeout=TIMEOUT)
     (labels,) = (one for one in set(viewer.layers) - before if type(one).__name__ == "Labels")
     assert labels.name == "cells x2 (mean)" and labels.data.dtype == np.uint16
     np.testing.assert_array_equal(labels.scale, (20, 5, 5))
-    np.testing.assert_array_equal(labels.data[::2], data)
-    assert set(np.unique(labels.data)) == {0, 900}
-    np.testing.assert_allclose(np.argwhere(labels.data[1])[:, 1].mean(), 21.5, atol=0.6)
+    made = np.asarray(labels.data)
+    np.testing.assert_array_equal(made[::2], data)
+    assert set(np.unique(made)) == {0, 900}
+    if on_disk:
+        read = get_reader(str(tmp_path / "r.zarr"))(str(tmp_path / "r.zarr"))  # type: ignore[misc]
+        assert [kind for _, _, kind in read] == ["image", "labels"]
+        assert read[1][1]["name"] == "cells" and read[1][1]["scale"] == read[0][1]["scale"]
+        (one,) = viewer.open(tmp_path / "r.zarr" / "labels" / "cells", plugin="napari-tsain")
+        assert type(one).__name__ == "Labels" and layer_marks(one).synthetic == (1, 3, 5)
+        np.testing.assert_array_equal(np.asarray(one.data), made)
+        return
+    np.testing.assert_allclose(np.argwhere(made[1])[:, 1].mean(), 21.5, atol=0.6)
     viewer.layers.remove("cells")
     viewer.add_labels(np.zeros((3, 64, 64), np.uint8), name="other")
     dock.labels.box.setCurrentIndex(dock.labels.box.findText("other"))

@@ -16,8 +16,9 @@ import tsain_core as tsain
 from support.damage import damage
 from tsain_core.cli import main
 from tsain_core.errors import TsainError, TsainWarning
-from tsain_core.inference.models import BaselineModel, run_to_end
-from tsain_core.repairing import RepairMask, find_parts
+from tsain_core.inference.models import BaselineModel, open_model, run_to_end
+from tsain_core.interpolation.interpolate import SliceReady
+from tsain_core.repairing import RepairMask, find_parts, repair_to_file
 from tsain_core.repairing.blend import membrane
 from tsain_core.volumes import Volume, open_labels, open_volume, part_of
 
@@ -277,3 +278,51 @@ def test_what_a_mask_says_of_itself() -> None:
         np.testing.assert_array_equal(made.at(z), mask[z])
     part = made.partial()[3]
     assert part.pixels == 48 * 48 and 1 <= len(part.boxes) <= 16
+
+
+def test_a_repair_goes_on_after_a_kill(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Slices that are written are not computed again; other settings are refused, with a remedy."""
+    stack = tissue(7, 64)
+    marked = np.zeros(stack.shape, np.uint8)
+    marked[2, 10:20, 10:30] = marked[4, 30:40, 5:25] = 1
+    tifffile.imwrite(tmp_path / "s.tif", stack)
+    tifffile.imwrite(tmp_path / "m.tif", marked)
+    words = ["interpolate", f"{tmp_path}/s.tif", f"{tmp_path}/r.zarr", "--model", "mean"]
+    words += ["--repair-mask", f"{tmp_path}/m.tif"]
+    volume, mask = open_volume(tmp_path / "s.tif"), RepairMask.of(marked, stack.shape)
+    model = open_model("mean")
+    events = repair_to_file(volume, tmp_path / "r.zarr", mask, model)
+    assert any(isinstance(e, SliceReady) and e.index == 3 for e in events)  # stops there
+    events.close()
+    assert not (tmp_path / "r.zarr").exists() and (tmp_path / ".r.zarr.unfinished.zarr").is_dir()
+
+    tifffile.imwrite(tmp_path / "n.tif", marked[:, ::-1].copy())
+    assert main([*words[:-1], f"{tmp_path}/n.tif"]) == 1
+    assert "begun with other settings (mask): repeat" in capsys.readouterr().err
+    assert main(words[:-2]) == 1  # block by block
+    assert "was begun slice by slice" in capsys.readouterr().err
+
+    made = [e for e in repair_to_file(volume, tmp_path / "r.zarr", mask, model)]
+    computed = [e.index for e in made if isinstance(e, SliceReady)]
+    assert computed == list(range(computed[0], 7)) and computed[0] > 3
+    list(repair_to_file(volume, tmp_path / "whole.tif", mask, model))
+    found, whole = (open_volume(tmp_path / name) for name in ("r.zarr", "whole.tif"))
+    np.testing.assert_array_equal(found.data.compute(), whole.data.compute())
+    assert found.partial == whole.partial and set(found.partial) == {2, 4}
+    assert sorted(p.name for p in (tmp_path / "r.zarr").iterdir()) == ["0", "zarr.json"]
+    assert not list(tmp_path.glob(".r.zarr*"))
+
+
+def test_a_repair_begins_again_on_request(tmp_path: Path) -> None:
+    stack = tissue(5, 64)
+    marked = np.zeros(stack.shape, np.uint8)
+    marked[2, 10:20, 10:30] = 1
+    volume, model = Volume(da.from_array(stack)), open_model("mean")
+    events = repair_to_file(volume, tmp_path / "r.zarr", RepairMask.of(marked, stack.shape), model)
+    next(e for e in events if isinstance(e, SliceReady))
+    events.close()
+    other = RepairMask.of(marked[:, ::-1].copy(), stack.shape)
+    with pytest.raises(TsainError, match="begin again"):
+        list(repair_to_file(volume, tmp_path / "r.zarr", other, model))
+    again = list(repair_to_file(volume, tmp_path / "r.zarr", other, model, restart=True))
+    assert sum(isinstance(e, SliceReady) for e in again) == 5

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from tsain_core.blockwise.slice_run import SliceRun
 from tsain_core.cli import main
 from tsain_core.errors import TsainError
 from tsain_core.inference.intensity import IntensityRange
@@ -144,3 +146,39 @@ def test_calibrations_that_come_with_models(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text("{")
     with pytest.raises(TsainError, match="cannot be read"):
         load_calibration(tmp_path / "c.json")
+
+
+def test_maps_go_on_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the result nor its maps have a name until both are done; nothing is made twice."""
+    source = str(write(tmp_path / "in.tif", tissue(8)))
+    command = ["-q", "--model", "mean", "--factor", "2", "--uncertainty"]
+    assert main(["interpolate", source, str(tmp_path / "whole.zarr"), *command]) == 0
+    written: list[int] = []
+    real = SliceRun.write
+
+    def counted(self: SliceRun, z: int, image: Any) -> None:
+        if len(written) == 6:
+            raise KeyboardInterrupt
+        written.append(z)
+        real(self, z, image)
+
+    result = tmp_path / "out.zarr"
+    with monkeypatch.context() as patch:
+        patch.setattr(SliceRun, "write", counted)
+        assert main(["interpolate", source, str(result), *command]) != 0
+        assert not result.exists()
+    with monkeypatch.context() as patch:
+        written.clear()
+        patch.setattr(SliceRun, "write", lambda *a: (written.append(a[1]), real(*a)))
+        calibrated = "tsain_core.uncertainty.to_file.find_calibration"
+        patch.setattr(calibrated, lambda *_: pytest.fail("calibrated again"))
+        assert main(["interpolate", source, str(result), *command]) == 0
+    assert written == list(range(6, 15))
+    maps = [
+        open_volume(tmp_path / name, dataset="uncertainty") for name in ("whole.zarr", "out.zarr")
+    ]
+    np.testing.assert_array_equal(maps[0].data.compute(), maps[1].data.compute())
+    assert maps[0].digests == maps[1].digests and maps[1].digests.keys() == set(range(1, 15, 2))
+    names = {"0", "uncertainty", "zarr.json"}
+    assert {path.name for path in result.iterdir()} == names
+    assert {path.name for path in (result / "uncertainty").iterdir()} == {"0", "zarr.json"}

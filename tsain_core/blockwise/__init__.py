@@ -5,12 +5,15 @@ plan out; `forecast` says beforehand what it would take.
 """
 
 from ..interpolation.request import Cluster, InterpolationRequest, RunPolicy
+from .beside import Beside, BesideProgress
 from .events import BlockDone, BlockFailed, RunFinished, RunProgress, RunStarted, SlicesReady
 from .plan import Given, RunPlan
 from .planning import make_plan
 from .run import interpolate_blockwise
 
 __all__ = [
+    "Beside",
+    "BesideProgress",
     "BlockDone",
     "BlockFailed",
     "Cluster",

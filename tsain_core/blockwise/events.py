@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .beside import BesideProgress
 from .blocks import Block
 from .plan import RunPlan
 
@@ -87,4 +88,6 @@ class RunFinished:
     left_out: tuple[str, ...] = ()
 
 
-Event = RunStarted | RunProgress | SlicesReady | BlockDone | BlockFailed | RunFinished
+Event = (
+    RunStarted | RunProgress | SlicesReady | BlockDone | BlockFailed | BesideProgress | RunFinished
+)

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from ..errors import TsainError, argument
+from ..errors import TsainError
 from ..inference.intensity import IntensityRange
-from ..inference.models import Image, SliceModel, TiledModel, run_to_end
+from ..inference.models import AdjustedModel, Image, SliceModel, TiledModel, run_to_end
 from ..inference.nonfinite import fill_pair
 from ..inference.region import Region
 from ..inference.tiles import tile_image
@@ -64,14 +64,10 @@ def _make_plan(request: InterpolationRequest, given: Given) -> RunPlan:
         name, _ = run_to_end(choose_model(volume, request.inference))
         request = replace(request, model=name)
     model = given.open_model(request, request.inference)
-    if request.inference.adjusts:
-        raise TsainError(
-            "Pairs are aligned or matched in whole slices, not block by block: leave out "
-            f"{argument('align')} and {argument('match_brightness')}, or write .tif or .h5."
-        )
     schedule = request.schedule(volume, model.any_position)
     intensity = request.intensity_range(volume, model.scaling)
-    halo = _halo(model.tiled, volume, schedule, intensity)
+    tiled = model.inner.tiled if isinstance(model, AdjustedModel) else model.tiled
+    halo = _halo(tiled, volume, schedule, intensity)
     taken = resident_memory()
     shape = (len(schedule.slices), *volume.shape[1:])
     case = Case(
@@ -85,6 +81,9 @@ def _make_plan(request: InterpolationRequest, given: Given) -> RunPlan:
     )
     free = int((memory - taken) * (1 - _HOLES)) - _MARGIN
     case, block, need = _fit(case, free)
+    tile = case.tiling.tile
+    if model.tiled is None and tiled is not None:  # it cuts whole slices itself
+        tile = tiled.tile or tiled.tile_for_memory()
     features = min(free - need, _enough_features(case, block)) if _on_cpu(model) else 0
     return RunPlan(
         uuid.uuid4().hex[:12],
@@ -95,7 +94,7 @@ def _make_plan(request: InterpolationRequest, given: Given) -> RunPlan:
         model.provenance(),
         model.any_position,
         intensity,
-        case.tiling.tile,
+        tile,
         halo,
         shape,
         block,

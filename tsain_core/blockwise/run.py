@@ -18,6 +18,7 @@ from ..volumes._lock import OutputLock
 from ..volumes._publish import cannot_write, publish
 from ..volumes.writer import Target, check_free, refuse_source
 from ..volumes.zarr_layout import computed_digests, create_arrays, write_metadata
+from .beside import Beside, make_beside, put_in_place
 from .block_worker import BlockResult, BlockTask, open_run
 from .blocks import Block, BlockGrid, ReadySlices
 from .events import BlockDone, BlockFailed, Event, RunFinished, RunProgress, RunStarted, SlicesReady
@@ -31,7 +32,7 @@ _SHOWN = 5  # failed blocks that are named in an error
 
 
 def interpolate_blockwise(
-    request: InterpolationRequest, given: Given = NOTHING
+    request: InterpolationRequest, given: Given = NOTHING, beside: Sequence[Beside] = ()
 ) -> Generator[Event, None, None]:
     """Interpolate a volume block by block, or go on where an earlier run of the same was stopped.
 
@@ -45,10 +46,12 @@ def interpolate_blockwise(
     request : InterpolationRequest
     given : Given
         Volume and model that are open already; only where blocks are computed in this process.
+    beside : sequence of Beside
+        Groups that are written in the result, in this process, when all blocks are done.
 
     Yields
     ------
-    RunStarted, RunProgress, SlicesReady, BlockDone, BlockFailed or RunFinished
+    RunStarted, RunProgress, SlicesReady, BlockDone, BlockFailed, BesideProgress or RunFinished
         `RunStarted` first, `RunFinished` last.
 
     Raises
@@ -59,8 +62,10 @@ def interpolate_blockwise(
     """
     if given is not NOTHING and request.cluster != HERE:
         raise ValueError("What is open in this process cannot be given to a cluster.")
+    if beside and is_remote(locate(request.output)):
+        raise ValueError("Groups beside the image are written to local results only.")
     try:
-        yield from _carry_out(request, given)
+        yield from _carry_out(request, given, beside)
     except TsainError:
         raise
     except Exception as error:  # the libraries behind URLs have errors of many kinds
@@ -75,7 +80,9 @@ def interpolate_blockwise(
         raise TsainError(f"{remedy} Finished blocks are kept: repeat the run to go on.") from error
 
 
-def _carry_out(request: InterpolationRequest, given: Given) -> Generator[Event, None, None]:
+def _carry_out(
+    request: InterpolationRequest, given: Given, beside: Sequence[Beside]
+) -> Generator[Event, None, None]:
     started, policy = time.monotonic(), request.policy
     output = locate(request.output)
     _refuse_source(request, output)
@@ -103,9 +110,11 @@ def _carry_out(request: InterpolationRequest, given: Given) -> Generator[Event, 
             raise TsainError(_what_failed(request, failed, total))
         reports = [r for grid in grids for r in store.done(grid.level).values()]
         _check_files(store, plan, {(block.level, block.index) for block, _ in failed})
+        if beside:
+            yield from make_beside(Path(str(store.root)), beside)
         lock.check()
         target = plan.target(given.open_volume(plan.request))
-        _finish(store, plan, target, output, policy.overwrite, left_out)
+        _finish(store, plan, target, output, policy.overwrite, left_out, beside)
     yield RunFinished(
         made,
         time.monotonic() - started,
@@ -157,6 +166,11 @@ def _begin_or_go_on(
         old = replace(old, source=plan.source)
         store.begin(old)
         return old
+    if store.slices():
+        raise TsainError(
+            f"{request.output} was begun slice by slice, as parts of slices are repaired: finish "
+            f"that run, or begin again with {argument('restart')}."
+        )
     store.discard()  # what a run left that did not come as far as a plan
     create_arrays(store.root, plan.target(given.open_volume(plan.request)), plan.request.layout)
     store.begin(plan)
@@ -267,6 +281,7 @@ def _finish(
     output: Location,
     overwrite: bool,
     left_out: tuple[str, ...],
+    beside: Sequence[Beside],
 ) -> None:
     """Give a complete output its metadata and its name."""
     if left_out:
@@ -275,6 +290,8 @@ def _finish(
     target = replace(target, marks=replace(target.marks, digests=digests))
     store.sweep()
     write_metadata(store.root, target, plan.request.layout)
+    if not is_remote(output):
+        put_in_place(Path(str(store.root)), beside, len(plan.grids()))
     open_run.cache_clear()
     if not is_remote(output):
         publish(Path(str(store.root)), Path(str(output)), overwrite, on_disk=True)

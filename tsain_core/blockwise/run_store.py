@@ -4,6 +4,11 @@ Beside the arrays of an output in the making lies the folder `.tsain-run`::
 
     plan.json        the run
     done/L/K/I.json  block I of level L is in its files: what it took (K = I // 1000)
+
+Where an output is made slice by slice (`slice_run`), there are instead::
+
+    slices.json      what makes the slices come out as they do
+    slices/K/I.json  slice I is in its files
 """
 
 from __future__ import annotations
@@ -65,7 +70,20 @@ class RunStore:
 
     def begin(self, plan: RunPlan) -> None:
         """Write the plan; the arrays must be there already."""
-        self._write("plan.json", plan.to_json())
+        self.write("plan.json", plan.to_json())
+
+    def plan_is_there(self) -> bool:
+        """Whether a run block by block was begun here."""
+        return (self._folder / "plan.json").exists()
+
+    def slices(self) -> frozenset[int]:
+        """Slices that are done, of an output that is made slice by slice."""
+        marks = (m for folder in _entries(self._folder / "slices") for m in _entries(folder))
+        return frozenset(int(m.stem) for m in marks if m.suffix == ".json" and m.stem.isdigit())
+
+    def mark_slice(self, z: int) -> None:
+        """A slice is done, and its files are on disk."""
+        self.write(f"slices/{z // _IN_A_FOLDER}/{z}.json", {})
 
     def done(self, level: int) -> dict[int, dict[str, Any]]:
         """Index -> what it took, of the finished blocks of a level."""
@@ -87,7 +105,7 @@ class RunStore:
         """
         if not is_remote(self.root):  # the mark must not outlive its voxels when the power fails
             to_disk(Path(str(self.root)) / name for name in files)
-        self._write(_mark(block), report)
+        self.write(_mark(block), report)
 
     def unmark(self, block: Block) -> None:
         """A block is to be made again."""
@@ -134,7 +152,8 @@ class RunStore:
         """Remove the run with all its voxels."""
         _remove(self.root)
 
-    def _write(self, name: str, values: dict[str, Any]) -> None:
+    def write(self, name: str, values: dict[str, Any]) -> None:
+        """Write a file of the record, complete or not at all."""
         path, text = self._folder / name, json.dumps(values)
         if is_remote(path):
             path.write_text(text, encoding="utf-8")

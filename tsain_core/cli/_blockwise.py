@@ -9,7 +9,14 @@ from collections.abc import Generator
 from contextlib import closing
 from typing import Any
 
-from ..blockwise import BlockDone, BlockFailed, RunFinished, RunProgress, RunStarted
+from ..blockwise import (
+    BesideProgress,
+    BlockDone,
+    BlockFailed,
+    RunFinished,
+    RunProgress,
+    RunStarted,
+)
 from ..blockwise.plan import describe
 from ..interpolation.estimate import format_bytes
 from ..interpolation.request import MOST_THREADS, MOST_WORKERS
@@ -98,6 +105,9 @@ def follow(events: Generator[Any, None, None], output: str) -> None:
             elif isinstance(event, BlockFailed):
                 then = "trying again" if event.again else "giving it up"
                 logger.warning("Block %s: %s; %s", event.block, event.why, then)
+            elif isinstance(event, BesideProgress):
+                bar.set_postfix_str(f"{event.name} {event.done}/{event.total}", refresh=False)
+                bar.update(0)
             elif isinstance(event, RunFinished):
                 bar.update(1.0 - bar.n)
                 _tell(event, output)

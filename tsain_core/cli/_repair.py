@@ -59,6 +59,7 @@ def repair_stack(args: argparse.Namespace, request: InterpolationRequest) -> Non
         intensity,
         overwrite=request.policy.overwrite,
         compression=request.compression,
+        restart=request.policy.restart,
     )
     for _ in with_progress(events, len(mask.slices)):
         pass

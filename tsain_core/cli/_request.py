@@ -40,6 +40,7 @@ def request_of(args: argparse.Namespace, output: str) -> InterpolationRequest:
         getattr(args, "mask_dataset", None),
         getattr(args, "labels", None),
         getattr(args, "labels_dataset", None),
+        getattr(args, "labels_output", None),
         getattr(args, "uncertainty", False),
     )
 

@@ -28,6 +28,7 @@ def as_command(request: InterpolationRequest) -> str:
     words += _option("mask_dataset", r.mask_dataset)
     words += _option("labels", r.labels)
     words += _option("labels_dataset", r.labels_dataset)
+    words += _option("labels_output", r.labels_output)
     words += _option("uncertainty", r.uncertainty)
     words += ["--model", r.model]
     words += _changed(r.inference, InferenceSettings(), "device", "precision", "tile", "halo")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import logging
 from dataclasses import replace
+from functools import partial
 
-from ..blockwise import interpolate_blockwise
+from ..blockwise import Beside, interpolate_blockwise
 from ..errors import TsainError
 from ..inference.models import BASELINES, any_position, open_model
 from ..interpolation.request import InterpolationRequest
 from ..interpolation.schedule import evaluations
 from ..interpolation.to_file import interpolate_to_file, result_geometry, synthetic_slices
+from ..uncertainty import NAME, maps_in_zarr
 from ..volumes import Volume
 from ..volumes.files import check_output
 from . import _progress as screen
@@ -122,11 +124,16 @@ def _in_blocks(args: argparse.Namespace, request: InterpolationRequest) -> None:
     along = labels_of(request, volume)
     schedule = request.schedule(volume, any_position(request.model))
     tell_of_pairs(volume, schedule, request.inference)
-    # with maps and without it is the same run: they come after it
-    follow(interpolate_blockwise(replace(request, uncertainty=False)), request.output)
+    groups = [along.beside(schedule, request.layout)] if along and along.inside else []
+    if request.uncertainty:
+        groups.append(Beside(NAME, partial(maps_in_zarr, request)))
+    # with labels and maps and without it is the same run: they are made when its blocks are done
+    plain = replace(request, uncertainty=False, labels=None, labels_dataset=None)
+    plain = replace(plain, labels_output=None)
+    follow(interpolate_blockwise(plain, beside=groups), request.output)
     write_labels(request, along, schedule)
     if request.uncertainty:
-        add_maps(request)
+        logger.info("Uncertainty (90 %% intervals): %s/%s", request.output.rstrip("/"), NAME)
 
 
 def _slice_by_slice(request: InterpolationRequest, volume: Volume) -> None:

@@ -22,27 +22,78 @@ _LEAST, _LEAST_STEP, _LOWEST = 0.02, 1e-3, -1.2  # likeness; logarithms
 _LEAST_SCALE = 0.05
 _HOLD = 0.3  # how much a slice's own quality is held back, against one pair
 _STEP = 0.04  # of a side
+_REMAINS, _SAME = 0.5, 0.35  # of a gap without a slice; of a shift: how far others may be off
+_HARDLY = 0.5  # of the likeness on the other side
 
 
 def find_steps(measures: Measures, sound: Sequence[int]) -> Iterator[Finding]:
-    """Slices from which on the stack is shifted."""
+    """Slices from which on the stack is shifted, and single ones that are displaced."""
     for a, b in zip(sound, sound[1:], strict=False):
         pair = measures.pairs.get((a, b))
         if pair is None:
             continue
         size = float(np.hypot(*pair.shift))
-        limit = max(6.0, _STEP * measures.side)
-        if size > limit * (b - a):
-            y, x = pair.shift
+        limit = max(6.0, _STEP * measures.side) * (b - a)
+        if size <= limit:
+            continue
+        y, x = pair.shift
+        z = _displaced(measures, a, b)
+        if z is None:
             reason = f"from here on ({y:+.0f}, {x:+.0f}) pixels (y, x) off the slices before"
-            yield Finding(b, "shifted", severity(size / limit / (b - a)), reason, replace=False)
+            yield Finding(b, "shifted", severity(size / limit), reason, replace=False)
+        else:
+            y, x = pair.shift if z == b else -pair.shift
+            reason = f"lies ({y:+.0f}, {x:+.0f}) pixels (y, x) off its neighbours"
+            yield Finding(z, "shifted", severity(size / limit), reason)
 
 
-def is_break(measures: Measures, finding: Finding) -> bool:
+def _displaced(measures: Measures, a: int, b: int) -> int | None:
+    """Which of two slices that lie off each other is displaced; None if all later ones are, too.
+
+    A step is seen in all pairs across it. Where one slice is displaced, only its own pairs show it;
+    where no other pair shows anything, its pair on the other side is hardly alike.
+    """
+    pairs = measures.pairs
+    shift = pairs[a, b].shift
+
+    def shown(*which: tuple[int, int]) -> bool:
+        found = [pair.shift for p in which if (pair := pairs.get(p))]
+        return any(np.hypot(*(s - shift)) <= _SAME * np.hypot(*shift) for s in found)
+
+    by_a = shown((a, b + 1), (a, b + 2))
+    by_b = shown((a - 1, b), (a - 2, b))
+    if shown((a - 1, b + 1)) or (by_a and by_b):
+        return None
+    if by_a or by_b:
+        return a if by_a else b
+    outer = pairs.get((a - 1, a)), pairs.get((b, b + 1))
+    if outer[0] is None or outer[1] is None:
+        return None
+    if outer[0].alike < _HARDLY * outer[1].alike:
+        return a
+    return b if outer[1].alike < _HARDLY * outer[0].alike else None
+
+
+def find_breaks(measures: Measures, sound: Sequence[int]) -> list[int]:
+    """Slices behind a fault between slices that is seen without either of the two beside it.
+
+    A damaged slice is unlike those on both sides, and looks like a gap or a step from one of them.
+    What remains when its pairs are left out is no fault of it.
+    """
+    likeness = Likeness.of(measures, sound)
+    gaps = [
+        f.z
+        for f in find_gaps(measures, sound)
+        if likeness and min(likeness.lost(f.z, (), z) for z in (f.z - 1, f.z)) > _REMAINS * _LOST
+    ]
+    steps = [f.z for f in find_steps(measures, sound) if not f.replace and _lasts(measures, f.z)]
+    return sorted({*gaps, *steps})
+
+
+def _lasts(measures: Measures, z: int) -> bool:
     """Whether the slices on both sides lie as they should: only what is between is at fault."""
-    z = finding.z
     outer = [measures.pairs.get(p) for p in ((z - 2, z - 1), (z, z + 1))]
-    return finding.kind == "gap" or not any(p is not None and p.shift.any() for p in outer)
+    return not any(p is not None and p.shift.any() for p in outer)
 
 
 def find_gaps(measures: Measures, sound: Sequence[int]) -> Iterator[Finding]:
@@ -117,7 +168,7 @@ class Likeness:
         """How many pairs there are of a slice before `b` and one from `b` on."""
         return sum(i < b <= j for i, j in self.pairs)
 
-    def lost(self, b: int, gaps: Collection[int]) -> float:
+    def lost(self, b: int, gaps: Collection[int], without: int | None = None) -> float:
         """How many slices are missing before slice `b`, by least squares.
 
         Parameters
@@ -125,12 +176,16 @@ class Likeness:
         b : int
         gaps : collection of int
             Slices behind gaps that are known: pairs across them are left out.
+        without : int, optional
+            A slice whose pairs are left out.
         """
         slices = range(b - _ROUND, b + _ROUND)
         known = [
             (i, j)
             for i, j in combinations(slices, 2)
-            if (i, j) in self.pairs and not any(i < gap <= j for gap in gaps)
+            if (i, j) in self.pairs
+            and without not in (i, j)
+            and not any(i < gap <= j for gap in gaps)
         ]
         weights = np.exp(self.usual)
         steps = np.minimum(np.diff(self.usual, append=self.usual[-1]), -_LEAST_STEP)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .findings import Finding, Inspection, severity
-from .gaps import find_gaps, find_steps, is_break
+from .gaps import find_breaks, find_gaps, find_steps
 from .naming import name_damage
 from .statistics import Array, Look, Measures, Neighbours, Usual, look, parts
 from .wholes import find_copies, find_missing, usual_spread
@@ -81,7 +81,7 @@ class _Judge:
     def findings(self) -> tuple[Finding, ...]:
         for finding in (*find_missing(self._measures, self._spread), *find_copies(self._measures)):
             self._found.setdefault(finding.z, finding)
-        self._breaks = [f.z for f in self._between() if is_break(self._measures, f)]
+        self._breaks = find_breaks(self._measures, self._sound)
         if self._depth - len(self._found) >= 3:
             self._find_damaged()
         for finding in self._between():
@@ -90,8 +90,12 @@ class _Judge:
 
     def _between(self) -> list[Finding]:
         """Faults between slices of which none is damaged."""
-        sound = [z for z in range(self._depth) if z not in self._found]
-        return [*find_gaps(self._measures, sound), *find_steps(self._measures, sound)]
+        return [*find_gaps(self._measures, self._sound), *find_steps(self._measures, self._sound)]
+
+    @property
+    def _sound(self) -> list[int]:
+        """Slices that are not found damaged, so far."""
+        return [z for z in range(self._depth) if z not in self._found]
 
     def _neighbours(self, z: int) -> Neighbours | None:
         """The nearest sound slices on this side of a gap: one on each side, or two on one side."""

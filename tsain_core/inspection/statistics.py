@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from .measures import PairNumbers, SliceNumbers, Stain
+from .measures import REACH, PairNumbers, SliceNumbers, Stain
 
 Array = NDArray[np.float64]
 _MOST_GAIN = 1.2  # logarithm of a contrast that is taken for that of the whole slice
@@ -37,6 +38,16 @@ class Measures:
     pairs: dict[tuple[int, int], PairNumbers] = field(default_factory=dict)
     stains: dict[tuple[int, int, int], Stain] = field(default_factory=dict)
     side: int = 0
+
+    @cached_property
+    def usual_likeness(self) -> Array:
+        """(REACH,): median likeness of slices one, two, ... apart, when all are measured."""
+        return np.array(
+            [
+                np.median([p.alike for (a, b), p in self.pairs.items() if b - a == d] or [0.0])
+                for d in range(1, REACH + 1)
+            ]
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,13 +145,16 @@ def _lost(measures: Measures, z: int, neighbours: Neighbours) -> Array:
     a, b = neighbours
     tiles = len(measures.slices[z].means)
     nearest = neighbours if a < z < b else (min(neighbours, key=lambda n: abs(n - z)),)
-    pairs = [pair for n in nearest if (pair := pair_of(measures, n, z))]
+    pairs = [(n, pair) for n in nearest if (pair := pair_of(measures, n, z))]
     if not pairs:
         return np.full((2, tiles), np.nan)
-    best = np.max([pair.likeness for pair in pairs], 0).astype(np.float64)
+    best = np.max([pair.likeness for _, pair in pairs], 0).astype(np.float64)
     reference = pair_of(measures, a, b)
     over = np.full(tiles, np.nan) if reference is None else reference.likeness - best
-    return np.stack([over, -best])
+    usual = measures.usual_likeness
+    # what a longer way usually takes is no sign of damage
+    beside = [pair.likeness + (usual[0] - usual[abs(n - z) - 1]) for n, pair in pairs]
+    return np.stack([over, -np.max(beside, 0).astype(np.float64)])
 
 
 def _shift(measures: Measures, z: int, neighbours: Neighbours) -> Array:

@@ -115,6 +115,9 @@ class InterpolationRequest(Record):
         `FOUND` for the damaged parts of the slices to replace, or of those that are found.
     labels, labels_dataset : str or None
         Label volume that is interpolated beside the stack, and the path in its file.
+    labels_output : str or None
+        File that the labels go to; None puts them in a result that is an OME-Zarr, and beside
+        others.
     uncertainty : bool
         Whether maps of uncertainty are written with the result.
     compression : int or None
@@ -142,6 +145,7 @@ class InterpolationRequest(Record):
     mask_dataset: str | None = None
     labels: str | None = None
     labels_dataset: str | None = None
+    labels_output: str | None = None
     uncertainty: bool = False
     policy: RunPolicy = CAREFUL
     cluster: Cluster = HERE
@@ -223,13 +227,18 @@ class InterpolationRequest(Record):
     @property
     def in_blocks(self) -> bool:
         """Whether the result is made block by block: it is an OME-Zarr of whole slices."""
-        if self.repair_mask or self.inference.adjusts:
+        if self.repair_mask:
             return False
         return self.output.rstrip("/").lower().endswith(".zarr") or "://" in self.output
 
     def open_volume(self) -> Volume:
         """The source, with what was given by hand."""
         volume = open_volume(self.source, dataset=self.dataset)
+        if volume.labels:
+            raise TsainError(
+                f"{self.source} holds labels, of which no mean may be taken; give the stack that "
+                f"they belong to, and these with {argument('labels')}."
+            )
         return part_of(with_size(volume, self.voxel_size, self.unit), self.z_range, self.region)
 
     def schedule(self, volume: Volume, any_position: bool) -> Schedule:

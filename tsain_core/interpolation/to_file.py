@@ -7,16 +7,26 @@ from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
 
 from .. import __version__
 from ..inference.intensity import IntensityRange, estimate_range
 from ..inference.models import SliceModel
-from ..volumes import PartlyComputed, Volume, VolumeWriter, create_volume
+from ..volumes import PartlyComputed, Volume, create_volume
 from ..volumes.volume import VoxelSize
 from .interpolate import SliceReady, TileProgress, interpolate
 from .schedule import Schedule
 
 _UNWRITTEN = 2  # slices of a result that may wait for the disk
+
+
+class SliceWriter(Protocol):
+    """Takes the slices of a result."""
+
+    def write(self, z: int, image: NDArray[Any]) -> None:
+        """Write slice `z` (y, x)."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +143,7 @@ def interpolate_to_file(
 
 
 def write_slices(
-    events: Iterator[TileProgress | SliceReady], writer: VolumeWriter
+    events: Iterator[TileProgress | SliceReady], writer: SliceWriter
 ) -> Generator[TileProgress | SliceReady, None, None]:
     """Write the slices among some events while the next ones are computed.
 
@@ -147,7 +157,7 @@ def write_slices(
 
 
 def _written(
-    events: Iterator[TileProgress | SliceReady], writer: VolumeWriter, thread: ThreadPoolExecutor
+    events: Iterator[TileProgress | SliceReady], writer: SliceWriter, thread: ThreadPoolExecutor
 ) -> Iterator[TileProgress | SliceReady]:
     """As `write_slices`, in a thread."""
     waiting: deque[tuple[Future[None], SliceReady]] = deque()

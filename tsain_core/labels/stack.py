@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,14 @@ from .. import __version__
 from ..errors import TsainError
 from ..interpolation.schedule import Schedule
 from ..interpolation.to_file import result_geometry, synthetic_slices
-from ..volumes import Volume, create_volume
+from ..volumes import Volume, create_volume, slice_digest
+from ..volumes._label_images import write_label_metadata
+from ..volumes._marks import Marks
+from ..volumes._publish import remove
+from ..volumes._zarr_sink import ZarrSink
 from ..volumes.volume import Shape, accepting_labels
+from ..volumes.writer import Target
+from ..volumes.zarr_layout import ZarrLayout
 from .shapes import labels_between
 
 
@@ -88,28 +96,83 @@ def labels_to_file(
     TsainError
         If the result cannot be written, or would overwrite the source.
     """
-    geometry = result_geometry(labels, schedule)
-    dtype = np.dtype(np.uint8) if labels.dtype == bool else labels.dtype
+    target = _target(labels, schedule, os.path.basename(path))
     with accepting_labels():
         writer = create_volume(
             path,
-            geometry.shape,
-            dtype,
-            voxel_size=geometry.voxel_size,
-            unit=labels.unit,
-            offset=geometry.offset,
-            synthetic=synthetic_slices(labels, schedule),
-            provenance={
-                "software": f"napari-tsain {__version__}",
-                "labels": "shape-based",
-                "z_step": str(schedule.step),
-                "source": os.path.basename(os.path.normpath(labels.source)),
-            },
+            target.shape,
+            target.dtype,
+            voxel_size=target.voxel_size,
+            unit=target.unit,
+            offset=target.offset,
+            synthetic=target.marks.synthetic,
+            provenance=target.marks.provenance,
             overwrite=overwrite,
             source=labels.source,
             compression=compression,
         )
     with writer:
         for index, image in scheduled_labels(labels, schedule):
-            writer.write(index, image.astype(dtype, copy=False))
-            yield index + 1, geometry.shape[0]
+            writer.write(index, image.astype(target.dtype, copy=False))
+            yield index + 1, target.shape[0]
+
+
+def labels_in_zarr(
+    labels: Volume, name: str, folder: Path, schedule: Schedule, layout: ZarrLayout
+) -> Iterator[tuple[int, int]]:
+    """Interpolate a label volume into the group "labels" of an OME-Zarr image.
+
+    Parameters
+    ----------
+    labels : Volume
+        Of integers.
+    name : str
+        Of the label image.
+    folder : Path
+        What becomes the group; what is there is replaced.
+    schedule : Schedule
+        Of the image.
+    layout : ZarrLayout
+        Of the image: version, size of chunks and compression are taken from it.
+
+    Yields
+    ------
+    (int, int)
+        Slices that are written, and of how many.
+    """
+    remove(folder)
+    folder.mkdir(parents=True)
+    target = _target(labels, schedule, name)
+    # slices come one by one: each fills its files
+    layout = replace(layout, chunks=(1, *layout.chunks[1:]), shards=None)
+    sink, digests = ZarrSink(folder / name, target, layout), {}
+    computed = set(target.marks.synthetic)
+    for index, image in scheduled_labels(labels, schedule):
+        image = image.astype(target.dtype, copy=False)
+        sink.write(index, image)
+        if index in computed:
+            digests[index] = slice_digest(image)
+        yield index + 1, target.shape[0]
+    sink.mark(replace(target.stamped_marks, digests=digests))
+    write_label_metadata(folder, [name], layout.version)
+
+
+def _target(labels: Volume, schedule: Schedule, name: str) -> Target:
+    """What a result of labels says about itself."""
+    geometry = result_geometry(labels, schedule)
+    provenance = {
+        "software": f"napari-tsain {__version__}",
+        "labels": "shape-based",
+        "z_step": str(schedule.step),
+        "source": os.path.basename(os.path.normpath(labels.source)),
+    }
+    return Target(
+        geometry.shape,
+        np.dtype(np.uint8) if labels.dtype == bool else labels.dtype,
+        geometry.voxel_size,
+        labels.unit,
+        geometry.offset,
+        Marks(synthetic_slices(labels, schedule), provenance),
+        name,
+        labels=True,
+    )

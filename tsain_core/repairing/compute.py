@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
+from ..blockwise.fingerprint import fingerprint
+from ..blockwise.slice_run import slice_run
 from ..errors import TsainError
 from ..inference.intensity import IntensityRange, estimate_range
 from ..inference.models import SliceModel
@@ -19,6 +22,9 @@ from ..interpolation.interpolate import SliceReady, TileProgress, interpolate
 from ..interpolation.schedule import OutputSlice, Schedule, reachable_fraction
 from ..interpolation.to_file import provenance, write_slices
 from ..volumes import Volume, create_volume
+from ..volumes._marks import Marks
+from ..volumes.writer import Target
+from ..volumes.zarr_layout import ZarrLayout, default_version
 from .blend import blend
 from .mask import RepairMask
 from .patches import Patch, Places, windows
@@ -32,6 +38,7 @@ def repair(
     mask: RepairMask,
     model: SliceModel,
     intensity: IntensityRange | None = None,
+    done: Collection[int] = (),
 ) -> Generator[TileProgress | SliceReady, None, None]:
     """Compute the masked pixels of a stack.
 
@@ -43,11 +50,13 @@ def repair(
     model : SliceModel
     intensity : IntensityRange, optional
         Of the whole volume; None estimates it as the model's weights expect.
+    done : collection of int
+        Slices that are left out.
 
     Yields
     ------
     TileProgress or SliceReady
-        Each slice once, in ascending order of z; `total` is the number of slices with masked
+        Each other slice once, in ascending order of z; `total` is the number of slices with masked
         pixels. Pixels that are not masked are the very values of the source.
 
     Raises
@@ -60,17 +69,19 @@ def repair(
     places = Places(volume, mask)
     for z in mask.slices:
         places.patches(z)  # what cannot be computed is told before anything is
-    done, total = 0, len(mask.slices)
-    wanted = set(mask.slices)
+    wanted, left_out = set(mask.slices), set(done)
+    reached, total = len(wanted & left_out), len(wanted)
     for z in range(volume.shape[0]):
+        if z in left_out:
+            continue
         image = volume[z]
         if z in wanted:
             image = image.copy()
             patches = places.patches(z)
             for i, patch in enumerate(patches):
                 for share in _mend(image, patch, places, volume, model, intensity):
-                    yield TileProgress(z, done + (i + share) / len(patches), total)
-            done += 1
+                    yield TileProgress(z, reached + (i + share) / len(patches), total)
+            reached += 1
         yield SliceReady(z, image, synthetic=mask.whole(z))
 
 
@@ -138,10 +149,12 @@ def repair_to_file(
     *,
     overwrite: bool = False,
     compression: int | None = None,
+    restart: bool = False,
 ) -> Generator[TileProgress | SliceReady, None, None]:
     """Compute the masked pixels of a stack, and write all of it, slice by slice.
 
-    The result appears under `path` when it is complete.
+    The result appears under `path` when it is complete. An OME-Zarr goes on where an earlier run of
+    the same was stopped.
 
     Parameters
     ----------
@@ -153,6 +166,8 @@ def repair_to_file(
         Replace an existing result, at the end.
     compression : int, optional
         Level, 0 (none) to 9; the format's usual one by default.
+    restart : bool
+        Forget what an unfinished run has left.
 
     Yields
     ------
@@ -169,6 +184,32 @@ def repair_to_file(
             "here: write it to this machine and copy it."
         )
     intensity = intensity or estimate_range(volume, model.scaling)
+    synthetic = tuple(sorted({*volume.synthetic, *mask.whole_slices}))
+    partial, about = merged_partial(volume, mask), repair_provenance(volume, model, intensity)
+    if Path(path).suffix.lower() == ".zarr":
+        layout = ZarrLayout(default_version())
+        if compression is not None:
+            layout = replace(layout, compression=compression)
+        settings = {
+            "input": fingerprint(volume),
+            "mask": mask.digest,
+            "model": {**model.provenance(), "device": model.device.type},
+            "intensity range": [intensity.lo, intensity.hi],
+            "voxel size": [volume.voxel_size, volume.unit, volume.offset],
+        }
+        target = Target(
+            volume.shape,
+            volume.dtype,
+            volume.voxel_size,
+            volume.unit,
+            volume.offset,
+            Marks(synthetic, about, partial=partial),
+            os.path.basename(path),
+        )
+        options = {"source": volume.source, "overwrite": overwrite, "restart": restart}
+        with slice_run(Path(path), target, settings, layout=layout, **options) as (run, done):
+            yield from write_slices(repair(volume, mask, model, intensity, done), run)
+        return
     with create_volume(
         path,
         volume.shape,
@@ -176,9 +217,9 @@ def repair_to_file(
         voxel_size=volume.voxel_size,
         unit=volume.unit,
         offset=volume.offset,
-        synthetic=tuple(sorted({*volume.synthetic, *mask.whole_slices})),
-        partial=merged_partial(volume, mask),
-        provenance=repair_provenance(volume, model, intensity),
+        synthetic=synthetic,
+        partial=partial,
+        provenance=about,
         overwrite=overwrite,
         source=volume.source,
         compression=compression,

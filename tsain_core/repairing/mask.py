@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,16 @@ class RepairMask:
     def whole_slices(self) -> tuple[int, ...]:
         """z of the slices that are masked as a whole."""
         return tuple(z for z in self.slices if self.whole(z))
+
+    @property
+    def digest(self) -> str:
+        """Of all masked pixels and their places."""
+        found = blake2b(repr(self.shape).encode(), digest_size=16)
+        for z in self.slices:
+            packed = self._packed[z]
+            found.update(repr((z, packed.box)).encode())
+            found.update(packed.bits.tobytes())
+        return found.hexdigest()
 
     def partial(self) -> dict[int, PartlyComputed]:
         """z of a slice that is masked in part -> which pixels."""

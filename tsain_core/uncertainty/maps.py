@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
@@ -41,6 +41,7 @@ def uncertainty_maps(
     model: SliceModel,
     calibration: Calibration,
     intensity: IntensityRange,
+    done: Collection[int] = (),
 ) -> Iterator[MapReady]:
     """Maps for all slices of a schedule, in order.
 
@@ -53,12 +54,14 @@ def uncertainty_maps(
     calibration : Calibration
     intensity : IntensityRange
         As the slices were computed with.
+    done : collection of int
+        Slices of the result that are left out.
 
     Yields
     ------
     MapReady
     """
-    ordered = enumerate(schedule.slices)
+    ordered = ((i, wanted) for i, wanted in enumerate(schedule.slices) if i not in done)
     for ends, wanted in groupby(ordered, key=lambda item: (item[1].before, item[1].after)):
         gap = list(wanted)
         if ends[0] == ends[1]:

@@ -12,7 +12,14 @@ from ._units import (
     voxel_size_of,
     with_size,
 )
-from .files import create_volume, list_datasets, open_labels, open_pyramid, open_volume
+from .files import (
+    create_volume,
+    label_images,
+    list_datasets,
+    open_labels,
+    open_pyramid,
+    open_volume,
+)
 from .volume import DTYPES, Volume
 from .writer import VolumeWriter
 
@@ -27,6 +34,7 @@ __all__ = [
     "describe_mask",
     "converted",
     "is_length",
+    "label_images",
     "list_datasets",
     "marks_fault",
     "middle_of",

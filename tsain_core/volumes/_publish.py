@@ -13,7 +13,7 @@ import glob
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -173,7 +173,13 @@ def _files(partial: Path, metadata_only: bool) -> list[Path]:
     if metadata_only:  # of the group and of its arrays
         names = [f"{level}{name}" for level in ("", "*/") for name in _ZARR_METADATA]
         return [path for name in names for path in partial.glob(name)]
-    return [Path(folder) / name for folder, _, names in os.walk(partial) for name in names]
+    return list(files_in(partial))
+
+
+def files_in(folder: Path) -> Iterator[Path]:
+    """All files below a folder."""
+    for place, _, names in os.walk(folder):
+        yield from (Path(place) / name for name in names)
 
 
 def _fsync(path: Path) -> None:

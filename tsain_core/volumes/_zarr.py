@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from math import prod
 from typing import Any
 
@@ -16,12 +17,13 @@ from ._attributes import stated_geometry
 from ._axes import StackView, axis_name, chunks_of, named_axes, reading_chunks, stack_order
 from ._datasets import choose_dataset
 from ._guard import reading
+from ._label_images import LABELS, is_label_image, label_names
 from ._locations import Location
 from ._marks import MARKS_KEY, read_marks
 from ._missing import MissingChunks, slices_with_gaps, warn_of_gaps
 from ._ome_zarr import has_ordered_scales, level_paths, multiscales, read_level
 from ._zarr_store import check_array, open_node, stored_chunks
-from .volume import Shape, Volume
+from .volume import Shape, Volume, accepting_labels
 
 _METADATA_FILES = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 
@@ -77,6 +79,13 @@ def read_zarr(path: Location, dataset: str | None = None) -> Volume:
         return _read_image(node, *image, path)
     name = choose_dataset(path.name, zarr_datasets(path), dataset)
     return _read_array(node[name], path, name)
+
+
+def labels_in(path: Location) -> list[str]:
+    """Paths of the label images of an image."""
+    node = _open(path)
+    names = label_names(node) if isinstance(node, zarr.Group) else []
+    return [f"{LABELS}/{name}" for name in names if _scales(node, f"{LABELS}/{name}")]
 
 
 def pyramid_levels(path: Location, dataset: str | None = None) -> list[str]:
@@ -143,7 +152,9 @@ def _read_image(node: Any, group: str, level_name: str | None, path: Location) -
             f"{path.name} names {len(level.axes)} axes for an array of {len(array.shape)} "
             f"({', '.join(level.axes)}); expected a name for each: write it again."
         )
-    order = stack_order(level.axes, tuple(array.shape), array.dtype, path.name)
+    labels = is_label_image(owner)
+    with accepting_labels() if labels else nullcontext():
+        order = stack_order(level.axes, tuple(array.shape), array.dtype, path.name)
     marks = read_marks(dict(owner.attrs).get(MARKS_KEY), path.name)
     return _volume(
         array,
@@ -152,6 +163,7 @@ def _read_image(node: Any, group: str, level_name: str | None, path: Location) -
         voxel_size=level.voxel_size,
         unit=level.unit,
         offset=level.offset,
+        labels=labels,
         **marks.fields(int(array.shape[order[0]]), path.name),
         format=f"OME-Zarr {'0.5' if _version(node) == 3 else '0.4'}",
         dataset="/".join(part for part in (group, level_name) if part) or None,

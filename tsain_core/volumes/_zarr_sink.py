@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from ._marks import Marks
 from .writer import Target
-from .zarr_layout import OmeVersion, ZarrLayout, create_arrays, halve, write_marks, write_metadata
+from .zarr_layout import (
+    ZarrLayout,
+    create_arrays,
+    halve,
+    open_array,
+    write_marks,
+    write_metadata,
+)
 
 
 class ZarrSink:
@@ -18,13 +25,21 @@ class ZarrSink:
 
     any_order = True
 
-    def __init__(self, path: Path, target: Target, version: OmeVersion) -> None:
-        layout = ZarrLayout(version)
+    def __init__(self, path: Path, target: Target, layout: ZarrLayout) -> None:
         if target.compression is not None:
             layout = replace(layout, compression=target.compression)
         self._path, self._labels = path, target.labels
         write_metadata(path, target, layout)
         self._levels = create_arrays(path, target, layout)
+
+    @classmethod
+    def going_on(cls, path: Path, target: Target, layout: ZarrLayout) -> ZarrSink:
+        """One whose arrays are there already."""
+        made = cls.__new__(cls)
+        made._path, made._labels = path, target.labels
+        levels = range(len(layout.levels(target.shape)))
+        made._levels = [open_array(path, level, "r+") for level in levels]
+        return made
 
     def write(self, z: int, image: NDArray[Any]) -> None:
         """Write a slice at every level."""

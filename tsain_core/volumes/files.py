@@ -32,11 +32,11 @@ from ._sinks import Hdf5Sink, TiffSink
 from ._tiff import read_tiff
 from ._units import checked_size, normal_unit
 from ._webknossos import is_webknossos, read_webknossos, webknossos_datasets
-from ._zarr import finest_level, is_zarr, pyramid_levels, read_zarr, zarr_datasets
+from ._zarr import finest_level, is_zarr, labels_in, pyramid_levels, read_zarr, zarr_datasets
 from ._zarr_sink import ZarrSink
 from .volume import DTYPES, Triple, Volume, VoxelSize, accepted_dtypes, accepting_labels
 from .writer import Sink, Target, VolumeWriter, check_free, refuse_existing, refuse_source
-from .zarr_layout import OmeVersion, default_version
+from .zarr_layout import OmeVersion, ZarrLayout, default_version
 
 _TIFF = (".tif", ".tiff", ".btf", ".tf8")
 _HDF5 = (".h5", ".hdf", ".hdf5")
@@ -156,6 +156,19 @@ def _coarser(place: Location, levels: Sequence[str], full: Volume) -> Iterator[V
             warn(f"{place.name}: level {level} is left out, which only slows the view: {error}")
         else:
             yield volume
+
+
+def label_images(path: str | os.PathLike[str]) -> list[str]:
+    """Datasets of the label images that lie in an OME-Zarr: "labels/NAME"; open with `open_labels`.
+
+    Raises
+    ------
+    TsainError
+        As `open_volume`.
+    """
+    with reading(_title(path)):
+        place = locate(path)
+        return labels_in(place) if _in_zarr(place) else []
 
 
 def list_datasets(path: str | os.PathLike[str]) -> Mapping[str, tuple[tuple[int, ...], str]]:
@@ -307,7 +320,7 @@ def _sink_for(path: Path, ome_version: OmeVersion | None) -> Callable[[Path, Tar
     if suffix in _HDF5:
         return Hdf5Sink
     if suffix == ".zarr":
-        return partial(ZarrSink, version=ome_version or default_version())
+        return partial(ZarrSink, layout=ZarrLayout(ome_version or default_version()))
     raise TsainError(
         f"{path.name} has an ending that is not written; expected .tif, .h5 or .zarr: change "
         "the name."

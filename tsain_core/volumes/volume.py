@@ -64,7 +64,7 @@ class Volume:
     Attributes
     ----------
     data : dask array (z, y, x)
-        uint8, uint16, int16 or float32.
+        uint8, uint16, int16 or float32; of labels any integers.
     voxel_size : (z, y, x) or None
         In `unit`; None for an axis that the file does not state, and in all where it states none.
     unit : str or None
@@ -87,6 +87,8 @@ class Volume:
         Path inside the file.
     missing_chunks : MissingChunks or None
         Finds chunks that were never written, where the format can leave them out.
+    labels : bool
+        Whether the file says that these are numbers of objects: a label image of an OME-Zarr.
     """
 
     data: da.Array
@@ -101,6 +103,7 @@ class Volume:
     format: str = ""
     dataset: str | None = None
     missing_chunks: MissingChunks | None = field(default=None, repr=False)
+    labels: bool = False
 
     @property
     def shape(self) -> tuple[int, int, int]:

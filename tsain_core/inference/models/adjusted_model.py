@@ -31,6 +31,11 @@ class AdjustedModel(WrappedModel):
         return
 
     @property
+    def inner(self) -> SliceModel:
+        """The model that computes, in tiles of its own."""
+        return self._model
+
+    @property
     def pointwise(self) -> bool:
         """See `SliceModel.pointwise`."""
         return False
