@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -114,6 +115,8 @@ def test_page_numbers_and_names_that_are_no_markup(tmp_path: Path, stirred_netwo
     page.feed(files[0].read_text(encoding="utf-8"))
     assert not {"script", "b", "link", "iframe"} & set(page.tags)
     assert name in page.text and str(model) in page.text
+    assert "optical flow, blurred by 2 pixels" in page.text and "-blur" not in page.text
+    assert not re.search(r"[+-]0\.0+(?![0-9])", page.text)  # nothing has no sign
     # nothing is fetched from elsewhere
     sources = [value or "" for key, value in page.attributes if key in ("src", "href")]
     assert all(value.startswith(("data:", "#")) for value in sources)

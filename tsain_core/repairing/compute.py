@@ -206,8 +206,16 @@ def repair_to_file(
             Marks(synthetic, about, partial=partial),
             os.path.basename(path),
         )
-        options = {"source": volume.source, "overwrite": overwrite, "restart": restart}
-        with slice_run(Path(path), target, settings, layout=layout, **options) as (run, done):
+        begun = slice_run(
+            Path(path),
+            target,
+            settings,
+            layout=layout,
+            source=volume.source,
+            overwrite=overwrite,
+            restart=restart,
+        )
+        with begun as (run, done):
             yield from write_slices(repair(volume, mask, model, intensity, done), run)
         return
     with create_volume(

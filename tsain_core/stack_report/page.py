@@ -11,13 +11,13 @@ from .. import __version__
 from ..evaluation.intervals import Interval
 from ..interpolation.selection import format_slices
 from .outcome import MEASURES, StackReport, WorstCase
-from .plots import error_png, grey_png, means_plot, slices_plot
+from .plots import error_png, grey_png, means_plot, shown_name, slices_plot
 
 _HEADS = {
     "psnr": "PSNR, dB",
     "structure": "structure, dB",
     "ssim": "SSIM",
-    "ie": "IE",
+    "ie": "IE, grey levels",
     "sharpness": "sharpness",
 }
 _DIGITS = {"ssim": 3}
@@ -43,12 +43,16 @@ def html_page(report: StackReport) -> str:
         shaded=any(set(c.slices) & set(report.check.slices) for c in report.cautions),
         heads=_HEADS,
         rows=[
-            {"name": name, "cells": [_cell(report.mean(name, m), m) for m in MEASURES]}
+            {
+                "name": shown_name(name),
+                "chosen": name == report.chosen,
+                "cells": [_cell(report.mean(name, m), m) for m in MEASURES],
+            }
             for name in report.check.scores
         ],
         differences=[
             {
-                "name": name,
+                "name": shown_name(name),
                 "outcome": report.verdict(name).outcome,
                 "cells": [
                     _cell(report.difference(name, m), m, "+")
@@ -64,13 +68,9 @@ def html_page(report: StackReport) -> str:
 
 def _cell(found: Interval, measure: str, sign: str = "") -> dict[str, str]:
     digits = _DIGITS.get(measure, 2)
-    text = f"{found.mean:{sign}.{digits}f}"
-    if not math.isfinite(found.low):
-        return {"mean": text, "range": "one slice"}
-    return {
-        "mean": text,
-        "range": f"{found.low:{sign}.{digits}f} to {found.high:{sign}.{digits}f}",
-    }
+    # z: what is rounded to nothing has no sign
+    mean, low, high = (f"{v:{sign}z.{digits}f}" for v in (found.mean, found.low, found.high))
+    return {"mean": mean, "range": f"{low} to {high}" if math.isfinite(found.low) else "one slice"}
 
 
 def _case(case: WorstCase, report: StackReport) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def _case(case: WorstCase, report: StackReport) -> dict[str, Any]:
         (f"slice {case.z}, real", case.truth),
         (f"slice {case.z + 1}, after", case.after),
         (f"by {report.chosen}", case.computed),
-        (f"by {report.rival}", case.other),
+        (f"by {shown_name(report.rival)}", case.other),
     )
     pictures = [{"text": text, "url": grey_png(image, low, high)} for text, image in shown]
     error = error_png(case.computed - case.truth)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ..inference.models import BASELINES
 from .outcome import BLURRED, StackReport
 
 if TYPE_CHECKING:
@@ -24,9 +25,18 @@ _INK, _MUTED = "#12436d", "#8a94a0"
 _COLOURS = ("#12436d", "#f46a25", "#28a197", "#801650")
 
 
+def shown_name(name: str) -> str:
+    """A method as a table names it: "mean, blurred by 2 pixels" for "mean-blur2"."""
+    if name not in BASELINES:
+        return name
+    method, _, sigma = name.partition("-blur")
+    text = method.replace("-", " ")
+    return f"{text}, blurred by {sigma} pixel{'s' if sigma != '1' else ''}" if sigma else text
+
+
 def label(name: str) -> str:
-    """A name of a model as a plot can show it: short, in ASCII."""
-    text = name.encode("ascii", "backslashreplace").decode()
+    """A name of a method as a plot can show it: short, in ASCII."""
+    text = shown_name(name).encode("ascii", "backslashreplace").decode()
     return text if len(text) <= _LONGEST else f"...{text[-_LONGEST:]}"
 
 

@@ -53,7 +53,7 @@ def _add(group: zarr.Group, version: OmeVersion, values: dict[str, Any]) -> None
     if version == "0.4":
         group.attrs.update(values)
     else:
-        old = dict(group.attrs).get("ome", {})
+        old: dict[str, Any] = dict(group.attrs).get("ome", {})  # type: ignore[assignment]
         group.attrs["ome"] = {"version": version, **old, **values}
 
 
