@@ -18,7 +18,10 @@ import tsain_core as tsain
 from support.damage import KINDS, damage
 from tsain_core.cli import main
 from tsain_core.errors import TsainError
+from tsain_core.inspection.gaps import find_breaks, find_steps
+from tsain_core.inspection.measures import REACH, PairNumbers
 from tsain_core.inspection.sketch import sketches
+from tsain_core.inspection.statistics import Measures
 from tsain_core.volumes import Volume, open_volume
 
 NAMES = {
@@ -250,3 +253,46 @@ def test_real_damage_is_found(em_data: Path) -> None:
     assert 4 in found["validate/retina_apex"] and len(found["validate/retina_apex"]) <= 2
     assert found["train/kasthuri11_res3"] == {11, 20}
     assert {10, 17, 25} <= found["validate/isbi2012_train"]
+
+
+def shifted_pairs(shown: dict[tuple[int, int], float], poor: tuple[tuple[int, int], ...]) -> Any:
+    """Measures of ten slices: pairs that are shifted by so many columns, and pairs unlike."""
+    measures = Measures(side=256)
+    for a in range(10):
+        for b in range(a + 1, min(a + 1 + REACH, 10)):
+            alike = 0.05 if (a, b) in poor else 0.5 / (b - a)
+            shift = np.array([0.0, shown.get((a, b), 0.0)])
+            measures.pairs[a, b] = PairNumbers(np.full(16, alike, np.float32), shift, 0.0)
+    return measures
+
+
+@pytest.mark.parametrize(
+    ("shown", "poor", "found"),
+    [
+        # all pairs across show a lasting step, also where distant ones are too unlike
+        ([(4, 5), (3, 5), (4, 6), (3, 6)], [], (5, False)),
+        ([(4, 5), (3, 5), (4, 6)], [], (5, False)),
+        ([(4, 5)], [], (5, False)),
+        # only pairs of one slice: it is that slice
+        ([(4, 5), (4, 6)], [(3, 4)], (4, True)),
+        ([(4, 5), (3, 5)], [(5, 6)], (5, True)),
+        # nothing else is sure: its pair on the other side is hardly alike
+        ([(4, 5)], [(3, 4)], (4, True)),
+        ([(4, 5)], [(5, 6)], (5, True)),
+    ],
+)
+def test_a_displaced_slice_is_told_from_a_lasting_shift(
+    shown: Any, poor: Any, found: tuple[int, bool]
+) -> None:
+    measures = shifted_pairs(dict.fromkeys(shown, 20.0), tuple(poor))
+    (finding,) = find_steps(measures, range(10))
+    assert (finding.z, finding.replace) == found and finding.kind == "shifted"
+
+
+@pytest.mark.parametrize("z", [5, 6])
+def test_a_slice_unlike_both_neighbours_is_no_gap(z: int) -> None:
+    """The likeness across it is as usual, so no fault lies between slices."""
+    measures = shifted_pairs({}, tuple((min(z, i), max(z, i)) for i in range(10) if i != z))
+    assert find_breaks(measures, range(10)) == []
+    across = [(a, b) for a in range(10) for b in range(10) if a < z <= b]
+    assert find_breaks(shifted_pairs({}, tuple(across)), range(10)) == [z]

@@ -121,7 +121,11 @@ def test_ambiguous_file_asks_which_dataset(qtbot: Any, viewer: Any, tmp_path: Pa
         file.create_dataset("table", data=np.zeros((5, 2)))
 
     def answer(dataset: str | None) -> None:
-        dialog = next(w for w in QApplication.topLevelWidgets() if isinstance(w, DatasetDialog))
+        seen = [w for w in QApplication.topLevelWidgets() if isinstance(w, DatasetDialog)]
+        dialog = next((w for w in seen if w.isVisible()), None)
+        if dialog is None:  # on a busy machine it comes later
+            QTimer.singleShot(300, lambda: answer(dataset))
+            return
         (table,) = dialog.tree.findItems("table", Qt.MatchFlag.MatchExactly)
         assert table.isDisabled() and "stack" in table.toolTip(0)
         (movie,) = dialog.tree.findItems("movie", Qt.MatchFlag.MatchExactly)
