@@ -68,8 +68,12 @@ def html_page(report: StackReport) -> str:
 
 def _cell(found: Interval, measure: str, sign: str = "") -> dict[str, str]:
     digits = _DIGITS.get(measure, 2)
-    # z: what is rounded to nothing has no sign
-    mean, low, high = (f"{v:{sign}z.{digits}f}" for v in (found.mean, found.low, found.high))
+
+    def text(value: float) -> str:
+        nothing = round(value, digits) == 0 if math.isfinite(value) else False
+        return f"{0:.{digits}f}" if nothing else f"{value:{sign}.{digits}f}"
+
+    mean, low, high = (text(value) for value in (found.mean, found.low, found.high))
     return {"mean": mean, "range": f"{low} to {high}" if math.isfinite(found.low) else "one slice"}
 
 
