@@ -92,10 +92,10 @@ def test_alone_it_learns_but_does_not_count() -> None:
     before, truth, after, at = run.sampler.batch_at(0)
     with torch.no_grad():
         plain = total_loss(run.network(before, after), truth, SETTINGS.loss)
-    assert run.adversary is not None
-    critic = [p.clone() for p in run.adversary.critic.parameters()]
+    assert run.objective.adversary is not None
+    critic = [p.clone() for p in run.objective.adversary.critic.parameters()]
     assert next(run.run()).loss == pytest.approx(float(plain), rel=1e-5)
-    pairs = zip(critic, run.adversary.critic.parameters(), strict=True)
+    pairs = zip(critic, run.objective.adversary.critic.parameters(), strict=True)
     assert any(not torch.equal(a, b) for a, b in pairs)
 
 
@@ -113,7 +113,7 @@ def test_a_run_that_goes_on_is_the_run_in_one(tmp_path: Path) -> None:
 
 def test_a_state_without_an_adversary_is_another_run(tmp_path: Path) -> None:
     plain = trainer(replace(SETTINGS, adversary=AdversarySettings()))
-    assert plain.adversary is None
+    assert plain.objective.adversary is None
     plain.save_state(tmp_path / "state.pt")
     with pytest.raises(TsainError, match="another network"):
         trainer().load_state(tmp_path / "state.pt")

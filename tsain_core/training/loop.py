@@ -19,14 +19,11 @@ from ..network import TSAIN, AdaptiveSampling, Sampling
 from ..system.atomic import replacing
 from ..system.triton_loading import load_triton
 from ..volumes._guard import require_regular
-from .adversarial import Adversary
 from .checkpointing import checkpoint_activations
 from .data import Triplet, TripletSampler
-from .distillation import Teacher
 from .distributed import ALONE, Ranks
-from .losses import total_loss
-from .offset_monitor import OffsetStatistics, offset_statistics, reach_penalty, worst
-from .perceptual import VggFeatures
+from .objective import Batch, Objective
+from .offset_monitor import OffsetStatistics, offset_statistics, worst
 from .settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
@@ -126,7 +123,7 @@ class Trainer:
         if settings.adversary.share and ranks.count > 1:
             raise TsainError("An adversary is trained in one process; start without torchrun.")
         self.device, self.ranks = torch.device(device), ranks
-        self.teacher = None if teacher is None else Teacher(teacher, self.device)
+        self.objective = Objective(settings, self.device, teacher)
         self.network = network.to(self.device).to(memory_format=torch.channels_last).train()
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
         if settings.checkpointing:
@@ -137,15 +134,6 @@ class Trainer:
         self.optimizer = torch.optim.Adam(self._parameter_groups(), lr=settings.lr)
         self.step, self.seconds, self.recoveries = 0, 0.0, 0
         self.best = Best()
-        loss = settings.loss
-        self.vgg = (
-            VggFeatures(loss.vgg or None, loss.vgg_normalise).to(self.device)
-            if loss.needs_vgg
-            else None
-        )
-        self.adversary = (
-            Adversary(settings.adversary, self.device) if settings.adversary.share else None
-        )
         self._healthy = self._snapshot()
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
@@ -174,7 +162,7 @@ class Trainer:
             start = time.perf_counter()
             s = self.settings
             check = self.step % s.check_every == 0
-            sampling = Sampling() if check or s.offset_penalty else None
+            sampling = Sampling() if check or self.objective.needs_sampling else None
             # the offsets that are checked are those of the weights before the step
             checked = self._snapshot() if check else self._healthy
             loss, note = self._optimise(sampling), ""
@@ -240,18 +228,13 @@ class Trainer:
         for group in self.optimizer.param_groups:
             factor = s.lr_factor(self.step) * 0.1**self.best.drops
             group["lr"] = s.lr * factor * group["scale"]
-        batch = self.sampler.batch_at(self.step)
-        before, truth, after, at = (self.ranks.share(t).to(self.device) for t in batch)
+        batch = Batch(
+            *(self.ranks.share(t).to(self.device) for t in self.sampler.batch_at(self.step))
+        )
         with self._autocast():
-            positions = at if self.network.settings.positions else None
-            prediction = self._shared(before, after, sampling, positions)
-        prediction = prediction.float()
-        loss = self._loss(prediction, before, truth, after, at)
-        if self.adversary:
-            self.adversary.learn(before, prediction, truth, after)
-            loss = self.adversary.add_to(loss, self.step, before, prediction, truth, after)
-        if s.offset_penalty and sampling is not None:
-            loss = loss + s.offset_penalty * reach_penalty(sampling, s.offset_free)
+            positions = batch.at if self.network.settings.positions else None
+            prediction = self._shared(batch.before, batch.after, sampling, positions)
+        loss = self.objective(self.step, prediction.float(), batch, sampling)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), s.clip or math.inf)
@@ -261,20 +244,6 @@ class Trainer:
         self.optimizer.step()
         self._average()
         return float(loss)
-
-    def _loss(
-        self, prediction: Tensor, before: Tensor, truth: Tensor, after: Tensor, at: Tensor
-    ) -> Tensor:
-        """Against the real slices, and as far as its share goes against the teacher's."""
-        share = self.settings.teacher.share_at(self.step)
-        if self.teacher is None or not share:
-            return total_loss(prediction, truth, self.settings.loss, self.vgg)
-        target = self.teacher.slices(before, after, at)
-        taught = total_loss(prediction, target, self.settings.loss, self.vgg)
-        if share == 1:
-            return taught
-        real = total_loss(prediction, truth, self.settings.loss, self.vgg)
-        return (1 - share) * real + share * taught
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -296,7 +265,7 @@ class Trainer:
     def validation_loss(self) -> float:
         """Mean training loss of the averaged network over the held-out triplets."""
         losses = [
-            total_loss(prediction, truth, self.settings.loss, self.vgg)
+            self.objective.against(truth, prediction)
             for prediction, truth in self._held_out_pairs()
         ]
         return float(torch.stack(losses).mean())
@@ -349,8 +318,8 @@ class Trainer:
             "seed": self.sampler.seed,
             "best": asdict(self.best),
         }
-        if self.adversary:
-            state["adversary"] = self.adversary.state_dict()
+        if self.objective.adversary:
+            state["adversary"] = self.objective.adversary.state_dict()
         with replacing(path) as partial:
             torch.save(state, partial)
 
@@ -380,8 +349,8 @@ class Trainer:
             )
         try:
             self._restore(state)
-            if self.adversary:
-                self.adversary.load_state_dict(state["adversary"])
+            if self.objective.adversary:
+                self.objective.adversary.load_state_dict(state["adversary"])
         except (KeyError, RuntimeError, ValueError) as error:
             raise TsainError(
                 f"{path} is the state of another network; resume with the preset it was started "

@@ -9,6 +9,7 @@ from ..system.records import Record
 from .adversarial import AdversarySettings
 from .distillation import TeacherSettings
 from .losses import LossSettings
+from .offset_guide import OffsetGuide
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class TrainingSettings(Record):
         Factor on the rate of the convolutions that predict offsets.
     offset_penalty, offset_free : float
         Weight in the loss of what `reach_penalty` says, and the pixels of the image that cost
-        nothing. With it, blocks that sample are not checkpointed.
+        nothing. With it or `offset_guide`, blocks that sample are not checkpointed.
     clip : float
         Largest norm of the gradient; 0 does not limit it.
     ema : float
@@ -56,6 +57,8 @@ class TrainingSettings(Record):
     loss : LossSettings
     teacher : TeacherSettings
         A network whose slices are learnt first.
+    offset_guide : OffsetGuide
+        Holds the offsets of the temporal towers near optical flow.
     adversary : AdversarySettings
         A network that tells computed slices from real ones, to make them sharp.
     """
@@ -83,6 +86,7 @@ class TrainingSettings(Record):
     seed: int = 0
     loss: LossSettings = field(default_factory=LossSettings)
     teacher: TeacherSettings = field(default_factory=TeacherSettings)
+    offset_guide: OffsetGuide = field(default_factory=OffsetGuide)
     adversary: AdversarySettings = field(default_factory=AdversarySettings)
 
     def __post_init__(self) -> None:
