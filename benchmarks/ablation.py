@@ -37,7 +37,8 @@ from tsain_core.volumes import open_volume
 
 _CROP = 64  # pixels
 
-_SMALL = NetworkSettings(
+#: The network of the ablation.
+SMALL = NetworkSettings(
     channels=16,
     image_channels=1,
     feature_blocks=2,
@@ -134,10 +135,10 @@ def _trained(
     torch.manual_seed(training.seed)
     sampler = TripletSampler(sources, training.crop, training.batch, training.seed)
     if changes is None:
-        unet = unet_of_cost(multiply_adds(_SMALL, _CROP, _CROP), _CROP)
+        unet = unet_of_cost(multiply_adds(SMALL, _CROP, _CROP), _CROP)
         train_unet(unet, sampler, training)
         return UNetModel(unet), parameter_count(unet), unet_multiply_adds(unet, _CROP)
-    settings = replace(_SMALL, **changes)
+    settings = replace(SMALL, **changes)
     trainer = Trainer(TSAIN(settings), sampler, training, device=device)
     for _ in trainer.run():
         pass
