@@ -1,7 +1,7 @@
 """Damage of known kind in real stacks: how much of it is found, and what is found besides.
 
-    python benchmarks/inspection.py ../shared/data            # precision and recall by kind
-    python benchmarks/inspection.py ../shared/data --clean    # findings in the stacks as they are
+    python benchmarks/inspection.py STACKS            # precision and recall by kind
+    python benchmarks/inspection.py STACKS --clean    # findings in the stacks as they are
 
 Crops of 20 slices of 256 x 256 pixels are cut from each stack that is deep enough, at places drawn
 by chance. One slice is damaged (`tests/support/damage.py`), or one or two slices before it are

@@ -1,7 +1,7 @@
 """The membrane segmenter: train it, and see what its scores say of real and computed slices.
 
-    python benchmarks/membranes.py train --data ../shared/data --output membranes.safetensors
-    python benchmarks/membranes.py validate --data ../shared/data
+    python benchmarks/membranes.py train --data STACKS --output membranes.safetensors
+    python benchmarks/membranes.py validate --data STACKS
 
 It learns from slices 0 to 15 of `train/vnc_stack1` and its labels, binned by 2, and is judged by 16
 to 19: there the reference is drawn by people, so that the real slice itself gets a score. Elsewhere

@@ -1,6 +1,6 @@
 """What aligning pairs and matching their brightness gain: leave-one-out on real stacks.
 
-    python benchmarks/pairs.py ../shared/data --model tsain-lite
+    python benchmarks/pairs.py STACKS --model tsain-lite
 
 Each slice is computed from its neighbours as they are, aligned, and matched in brightness; also
 with one neighbour moved by 12 pixels or made darker and flatter. The table has the mean PSNR in dB

@@ -1,6 +1,6 @@
 """Repair of damage whose truth is known: tears, stains and whole slices of real stacks.
 
-    python benchmarks/repairing.py ../shared/data --model tsain-lite
+    python benchmarks/repairing.py STACKS --model tsain-lite
     python benchmarks/repairing.py phantom.tif --figure docs/repair-parts.png
 
 In a crop of each stack, pixels are painted over: a tear across the slice, a round stain, a stain in

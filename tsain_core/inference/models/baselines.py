@@ -32,12 +32,12 @@ def optical_flow(before: Image, after: Image, fraction: float = 0.5) -> Image:
     )
     forward = dis.calc(grey[0], grey[1], None)
     backward = dis.calc(grey[1], grey[0], None)
-    moved_before = _warp(before, backward, fraction)
-    moved_after = _warp(after, forward, 1 - fraction)
+    moved_before = warped(before, backward, fraction)
+    moved_after = warped(after, forward, 1 - fraction)
     return mean_of_neighbours(moved_before, moved_after, fraction)
 
 
-def _warp(image: Image, flow: NDArray[np.float32], share: float) -> Image:
+def warped(image: Image, flow: NDArray[np.float32], share: float) -> Image:
     """Fetch each pixel from `share` of the flow away, bilinear; the edge is continued."""
     import cv2
 
