@@ -34,6 +34,7 @@ from qtpy.QtCore import QEvent, QSettings
 from qtpy.QtWidgets import QApplication
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+from napari_tsain.layers.canvas import remove_layers_safely
 from napari_tsain.layers.view import camera_of
 from support.gui import tissue
 from support.window_sequences import pause, resize, wait
@@ -51,6 +52,7 @@ class Soak:
         self.dice = random.Random(seed)
         self.viewer = napari.Viewer(show_welcome_screen=False)
         self.viewer.window.resize(1280, 760)
+        remove_layers_safely(self.viewer)  # as docks do; napari alone crashes with software OpenGL
         self.docks: dict[str, Any] = {}
         self.told: list[str] = []
         self.faults: list[str] = []
