@@ -89,6 +89,7 @@ def open_viewer(stack: Any) -> tuple[Any, Any]:
     viewer = napari.Viewer()
     viewer.add_image(stack, name="phantom", contrast_limits=(0, 255))
     dock = InterpolateSlices(viewer)
+    dock.finish_loading()
     viewer.window.add_dock_widget(dock, name="Interpolate slices")
     wait(lambda: bool(dock.bar.estimate.text()), 120)
     return viewer, dock

@@ -119,6 +119,7 @@ def sampling(viewer: Any, result: Any, at: tuple[int, int], folder: Path) -> Non
     from napari_tsain.offsets import SamplingOffsets
 
     dock = SamplingOffsets(viewer)
+    dock.finish_loading()
     viewer.window.add_dock_widget(dock, name="Sampling offsets", area="right")
     go(viewer, result, 5)
     world = result.data_to_world((5, *at))
@@ -163,6 +164,7 @@ def fine_tuning(viewer: Any, folder: Path) -> None:
     viewer.layers.clear()
     viewer.add_image(deep, **attributes)
     dock = FineTune(viewer)
+    dock.finish_loading()
     viewer.window.add_dock_widget(dock, name="Fine-tune interpolation", area="right")
     dock.setup.minutes_box.value = 3
     dock.start.click()

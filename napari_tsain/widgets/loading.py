@@ -49,7 +49,7 @@ class LoadingDock(QWidget):
         self._error: Exception | None = None
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        if _is_quick():
+        if module in sys.modules:
             self.finish_loading()
             return
         self._sign = _sign()
@@ -118,11 +118,6 @@ def _put(widget: QWidget, dock: QWidget) -> None:
     layout.addWidget(widget)
 
 
-def _is_quick() -> bool:
-    """Whether what takes long is there already."""
-    return _HEAVY in sys.modules
-
-
 def _load_libraries() -> None:
     """Load torch's libraries, on Linux, without holding Python's lock.
 
@@ -130,7 +125,8 @@ def _load_libraries() -> None:
     second. Here they are loaded in the same order, by a foreign function, which lets go of the
     lock; the import then finds them there.
     """
-    found = find_spec(_HEAVY) if sys.platform == "linux" else None
+    there = _HEAVY in sys.modules
+    found = find_spec(_HEAVY) if sys.platform == "linux" and not there else None
     if found is None or found.origin is None:
         return
     folder = Path(found.origin).parent / "lib"

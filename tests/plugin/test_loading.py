@@ -95,7 +95,6 @@ def test_libraries_that_are_missing_are_told(
         return str(error)
 
     monkeypatch.setattr(_loading, "notify_error", notify)
-    monkeypatch.setattr(_loading, "_is_quick", lambda: False)
     dock = Broken(viewer)
     viewer.window.add_dock_widget(dock, name="broken")
     qtbot.waitUntil(lambda: bool(told), timeout=10_000)

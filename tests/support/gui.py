@@ -13,8 +13,9 @@ PLUGIN = "napari-tsain"
 
 
 def add_dock(viewer: Any, name: str) -> Any:
-    """Open a dock of the plugin as the menu does; returns its widget."""
+    """Open a dock of the plugin as the menu does, with its controls; returns its widget."""
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name)
+    widget.finish_loading()
     return widget
 
 
