@@ -19,7 +19,7 @@ from ..widgets.segments import Segments
 _RESTART = "Discard an unfinished run"
 
 
-class Place(StrEnum):
+class OutputLocation(StrEnum):
     """Where a result goes."""
 
     MEMORY = "In memory"
@@ -35,9 +35,9 @@ class OutputForm(QWidget):
         super().__init__(parent)
         self.where = Segments(
             {
-                Place.MEMORY: "Quickest; Save result writes it to a file",
-                Place.DISK: "For large stacks: written as it is computed, opened lazily with a "
-                "pyramid. A run that was interrupted goes on where it stopped",
+                OutputLocation.MEMORY: "Quickest; Save result writes it to a file",
+                OutputLocation.DISK: "For large stacks: written as it is computed, opened lazily "
+                "with a pyramid. A run that was interrupted goes on where it stopped",
             }
         )
         self.path_box = FileEdit(
@@ -91,7 +91,7 @@ class OutputForm(QWidget):
     @property
     def on_disk(self) -> bool:
         """Whether the result goes to a file."""
-        return self.where.value is Place.DISK
+        return self.where.value is OutputLocation.DISK
 
     @property
     def chosen(self) -> Path | None:

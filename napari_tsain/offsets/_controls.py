@@ -129,27 +129,27 @@ class SliceForm(QWidget):
 
         Another stack's network does not stay chosen: where there is none, it is the default.
         """
-        made_by, weights = (str(provenance.get(k) or "") for k in ("model", "weights_sha256"))
-        if made_by and made_by not in self._known:
+        model_id, weights = (str(provenance.get(k) or "") for k in ("model", "weights_sha256"))
+        if model_id and model_id not in self._known:
             self.refresh_models()
-        if made_by in self._known:
-            self.model_box.value = made_by
-            if weights and weights != self._known[made_by].weights_hash:
+        if model_id in self._known:
+            self.model_box.value = model_id
+            if weights and weights != self._known[model_id].weights_hash:
                 return (
-                    f"The slices were made by other weights of {made_by!r} than those that are "
+                    f"The slices were made by other weights of {model_id!r} than those that are "
                     "here now; what is shown is of those that are here."
                 )
         else:
             self.model_box.value = default_model()
             if weights:
                 return (
-                    f"The network {made_by!r} that made the slices is not among the models; what "
+                    f"The network {model_id!r} that made the slices is not among the models; what "
                     f"is shown is of {self.model!r}. Choose its file: {ModelFile.CHOSEN}"
                 )
-            if made_by:
+            if model_id:
                 return (
-                    f"The slices were made by {made_by!r}, which samples nowhere; what is shown is "
-                    f"where {self.model!r} would sample."
+                    f"The slices were made by {model_id!r}, which samples nowhere; what is shown "
+                    f"is where {self.model!r} would sample."
                 )
         if passes := provenance.get("ensemble"):
             return (

@@ -24,7 +24,7 @@ from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN
 from tsain_core.stack_check import StackCheck
 from tsain_core.stack_report import StackReport, check_folder, report_on, write_folder
-from tsain_core.stack_report.outcome import difference
+from tsain_core.stack_report.report import difference
 from tsain_core.volumes import create_volume, open_volume
 
 HOSTILE = "<script>alert(1)</script>&amp;\"'$x$"

@@ -9,6 +9,7 @@ import pytest
 import tifffile
 
 from tsain_core.errors import TsainError
+from tsain_core.system.resources import weights_folder
 from tsain_core.training import Augmentation
 from tsain_core.training.recipe import read_recipe
 from tsain_core.training.regimes import Regimes
@@ -43,6 +44,12 @@ def test_recipe(tmp_path: Path) -> None:
     assert training.axes == (0, 1, 2)
     assert training.augmentation == Augmentation(noise=(0.0, 0.1), shift=1)
     assert recipe.provenance()["volumes"][0]["file"] == "a.tif"
+
+
+@pytest.mark.parametrize("path", sorted(weights_folder().glob("*.toml")), ids=lambda p: p.stem)
+def test_recipes_that_ship_can_be_read(path: Path) -> None:
+    recipe = read_recipe(path)
+    assert recipe.name == path.stem and recipe.volumes
 
 
 def test_ranges_of_conditions(tmp_path: Path) -> None:

@@ -70,12 +70,18 @@ def partial_slices(volume: Volume, schedule: Schedule) -> dict[int, PartlyComput
 
 
 def provenance(
-    volume: Volume, schedule: Schedule, made_by: Mapping[str, object], intensity: IntensityRange
+    volume: Volume,
+    schedule: Schedule,
+    model_provenance: Mapping[str, object],
+    intensity: IntensityRange,
 ) -> dict[str, object]:
-    """What the result says about how it was made; JSON-able. `made_by` is the model's."""
+    """What the result says about how it was made; JSON-able.
+
+    `model_provenance` is what its model says, `SliceModel.provenance`.
+    """
     return {
         "software": f"napari-tsain {__version__}",
-        **made_by,
+        **model_provenance,
         "intensity_range": [intensity.lo, intensity.hi],
         "z_step": str(schedule.step),
         "largest_z_shift": schedule.largest_shift,

@@ -2,7 +2,7 @@
 
 from .cautions import Caution
 from .compute import Progress, report_on
-from .outcome import ErrorStack, StackReport, WorstCase
+from .report import ErrorStack, StackReport, WorstCase
 from .write import check_folder, write_folder
 
 __all__ = [

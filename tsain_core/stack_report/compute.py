@@ -26,7 +26,7 @@ from ..stack_check.cache import keep_scores, load_scores
 from ..stack_check.triplets import Triplets
 from ..volumes import Volume
 from .cautions import cautions_of, facts_of
-from .outcome import BLURRED, CUBIC, ErrorStack, StackReport, WorstCase, rival_of, values_of
+from .report import BLURRED, CUBIC, ErrorStack, StackReport, WorstCase, rival_of, values_of
 
 #: Most slices that are left out, and that are shown as the worst.
 MOST, WORST = 30, 3

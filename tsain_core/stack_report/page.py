@@ -10,8 +10,8 @@ import numpy as np
 from .. import __version__
 from ..evaluation.intervals import Interval
 from ..interpolation.selection import format_slices
-from .outcome import MEASURES, StackReport, WorstCase
 from .plots import error_png, grey_png, means_plot, shown_name, slices_plot
+from .report import MEASURES, StackReport, WorstCase
 
 _HEADS = {
     "psnr": "PSNR, dB",

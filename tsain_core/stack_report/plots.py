@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..inference.models import BASELINES
-from .outcome import BLURRED, StackReport
+from .report import BLURRED, StackReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

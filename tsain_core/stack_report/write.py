@@ -10,8 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..errors import TsainError, argument, first_line
-from .outcome import MEASURES, StackReport
 from .page import html_page
+from .report import MEASURES, StackReport
 
 #: What a report consists of.
 FILES = ("report.html", "report.json", "scores.csv")

@@ -14,7 +14,7 @@ from ._tiff_chain import truncated
 from ._tiff_layout import Layout, find_slices
 from ._tiff_metadata import tiff_metadata
 from ._tiff_pages import check_stored, open_tiff
-from ._tiff_stack import Place, TiffBlock, TiffPages
+from ._tiff_stack import PageLocation, TiffBlock, TiffPages
 from .volume import Volume, check_stack
 
 _DEPTH_AXES = "ZQI"  # z, or pages that nothing is said of
@@ -77,7 +77,7 @@ def _stack(layout: Layout, shape: tuple[int, int, int], path: Path) -> SliceStac
     dtype = grey_dtype(layout.pages[0].keyframe)
     if layout.block:
         return TiffBlock(path, shape, dtype)
-    places: list[Place] = [(_file_of(page), page.index) for page in layout.pages]
+    places: list[PageLocation] = [(_file_of(page), page.index) for page in layout.pages]
     return TiffPages(places, shape[1:], dtype)
 
 

@@ -18,13 +18,13 @@ from ._slices import SliceStack
 from ._tiff_pages import check_stored, quiet_tifffile
 
 #: A page: the file that it is in, and its index there.
-Place = tuple[Path, int]
+PageLocation = tuple[Path, int]
 
 
 class TiffPages(SliceStack):
     """A page a slice; a file is opened when the first of its pages is read."""
 
-    def __init__(self, places: Sequence[Place], size: tuple[int, int], dtype: Any) -> None:
+    def __init__(self, places: Sequence[PageLocation], size: tuple[int, int], dtype: Any) -> None:
         super().__init__((len(places), *size), dtype)
         self.places = places
         self._lock = threading.Lock()

@@ -137,7 +137,7 @@ class NetworkModel:
         self.precision = automatic_precision(device, settings.precision)
         self.tile, self.halo = settings.tile, settings.halo
         self.detail = settings.detail
-        self._views = views(settings.ensemble)
+        self._transforms = views(settings.ensemble)
         self._execution = Execution(self.network, device, self.precision, settings.compile)
         share = int(free_memory(device) * _FEATURE_SHARE)
         self._kept = FeatureCache(settings.feature_memory or share)
@@ -207,7 +207,7 @@ class NetworkModel:
             "licence": self.info.licence,
             "precision": self.precision,
             **({"detail": self.detail} if self.detail else {}),
-            **({"ensemble": len(self._views)} if len(self._views) > 1 else {}),
+            **({"ensemble": len(self._transforms)} if len(self._transforms) > 1 else {}),
         }
 
     def between(
@@ -264,13 +264,13 @@ class NetworkModel:
         padded = [pad_to_multiple(image, multiple) for image in (before, after)]
         pair = list(zip(known_by, padded, strict=True))
         out = np.zeros(before.shape, np.float32)
-        passes = len(tiles) * len(self._views)
+        passes = len(tiles) * len(self._transforms)
         for i, tile in enumerate(tiles):
             result = np.zeros(tile.read.shape, np.float32)
-            for j, view in enumerate(self._views):
+            for j, view in enumerate(self._transforms):
                 result += self._run_tile(pair, tile.read, view, float(fraction))
-                yield TileDone(i * len(self._views) + j + 1, passes)
-            result /= len(self._views)
+                yield TileDone(i * len(self._transforms) + j + 1, passes)
+            result /= len(self._transforms)
             if self.network.settings.residual:
                 y, x = tile.read.slices
                 result += _weighted_mean(padded[0][y, x], padded[1][y, x], fraction)
