@@ -46,6 +46,7 @@ _CHANGES: list[dict[str, Any]] = [
     {"policy": RunPolicy(restart=True, leave_out_failed=True), "cluster": Cluster(3)},
     {"cluster": Cluster(address="tcp://127.0.0.1:8786"), "model": "a name.safetensors"},
     {"labels": "cells.h5", "labels_dataset": "volumes/labels", "source": "other.tif"},
+    {"labels": "cells.h5", "labels_output": "labels of a stack.tif"},
     {"uncertainty": True, "output": "out.h5"},
     {"inference": InferenceSettings(align=True, match_brightness=True, feature_memory=None)},
     {"layout": ZarrLayout(default_version(), compression=9), "unit": "micrometer"},
