@@ -24,7 +24,8 @@ from ..layers.view import central, shows_plane, visible_rectangle
 from ..widgets.wording import in_dock_words
 from ..widgets.worker import JobQueue
 from ._model import ModelChoice
-from ._worker_tasks import Compared, ModelCache, Preview, preview
+from ._preview_task import Compared, Preview, preview
+from ._worker_tasks import ModelCache
 
 if TYPE_CHECKING:
     import napari

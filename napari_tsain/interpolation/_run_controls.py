@@ -14,8 +14,8 @@ from qtpy.QtWidgets import (
 from ..widgets.segments import Segments
 from ..widgets.status_label import StatusLabel
 from ..widgets.wording import duration
+from ._preview_task import Compared
 from ._run import SliceProgress
-from ._worker_tasks import Compared
 
 COMPARED = {
     Compared.INTERPOLATED: "The computed slice",

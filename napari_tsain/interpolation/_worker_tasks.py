@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import dask.array as da
-import numpy as np
 from numpy.typing import NDArray
 
 from tsain_core.blockwise import (
@@ -22,9 +19,8 @@ from tsain_core.blockwise import (
     SlicesReady,
     interpolate_blockwise,
 )
-from tsain_core.inference.intensity import IntensityRange, estimate_range
-from tsain_core.inference.models import BaselineModel, SliceModel, open_model
-from tsain_core.inference.region import Region
+from tsain_core.inference.intensity import estimate_range
+from tsain_core.inference.models import SliceModel, open_model
 from tsain_core.interpolation.estimate import SliceCost, slice_cost
 from tsain_core.interpolation.interpolate import SliceReady, TileProgress, interpolate
 from tsain_core.interpolation.request import (
@@ -35,7 +31,7 @@ from tsain_core.interpolation.request import (
     InterpolationRequest,
     RunPolicy,
 )
-from tsain_core.interpolation.schedule import OutputSlice, Schedule, by_factor, evaluations
+from tsain_core.interpolation.schedule import Schedule, by_factor, evaluations
 from tsain_core.interpolation.selection import SliceSelection
 from tsain_core.interpolation.to_file import (
     interpolate_to_file,
@@ -52,9 +48,6 @@ from tsain_core.volumes.zarr_layout import open_array
 
 from ._model import ModelChoice
 from ._parts import Along, Parts
-
-#: Pixels computed round a preview, so that its edge is as the whole slice's would be, nearly.
-PREVIEW_MARGIN = 64
 
 
 @dataclass(frozen=True)
@@ -328,72 +321,6 @@ def _growing_levels(partial: str, levels: int) -> list[Any]:
     array = open_array(locate(partial), 0, "r")
     whole = da.from_array(array, chunks=array.chunks, name=False)
     return [whole[:, :: 2**i, :: 2**i] for i in range(levels)]
-
-
-class Compared(StrEnum):
-    """Images of a preview: the computed slice, and what it is compared with."""
-
-    INTERPOLATED = "Interpolated"
-    MEAN = "Mean"
-    BEFORE = "Before"
-    AFTER = "After"
-
-
-@dataclass(frozen=True)
-class Preview:
-    """A computed slice and what it is compared with, in grey values of the stack.
-
-    Attributes
-    ----------
-    images : dict
-        Compared -> (y, x) of the rectangle.
-    seconds : float
-        That the computation took.
-    """
-
-    images: dict[Compared, NDArray[Any]]
-    seconds: float
-    device: str
-
-
-def preview(
-    volume: Volume,
-    wanted: OutputSlice,
-    rectangle: Region,
-    choice: ModelChoice,
-    models: ModelCache,
-    ranges: dict[str, IntensityRange],
-) -> Generator[TileProgress, None, Preview]:
-    """Compute one slice within a rectangle. `ranges` keeps intensity ranges by model name."""
-    model = models.open(choice)
-    if model.name not in ranges:
-        ranges[model.name] = estimate_range(volume, model.scaling)
-    intensity = ranges[model.name]
-    start = time.perf_counter()
-    grown = rectangle.grow(PREVIEW_MARGIN).clip((volume.shape[1], volume.shape[2]))
-    y, x = grown.slices
-    part = replace(volume, data=volume.data[:, y, x])
-    one = Schedule((wanted,), wanted.position * 0 + 1)
-    image: NDArray[Any] | None = None
-    for event in interpolate(part, one, model, intensity):
-        if isinstance(event, SliceReady):
-            image = event.image
-        else:
-            yield event
-    assert image is not None
-    mean = interpolate(part, one, BaselineModel("mean"), intensity)
-    images = {
-        Compared.INTERPOLATED: image,
-        Compared.MEAN: next(event.image for event in mean if isinstance(event, SliceReady)),
-        Compared.BEFORE: np.asarray(part[wanted.before]),
-        Compared.AFTER: np.asarray(part[wanted.after]),
-    }
-    cut = rectangle.within(grown).slices
-    return Preview(
-        {name: np.ascontiguousarray(full[cut]) for name, full in images.items()},
-        time.perf_counter() - start,
-        model.execution,
-    )
 
 
 def cost(

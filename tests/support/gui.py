@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QCheckBox, QWidget
+from qtpy.QtWidgets import QApplication, QCheckBox, QWidget
 
 PLUGIN = "napari-tsain"
 
@@ -16,6 +16,8 @@ def add_dock(viewer: Any, name: str) -> Any:
     """Open a dock of the plugin as the menu does, with its controls; returns its widget."""
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name)
     widget.finish_loading()
+    for _ in range(5):  # until the dock has the width of its controls
+        QApplication.processEvents()
     return widget
 
 

@@ -13,7 +13,7 @@ import torch
 
 from ..errors import TsainError
 from ..inference.intensity import IntensityRange
-from ..inference.models import AdjustedModel, Image, SliceModel, TiledModel, run_to_end
+from ..inference.models import Image, SliceModel, TiledModel, cutting_model, run_to_end
 from ..inference.nonfinite import fill_pair
 from ..inference.region import Region
 from ..inference.tiles import tile_image
@@ -66,7 +66,7 @@ def _make_plan(request: InterpolationRequest, given: Given) -> RunPlan:
     model = given.open_model(request, request.inference)
     schedule = request.schedule(volume, model.any_position)
     intensity = request.intensity_range(volume, model.scaling)
-    tiled = model.inner.tiled if isinstance(model, AdjustedModel) else model.tiled
+    tiled = cutting_model(model)
     halo = _halo(tiled, volume, schedule, intensity)
     taken = resident_memory()
     shape = (len(schedule.slices), *volume.shape[1:])

@@ -187,16 +187,6 @@ def repair_to_file(
     synthetic = tuple(sorted({*volume.synthetic, *mask.whole_slices}))
     partial, about = merged_partial(volume, mask), repair_provenance(volume, model, intensity)
     if Path(path).suffix.lower() == ".zarr":
-        layout = ZarrLayout(default_version())
-        if compression is not None:
-            layout = replace(layout, compression=compression)
-        settings = {
-            "input": fingerprint(volume),
-            "mask": mask.digest,
-            "model": {**model.provenance(), "device": model.device.type},
-            "intensity range": [intensity.lo, intensity.hi],
-            "voxel size": [volume.voxel_size, volume.unit, volume.offset],
-        }
         target = Target(
             volume.shape,
             volume.dtype,
@@ -209,8 +199,8 @@ def repair_to_file(
         begun = slice_run(
             Path(path),
             target,
-            settings,
-            layout=layout,
+            _settings(volume, mask, model, intensity),
+            layout=_layout(compression),
             source=volume.source,
             overwrite=overwrite,
             restart=restart,
@@ -233,6 +223,24 @@ def repair_to_file(
         compression=compression,
     ) as writer:
         yield from write_slices(repair(volume, mask, model, intensity), writer)
+
+
+def _settings(
+    volume: Volume, mask: RepairMask, model: SliceModel, intensity: IntensityRange
+) -> dict[str, object]:
+    """What must be the same in a run that goes on."""
+    return {
+        "input": fingerprint(volume),
+        "mask": mask.digest,
+        "model": {**model.provenance(), "device": model.device.type},
+        "intensity range": [intensity.lo, intensity.hi],
+        "voxel size": [volume.voxel_size, volume.unit, volume.offset],
+    }
+
+
+def _layout(compression: int | None) -> ZarrLayout:
+    usual = ZarrLayout(default_version())
+    return usual if compression is None else replace(usual, compression=compression)
 
 
 def merged_partial(volume: Volume, mask: RepairMask) -> dict[int, Any]:

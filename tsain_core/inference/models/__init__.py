@@ -2,7 +2,7 @@
 
 from ..ensemble import ENSEMBLES
 from ..slice_model import Image, Keys, SliceKey, SliceModel, TiledModel, TileDone, run_to_end
-from .adjusted_model import AdjustedModel
+from .adjusted_model import AdjustedModel, cutting_model
 from .baseline_models import BASELINES, BaselineModel
 from .catalogue import (
     any_position,
@@ -33,6 +33,7 @@ __all__ = [
     "TiledModel",
     "any_position",
     "choose_device",
+    "cutting_model",
     "default_model",
     "describe_models",
     "free_memory",

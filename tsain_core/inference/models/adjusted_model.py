@@ -6,7 +6,7 @@ from collections.abc import Generator
 from fractions import Fraction
 
 from ..pairing import aligned, brightness_matched
-from ..slice_model import Image, Keys, SliceModel, TileDone
+from ..slice_model import Image, Keys, SliceModel, TiledModel, TileDone
 from ..wrapped_model import WrappedModel
 
 
@@ -61,3 +61,8 @@ class AdjustedModel(WrappedModel):
         if self._align:
             before, after = aligned(before, after, fraction)
         return (yield from self._model.between(before, after, fraction))
+
+
+def cutting_model(model: SliceModel) -> TiledModel | None:
+    """The model that cuts slices into tiles, also where these are brought together whole before."""
+    return model.inner.tiled if isinstance(model, AdjustedModel) else model.tiled
