@@ -61,8 +61,13 @@ class Curves(QWidget):
         self.validations: list[tuple[int, float]] = []
         self.untuned: float | None = None
         self._smooth: float | None = None
-        self._plots[1].setLabel("bottom", "step")
+        self._label("step")
         self._draw()
+
+    def _label(self, text: str) -> None:
+        """Write under the lower plot; pyqtgraph puts a new text into the middle only when told."""
+        self._plots[1].setLabel("bottom", text)
+        self._plots[1].getAxis("bottom").resizeEvent()
 
     def add(self, events: list[Event]) -> None:
         """Take what a job has said since the last time."""
@@ -72,7 +77,7 @@ class Curves(QWidget):
                 self.validations.append((0, event["validation"]))
             elif event["kind"] == "begun":
                 first, last = event["stop"]
-                self._plots[1].setLabel("bottom", f"step; PSNR is of slices {first} to {last - 1}")
+                self._label(f"step (PSNR: slices {first} to {last - 1})")
             if event["kind"] != "progress":
                 continue
             if event["loss"] is not None:

@@ -252,3 +252,19 @@ def test_news_of_models_do_not_reach_docks_that_are_gone(
     QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     QApplication.processEvents()
     MODEL_ADDED.arrived.emit("mine")  # raises where a dead widget is called
+
+
+def test_what_the_curves_are_of_is_not_cut(qtbot: Any) -> None:
+    from napari_tsain.finetuning._curves import Curves
+
+    curves = Curves()
+    qtbot.addWidget(curves)
+    curves.resize(280, 250)
+    curves.show()
+    qtbot.wait(50)
+    curves.add([{"kind": "begun", "stop": [108, 115]}])
+    axis = curves._plots[1].getAxis("bottom")
+    label = axis.label.mapRectToParent(axis.label.boundingRect())
+    assert "108 to 114" in axis.label.toPlainText()
+    assert label.left() >= -60 and label.right() <= axis.boundingRect().right()
+    curves.take_down()
