@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from support.blockwise import cut_small, finish, in_memory
 from tsain_core.blockwise import InterpolationRequest
+from tsain_core.inference.ensemble import views
 from tsain_core.inference.models import (
     InferenceSettings,
     NetworkModel,
@@ -124,7 +125,7 @@ def test_reversed_pass_sees_the_position_from_the_other_side(network: TSAIN) -> 
     before, after = noise(1), noise(2)
     model = model_of(network)
     passes = []
-    for view in model_of(network, ensemble=2)._views:
+    for view in views(2):
         pair = [np.ascontiguousarray(view.turn.apply(image)) for image in (before, after)]
         at = 1 - THIRD if view.reversed else THIRD
         image = run_to_end(model.between(*(pair[::-1] if view.reversed else pair), at))
