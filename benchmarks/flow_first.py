@@ -16,7 +16,6 @@ from collections.abc import Generator
 from fractions import Fraction
 from pathlib import Path
 
-import cv2
 import numpy as np
 from common import print_head, print_row
 from numpy.typing import NDArray
@@ -25,7 +24,7 @@ from scipy.ndimage import gaussian_filter
 
 from tsain_core.evaluation.leave_one_out import evaluate, mean_by_model
 from tsain_core.inference.models import Image, Keys, SliceModel, TileDone, open_model
-from tsain_core.inference.models.baselines import warped
+from tsain_core.inference.models.baselines import dis_flow, warped
 from tsain_core.inference.wrapped_model import WrappedModel
 
 _BLUR = 2.0  # pixels
@@ -68,10 +67,8 @@ class FlowFirst(WrappedModel):
         return (yield from self._model.between(*pair, fraction))
 
     def _flow(self, source: Image, target: Image) -> NDArray[np.float32]:
-        grey = (gaussian_filter(image, _BLUR) * 255 for image in (source, target))
-        bytes_ = [np.clip(np.rint(image), 0, 255).astype(np.uint8) for image in grey]
-        dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # type: ignore[attr-defined]
-        flow: NDArray[np.float32] = dis.calc(*bytes_, None)
+        first, second = (gaussian_filter(image, _BLUR) for image in (source, target))
+        flow = dis_flow(first, second, "MEDIUM")
         sigma = (self._smoothness, self._smoothness, 0)
         return gaussian_filter(flow, sigma) if self._smoothness else flow
 

@@ -103,17 +103,17 @@ def train_unet(network: PlainUNet, sampler: TripletSampler, s: TrainingSettings)
 class UNetModel:
     """A U-Net as a slice model; a slice is one tile."""
 
+    name = "unet"
     any_position = True
     detail = 0.0
-    scaling = Scaling((0.0, 100.0))
+    scaling = Scaling()
     tiled = None
     pointwise = False
     device = torch.device("cpu")
     execution = "cpu"
 
-    def __init__(self, network: PlainUNet, name: str = "unet", scaling: Scaling | None = None):
-        self._network, self.name = network, name
-        self.scaling = scaling or Scaling()
+    def __init__(self, network: PlainUNet) -> None:
+        self._network = network
 
     def between(
         self,

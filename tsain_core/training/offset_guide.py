@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..inference.models.baselines import dis_flow
 from ..network import Sampling
 from ..system.records import Record
 
@@ -95,11 +96,7 @@ def _flows(
     """Flow there and back, (2, y, x) as (dy, dx), and where they agree within a pixel, (y, x)."""
     import cv2
 
-    dis = cv2.DISOpticalFlow_create(  # type: ignore[attr-defined]  # not in its stubs
-        cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
-    )
-    grey = [np.clip(np.rint(i * 255), 0, 255).astype(np.uint8) for i in (before, after)]
-    there, back = dis.calc(grey[0], grey[1], None), dis.calc(grey[1], grey[0], None)
+    there, back = dis_flow(before, after, "MEDIUM"), dis_flow(after, before, "MEDIUM")
     y, x = np.mgrid[: before.shape[0], : before.shape[1]].astype(np.float32)
     returned = cv2.remap(back, x + there[..., 0], y + there[..., 1], cv2.INTER_LINEAR)
     known = np.hypot(*np.moveaxis(there + returned, -1, 0)) < 1

@@ -22,19 +22,27 @@ def optical_flow(before: Image, after: Image, fraction: float = 0.5) -> Image:
     Dense inverse search (Kroeger et al. 2016) as in OpenCV, preset FAST, both ways. Each slice is
     fetched along its share of the flow that leads from the other one to it.
     """
-    import cv2
-
-    grey = [np.clip(np.rint(image * 255), 0, 255).astype(np.uint8) for image in (before, after)]
     if min(before.shape) < 16:  # smaller than the coarsest patches of the flow
         return mean_of_neighbours(before, after, fraction)
-    dis = cv2.DISOpticalFlow_create(  # type: ignore[attr-defined]  # not in its stubs
-        cv2.DISOPTICAL_FLOW_PRESET_FAST
-    )
-    forward = dis.calc(grey[0], grey[1], None)
-    backward = dis.calc(grey[1], grey[0], None)
+    forward, backward = dis_flow(before, after), dis_flow(after, before)
     moved_before = warped(before, backward, fraction)
     moved_after = warped(after, forward, 1 - fraction)
     return mean_of_neighbours(moved_before, moved_after, fraction)
+
+
+def dis_flow(source: Image, target: Image, preset: str = "FAST") -> NDArray[np.float32]:
+    """DIS optical flow (dx, dy) of each pixel from one slice to another, (y, x, 2).
+
+    `preset` is OpenCV's: ULTRAFAST, FAST or MEDIUM.
+    """
+    import cv2
+
+    grey = [np.clip(np.rint(image * 255), 0, 255).astype(np.uint8) for image in (source, target)]
+    dis = cv2.DISOpticalFlow_create(  # type: ignore[attr-defined]  # not in its stubs
+        getattr(cv2, f"DISOPTICAL_FLOW_PRESET_{preset}")
+    )
+    flow: NDArray[np.float32] = dis.calc(*grey, None)
+    return flow
 
 
 def warped(image: Image, flow: NDArray[np.float32], share: float) -> Image:
