@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,15 @@ from support import REPOSITORY
 
 #: Without napari there is nothing to test here.
 collect_ignore_glob = [] if find_spec("napari") else ["test_*.py"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def window_code() -> None:
+    """napari's window is imported; each viewer of a test is followed by garbage collections."""
+    import napari._qt.qt_main_window  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
