@@ -13,7 +13,7 @@ import torch
 
 from tsain_core.cli import main
 from tsain_core.ops import _cpu, _triton, choose_backend, deform_conv, deform_conv2d, self_test
-from tsain_core.ops.self_test import KernelCheck, run_self_test, trusted
+from tsain_core.ops.self_test import KernelCheck, SelfTest, run_self_test, trusted
 
 CPU = torch.device("cpu")
 needs_interpreter = pytest.mark.skipif(
@@ -76,12 +76,19 @@ def test_the_cpu_operator_is_right() -> None:
 def test_right_kernels_pass_and_are_remembered(
     own_memory: Path, small: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    outcome = run_self_test(CPU, "triton")
+    outcomes = []
+
+    def kept(device: torch.device, backend: str) -> SelfTest:
+        outcomes.append(run_self_test(device, backend))
+        return outcomes[-1]
+
+    monkeypatch.setattr(self_test, "run_self_test", kept)
+    assert choose_backend(CPU) == "triton" and not caplog.records
+    (outcome,) = outcomes
     names = " ".join(finding.name for finding in outcome.findings)
     assert not outcome.failed, outcome.line()
     assert all(w in names for w in ("float32", "float16", "1 groups", "4 groups", "backward"))
     assert "fused" in names
-    assert choose_backend(CPU) == "triton" and not caplog.records
     monkeypatch.setattr(self_test, "run_self_test", raising)
     deform_conv._fastest_there.cache_clear()
     assert choose_backend(CPU) == "triton"  # by memory
@@ -131,9 +138,9 @@ def test_other_versions_are_tried_again_and_a_locked_home_is_no_failure(
 ) -> None:
     tried = []
 
-    def counted(device: torch.device, backend: str) -> self_test.SelfTest:
+    def counted(device: torch.device, backend: str) -> SelfTest:
         tried.append(self_test.software())
-        return self_test.SelfTest(backend, "card", "software", (KernelCheck("a", 0.0, 1.0),))
+        return SelfTest(backend, "card", "software", (KernelCheck("a", 0.0, 1.0),))
 
     monkeypatch.setattr(self_test, "run_self_test", counted)
     assert trusted(CPU) and trusted(CPU) and len(tried) == 1

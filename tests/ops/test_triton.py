@@ -22,6 +22,18 @@ DEVICE = torch.device("cuda" if CUDA else "cpu")
 pytestmark = pytest.mark.skipif(not _triton.available(DEVICE), reason="Triton is not installed")
 NAMES = ("output", "input", "offset", "mask", "weight", "bias")
 SMALL = [case for case in CASES if case not in ("several bands", "3 x 5 kernel")]
+#: Sizes that fill several blocks of pixels, the last in part; the interpreter is slow.
+SIZES = {
+    "one group": (7, 11),
+    "eight groups": (7, 10),
+    "dilation": (7, 10),
+    "far outside": (7, 10),
+}
+
+
+def few(case: str, dtype: torch.dtype = torch.float32) -> tuple[list[Tensor], dict]:
+    """Operands of a case, on fewer pixels for the interpreter."""
+    return operands(case, dtype, None if CUDA else SIZES.get(case))
 
 
 def on_device(tensors: list[Tensor]) -> list[Tensor]:
@@ -46,7 +58,7 @@ def assert_same(got: list[Tensor], want: list[Tensor], bound: float) -> None:
 
 @pytest.mark.parametrize("case", SMALL)
 def test_equals_the_reference(case: str) -> None:
-    tensors, options = operands(case)
+    tensors, options = few(case)
     tensors = on_device(tensors)
     exact = [t.detach().double().requires_grad_() for t in tensors]
     assert_same(results(tensors, "triton", **options), results(exact, "reference", **options), 2e-6)
@@ -58,7 +70,7 @@ def test_half_precision_features(case: str, dtype: torch.dtype) -> None:
     """Offsets stay float32, so errors are those of rounding features and weights."""
     if dtype == torch.bfloat16 and not CUDA:
         pytest.skip("Triton's interpreter multiplies bfloat16 as if it were integers")
-    tensors, options = operands(case)
+    tensors, options = few(case)
     features, *others = on_device(tensors)
     half = [features.detach().to(dtype).requires_grad_(), *others]
     got = results(half, "triton", **options)
@@ -70,7 +82,7 @@ def test_half_precision_features(case: str, dtype: torch.dtype) -> None:
 
 def test_offset_and_mask_may_be_parts_of_one_tensor() -> None:
     """As the convolution that predicts them makes them: no copy is needed to tell them apart."""
-    tensors, options = operands("eight groups")
+    tensors, options = few("eight groups")
     x, offset, mask, weight, bias = on_device(tensors)
     both = torch.cat([offset, mask], 1).contiguous(memory_format=torch.channels_last)
     parts = both[:, :144], both[:, 144:]
@@ -80,25 +92,25 @@ def test_offset_and_mask_may_be_parts_of_one_tensor() -> None:
 
 
 def test_points_that_are_nowhere_read_nothing() -> None:
-    tensors, options = operands("one group")
-    for value in (float("nan"), float("inf"), -1e30):
-        tensors[1][:, :, 3] = value
-        got = deform_conv2d(*(t.to(DEVICE) for t in tensors), **options, backend="triton")
-        assert got.isfinite().all()
+    tensors, options = few("one group")
+    for row, value in enumerate((float("nan"), float("inf"), -1e30), start=2):
+        tensors[1][:, :, row] = value
+    got = deform_conv2d(*(t.to(DEVICE) for t in tensors), **options, backend="triton")
+    assert got.isfinite().all()
 
 
 def test_deterministic_gradient() -> None:
     """All points in the same cell; sums of integers do not depend on the order of additions."""
     torch.manual_seed(0)
-    rows = torch.arange(12.0)[:, None].expand(12, 12)
+    side, times = (12, 3) if CUDA else (9, 2)
+    rows = torch.arange(float(side))[:, None].expand(side, side)
     inward = torch.stack([5.3 - rows, 5.6 - rows.T]).repeat(18, 1, 1)[None]
-    tensors = on_device(
-        [torch.randn(1, 16, 12, 12), inward, torch.rand(1, 18, 12, 12), torch.randn(8, 16, 3, 3)]
-    )
+    x, mask = torch.randn(1, 16, side, side), torch.rand(1, 18, side, side)
+    tensors = on_device([x, inward, mask, torch.randn(8, 16, 3, 3)])
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         runs = []
-        for _ in range(3):
+        for _ in range(times):
             out = deform_conv2d(*tensors, padding=1, backend="triton")  # type: ignore[misc]
             runs.append(torch.autograd.grad(out.square().sum(), tensors))
     finally:
@@ -111,16 +123,19 @@ def test_deterministic_gradient() -> None:
 
 
 def test_what_the_kernels_are_not_for_goes_to_another_backend() -> None:
-    tensors, options = operands("one group", torch.float64)
+    tensors, options = few("one group", torch.float64)
     got = deform_conv2d(*(t.to(DEVICE) for t in tensors), **options, backend="triton")
     assert got.dtype == torch.float64
     torch.testing.assert_close(got.cpu(), deform_conv2d(*tensors, **options, backend="reference"))
 
 
 def test_custom_operators_are_sound() -> None:
-    tensors, _ = operands("groups of one")
-    geometry = [3, 3, 1, 1, 1, 1, 1, 1, 7, 5, 4]
-    tensors = on_device(tensors)
+    """A kernel of two taps and an output of another size: torch calls it again and again."""
+    torch.manual_seed(0)
+    kernel, out, groups = (1, 2), (3, 4), 2
+    geometry = [*kernel, 1, 1, 0, 0, 1, 1, *out, groups]
+    shapes = (1, 4, 3, 5), (1, 4 * groups, *out), (1, 2 * groups, *out), (3, 4, *kernel), (3,)
+    tensors = on_device([torch.rand(shape) for shape in shapes])
     torch.library.opcheck(_triton.deform_conv2d_triton, (*tensors, geometry))
     torch.library.opcheck(_triton.deform_conv2d_triton, (*tensors[:4], None, geometry))
 
@@ -164,7 +179,14 @@ def test_fused_with_the_convolution_that_predicts_the_points(
     assert got.dtype == dtype
     bound = 1e-5 if dtype == torch.float32 else 1e-2
     assert (got - want).abs().max() <= bound * want.abs().max()
-    torch.library.opcheck(_fused.adaptive_sampling, (x, guide, *weights, groups))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_fused_operator_is_sound(dtype: torch.dtype) -> None:
+    """What torch itself checks, which runs the kernel again and again: on one block of pixels."""
+    x, guide, *weights = layer(4, 16, 8, 3, 5)
+    operands = (x.to(dtype), guide.to(dtype), *weights, 4)
+    torch.library.opcheck(_fused.adaptive_sampling, operands)
 
 
 def test_fusing_is_not_chosen_where_it_cannot_be_timed() -> None:

@@ -28,9 +28,12 @@ def pair(value: int | tuple[int, int]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else value
 
 
-def operands(case: str, dtype: torch.dtype = torch.float32) -> tuple[list[Tensor], dict]:
-    """(input, offset, mask, weight, bias), and the keyword arguments."""
-    n, c, c_out, groups, h, w, kernel, stride, padding, dilation, scale = CASES[case]
+def operands(
+    case: str, dtype: torch.dtype = torch.float32, size: tuple[int, int] | None = None
+) -> tuple[list[Tensor], dict]:
+    """(input, offset, mask, weight, bias), and the keyword arguments; `size` of another image."""
+    n, c, c_out, groups, *own_size, kernel, stride, padding, dilation, scale = CASES[case]
+    h, w = size or own_size
     torch.manual_seed(0)
     out = [
         (size + 2 * p - d * (k - 1) - 1) // s + 1
