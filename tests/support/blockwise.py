@@ -108,11 +108,11 @@ def marks(output: Path) -> int:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small stack whose chunks are several slices deep, and no divisor of anything."""
-    return _write_stack(tmp_path_factory.mktemp("stack") / "stack.zarr", 136, 200)
+    return _write_stack(tmp_path_factory.mktemp("stack") / "stack.zarr", 7, 136, 200)
 
 
-def _write_stack(path: Path, height: int, width: int) -> Path:
-    data = em_phantom((7, height, width), seed=3)
+def _write_stack(path: Path, depth: int, height: int, width: int) -> Path:
+    data = em_phantom((depth, height, width), seed=3)
     chunks = (3, height // 2 + 2, width * 9 // 20)
     array = zarr.open_array(str(path), mode="w", shape=data.shape, chunks=chunks, dtype="u1")
     array[:] = data
@@ -134,8 +134,8 @@ def spec(stack: Path, tmp_path: Path) -> InterpolationRequest:
 
 @pytest.fixture(scope="session")
 def narrow_stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A quarter of the pixels of `stack`, for networks."""
-    return _write_stack(tmp_path_factory.mktemp("narrow") / "stack.zarr", 68, 90)
+    """A sixth of the voxels of `stack`, for networks."""
+    return _write_stack(tmp_path_factory.mktemp("narrow") / "stack.zarr", 5, 68, 90)
 
 
 @pytest.fixture
