@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from support import REPOSITORY
 
 _DISCOVERY = """
 import sys
+from typing import Any
 import napari_tsain
 from npe2 import PluginManifest
 PluginManifest.from_file(sys.argv[1])
@@ -67,17 +69,24 @@ def test_discovery_is_light() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_phantom_layer_carries_its_geometry() -> None:
-    ((data, attributes, kind),) = em_phantom_layer()
+@pytest.fixture(scope="module")
+def phantom() -> Any:
+    """Data, attributes and kind of the layer."""
+    (layer,) = em_phantom_layer()
+    return layer
+
+
+def test_phantom_layer_carries_its_geometry(phantom: Any) -> None:
+    data, attributes, kind = phantom
     assert kind == "image"
     assert data.ndim == 3 and data.dtype == np.uint8
     assert len(attributes["scale"]) == len(attributes["units"]) == data.ndim
     assert attributes["scale"][0] > attributes["scale"][1] == attributes["scale"][2]
 
 
-def test_napari_takes_the_phantom_layer() -> None:
+def test_napari_takes_the_phantom_layer(phantom: Any) -> None:
     layers = pytest.importorskip("napari.layers", reason="napari is not installed")
-    layer = layers.Layer.create(*em_phantom_layer()[0])
+    layer = layers.Layer.create(*phantom)
     assert layer.axis_labels == ("z", "y", "x")
     assert tuple(layer.scale) == (40.0, 5.0, 5.0)
     assert [str(unit) for unit in layer.units] == ["nanometer"] * 3

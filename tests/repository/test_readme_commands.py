@@ -31,7 +31,7 @@ def test_every_command_runs(
     for line in commands(LIST, "tsain info"):
         if "fetch-sample" in line and "phantom" not in line:
             continue
-        words = shlex.split(line.replace("--minutes 1", "--minutes 0.1"))
+        words = shlex.split(line.replace("--minutes 1", "--minutes 0.01"))
         assert words.pop(0) == "tsain"
         code = main(words)
         error = capfd.readouterr().err
