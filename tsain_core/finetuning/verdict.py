@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.stats import t as student_t
 
 from ..evaluation.metrics import Scores
 from ..network import TSAIN
@@ -53,7 +52,9 @@ class Gain:
         mean = float(difference.mean()) if n else 0.0
         if n < 2:
             return Gain(mean, -math.inf, math.inf, n)
-        half = float(student_t.ppf((1 + CONFIDENCE) / 2, n - 1) * difference.std(ddof=1))
+        from scipy.stats import t  # takes a second, which each job would wait for as it starts
+
+        half = float(t.ppf((1 + CONFIDENCE) / 2, n - 1) * difference.std(ddof=1))
         half /= math.sqrt(n)
         return Gain(mean, mean - half, mean + half, n)
 

@@ -82,14 +82,13 @@ def _reached(place: Placement, tubes: Tubes) -> tuple[slice, slice] | None:
     return place.window(centre, float(np.ptp(ends[:, 1:], axis=0).max()) / 2 + thick)
 
 
-def _layers(place: Placement, cut: tuple[slice, slice], tubes: Tubes) -> list[tuple[float, Array]]:
-    """Depth and distance to the tubes' surface at three depths within the section."""
-    y, x = place.y[cut], place.x[cut]
+def _layers(place: Placement, y: Array, x: Array, tubes: Tubes) -> list[tuple[float, Array]]:
+    """Depth, and distance of points (p,) to the tubes' surface, at three depths of the section."""
     result = []
     for part in (-0.33, 0.0, 0.33):
         z = place.z + part * place.thickness
-        points = np.stack([np.full(y.size, z), y.ravel(), x.ravel()], axis=1)
-        result.append((z, tubes.surface_distance(points).reshape(y.shape)))
+        points = np.stack([np.full(y.size, z), y, x], axis=1)
+        result.append((z, tubes.surface_distance(points)))
     return result
 
 
@@ -102,19 +101,20 @@ def add_mitochondrion(density: Array, place: Placement, item: Mitochondrion, wav
     own = (place.territory.cell[cut] == item.cell) & (depth > 3)
     if not own.any():
         return
-    across = place.y[cut] * item.lamella[1] + place.x[cut] * item.lamella[2]
-    added, filled = np.zeros(own.shape), np.zeros(own.shape)
-    for z, surface in _layers(place, cut, item.tubes):
-        e = np.maximum(surface + 1.2 * wave[cut], 5.5 - depth)
+    depth, bent, y, x = depth[own], wave[cut][own], place.y[cut][own], place.x[cut][own]
+    across = y * item.lamella[1] + x * item.lamella[2]
+    added, filled = np.zeros(y.shape), np.zeros(y.shape)
+    for z, surface in _layers(place, y, x, item.tubes):
+        e = np.maximum(surface + 1.2 * bent, 5.5 - depth)
         inside = 1 / (1 + np.exp(np.clip(2.5 * (e + 2.5), -40, 40)))
-        stripe = np.cos(2 * np.pi * ((across + z * item.lamella[0]) / 7.5 + 0.45 * wave[cut]))
+        stripe = np.cos(2 * np.pi * ((across + z * item.lamella[0]) / 7.5 + 0.45 * bent))
         cristae = 0.3 * np.clip(stripe, 0, None) ** 2 - 0.25 * np.clip(-stripe, 0, None) ** 3
         matrix = item.density + cristae * np.clip((-e - 4) / 3, 0, 1)
         outer = 0.6 * np.exp(-((e / 1.1) ** 2)) + 0.4 * np.exp(-(((e + 3.4) / 1.1) ** 2))
         added += (inside * matrix + outer) / 3
         filled += inside / 3
     # The matrix takes the place of most of the cytosol and its texture.
-    density[cut] = np.where(own, density[cut] * (1 - 0.35 * filled) + added, density[cut])
+    density[cut][own] = density[cut][own] * (1 - 0.35 * filled) + added
 
 
 def add_cistern(density: Array, place: Placement, item: Cistern) -> None:
@@ -126,11 +126,12 @@ def add_cistern(density: Array, place: Placement, item: Cistern) -> None:
     own = (place.territory.cell[cut] == item.cell) & (depth > 3)
     if not own.any():
         return
-    added = np.zeros(own.shape)
-    for _, surface in _layers(place, cut, item.tubes):
+    depth, y, x = depth[own], place.y[cut][own], place.x[cut][own]
+    added = np.zeros(y.shape)
+    for _, surface in _layers(place, y, x, item.tubes):
         e = np.maximum(surface, 5 - depth)
         added += (0.5 * np.exp(-((e / 1.1) ** 2)) - 0.07 * (e < -1)) / 3
-    density[cut] += np.where(own, added, 0)
+    density[cut][own] += added
 
 
 def add_vesicles(density: Array, place: Placement, vesicles: Spheres) -> None:
