@@ -18,9 +18,10 @@ import tifffile
 import torch
 import zarr
 
-from tsain_core.cli import main
+from tsain_core.cli import demo, main
 from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN, NetworkSettings
+from tsain_core.sample_data.phantom import em_phantom
 from tsain_core.volumes import create_volume, open_volume
 
 SMALL = NetworkSettings(
@@ -222,7 +223,7 @@ def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> 
 def test_help_does_not_wait_for_torch() -> None:
     code = """
 import sys
-from tsain_core.cli import main
+from tsain_core.cli import demo, main
 try:
     main(["--help"])
 except SystemExit:
@@ -294,7 +295,9 @@ def test_evaluate_prints_a_table(
     assert len(table.read_text().splitlines()) == 1 + 3 * 7
 
 
-def test_demo_writes_a_report(tmp_path: Path, model: str) -> None:
+def test_demo_writes_a_report(tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a phantom, here a smaller one than it takes by itself."""
+    monkeypatch.setattr(demo, "em_phantom", lambda _, seed: em_phantom((13, 128, 128), seed=seed))
     folder = tmp_path / "report"
     assert tsain("demo", "--output", folder, "--model", model) == 0
     assert {p.name for p in folder.iterdir()} == {"report.md", "slices.png", "xz.png"}
