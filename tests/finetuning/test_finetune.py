@@ -125,7 +125,8 @@ def test_what_is_worse_is_not_kept(
     stack_file: Path, stirred_network: TSAIN, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(finetune, "_is_better", lambda after, before: False)
-    *_, verdict = run(open_volume(stack_file), stirred_network)
+    few_steps = replace(QUICK, minutes=0.01)
+    *_, verdict = run(open_volume(stack_file), stirred_network, few_steps)
     assert isinstance(verdict, Verdict)
     assert not verdict.improved
     assert verdict.network is stirred_network

@@ -48,7 +48,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def request_for(home: Path, tmp_path: Path, stirred_network: TSAIN) -> Callable[..., JobRequest]:
-    tifffile.imwrite(tmp_path / "stack.tif", em_phantom((12, 128, 128), seed=1))
+    tifffile.imwrite(tmp_path / "stack.tif", em_phantom((12, 64, 64), seed=1))
     base = tmp_path / "small.safetensors"
     save(base, stirred_network, ModelInfo("small", stirred_network.settings, licence="CC BY"))
 
