@@ -22,10 +22,10 @@ from support.blockwise import (
     in_memory,
     launch,
     marks,
-    start,
     stop_after,
     wait_for,
 )
+from support.forked import Forked
 from tsain_core.blockwise import (
     InterpolationRequest,
     RunFinished,
@@ -258,15 +258,15 @@ def test_killed_and_repeated(
 ) -> None:
     """Killed in mid-run, the same command goes on; the result is the same to the last bit."""
     out = tmp_path / "out.zarr"
-    process = start(*command, out)
+    process = Forked(*command, out)
     wait_for(lambda: marks(out) >= 2, "blocks")
     os.kill(process.pid, how)
-    text, _ = process.communicate(timeout=60)
+    text = "".join(process.communicate(timeout=60))
     assert process.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL), text
     assert not out.exists()
     done = marks(out)
-    process = start(*command, out)
-    text, _ = process.communicate(timeout=120)
+    process = Forked(*command, out)
+    text = "".join(process.communicate(timeout=120))
     assert process.returncode == 0, text
     assert f"Going on: {done} of" in text
     assert files(out, "0") == files(uninterrupted, "0")

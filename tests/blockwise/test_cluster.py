@@ -15,6 +15,7 @@ import pytest
 import tifffile
 
 from support.blockwise import files, finish, marks, serve, start, wait_for
+from support.forked import Forked
 from tsain_core.blockwise import Cluster, InterpolationRequest, interpolate_blockwise
 from tsain_core.cli.as_command import as_command
 from tsain_core.errors import TsainError
@@ -116,10 +117,10 @@ def test_a_worker_is_killed(
     """One of two workers dies of kill -9 in mid-run; the other finishes, the result is the same."""
     place, workers = cluster
     out = tmp_path / "out.zarr"
-    client = start(*words(spec, output=str(out), cluster=Cluster(address=place)))
+    client = Forked(*words(spec, output=str(out), cluster=Cluster(address=place)))
     wait_for(lambda: marks(out) >= 3, "blocks")
     os.kill(workers[0].pid, signal.SIGKILL)
-    text, _ = client.communicate(timeout=240)
+    text = "".join(client.communicate(timeout=240))
     assert client.returncode == 0, text
     assert files(out, "0") == expected
 
@@ -134,13 +135,13 @@ def test_the_client_is_killed(
     place, _ = cluster
     out = tmp_path / "out.zarr"
     command = words(spec, output=str(out), cluster=Cluster(address=place))
-    client = start(*command)
+    client = Forked(*command)
     wait_for(lambda: marks(out) >= 3, "blocks")
     os.kill(client.pid, signal.SIGKILL)
     client.communicate()
     assert not out.exists()
-    again = start(*command)
-    text, _ = again.communicate(timeout=240)
+    again = Forked(*command)
+    text = "".join(again.communicate(timeout=240))
     assert again.returncode == 0, text
     done = int(text.split("Going on: ")[1].split()[0])
     total = int(text.split("Going on: ")[1].split()[2])

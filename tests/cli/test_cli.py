@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import tifffile
 import torch
 import zarr
 
+from support.forked import Forked
 from tsain_core.cli import demo, main
 from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN, NetworkSettings
@@ -53,22 +55,6 @@ def stack(tmp_path: Path) -> Path:
 
 def tsain(*arguments: object) -> int:
     return main([str(a) for a in arguments])
-
-
-def process(*arguments: object) -> subprocess.Popen[str]:
-    command = [
-        sys.executable,
-        "-c",
-        "from tsain_core.cli import command; command()",
-    ]
-    return subprocess.Popen(
-        [*command, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # a shell starts background jobs, say a whole test run, with Ctrl-C ignored
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
 
 
 def test_factor_2(tmp_path: Path, stack: Path, model: str) -> None:
@@ -223,6 +209,7 @@ def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> 
 def test_help_does_not_wait_for_torch() -> None:
     code = """
 import sys
+from support.forked import Forked
 from tsain_core.cli import demo, main
 try:
     main(["--help"])
@@ -247,14 +234,14 @@ def test_stopped_runs_leave_nothing(tmp_path: Path, model: str, stop: int, suffi
     data = np.random.default_rng(0).integers(0, 255, (40, 512, 512), np.uint8)
     tifffile.imwrite(tmp_path / "in.tif", data)
     out = tmp_path / f"out{suffix}"
-    run = process("interpolate", tmp_path / "in.tif", out, "--model", model)
+    run = Forked("interpolate", tmp_path / "in.tif", out, "--model", model)
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and run.poll() is None:
+    while time.monotonic() < deadline and run.returncode is None:
         if any(p.name.startswith(f".out{suffix}.partial") for p in tmp_path.iterdir()):
             break
         time.sleep(0.05)
     time.sleep(0.3)
-    run.send_signal(stop)
+    os.kill(run.pid, stop)
     _, error = run.communicate(timeout=60)
     names = {p.name for p in tmp_path.iterdir()}
     assert out.name not in names
