@@ -13,6 +13,7 @@ import tifffile
 import torch
 
 from support import REPOSITORY
+from tsain_core.cli import main
 from tsain_core.errors import TsainError
 from tsain_core.model_files.checkpoint import load
 from tsain_core.training.distributed import ALONE, Ranks
@@ -44,25 +45,26 @@ def test_a_batch_is_shared_evenly() -> None:
         Ranks(0, 4).share(batch)
 
 
-def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
+def test_two_processes_learn_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same batches, gradients averaged: the same weights but for rounding; one writes files."""
     data = np.random.default_rng(0).integers(0, 255, (12, 72, 72), np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", data)
     (tmp_path / "r.toml").write_text(RECIPE)
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "r.toml", "--device", "cpu", "--output"]
+    assert main([*words, "one"]) == 0
     torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    done = subprocess.run(
+        [sys.executable, "-m", *torchrun, "tsain_core.cli", *words, "two"],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
     weights = []
-    for name, launcher in (("one", []), ("two", torchrun)):
-        words = ["tsain_core.cli", "train", "r.toml", "--output", name, "--device", "cpu"]
-        done = subprocess.run(
-            [sys.executable, "-m", *launcher, *words],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+    for name in ("one", "two"):
         network, info = load(tmp_path / name / "mine.safetensors")
         weights.append(torch.cat([p.detach().flatten() for p in network.parameters()]))
         assert info.training["steps"] == 4

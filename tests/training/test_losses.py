@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from skimage.metrics import structural_similarity
-from torchvision.models import vgg16
+from torchvision.models.vgg import cfgs, make_layers
 
 from tsain_core.errors import TsainError
 from tsain_core.training.losses import (
@@ -97,31 +97,35 @@ def test_each_term_falls_towards_the_truth(term: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def vgg_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """VGG16 as torchvision saves it, with random weights and without its classifier."""
+def vgg16_features() -> torch.nn.Sequential:
+    """The `features` of torchvision's VGG16 with random weights, without its large classifier."""
     torch.manual_seed(0)
-    state = {f"features.{k}": v for k, v in vgg16().features.state_dict().items()}
+    return make_layers(cfgs["D"])
+
+
+@pytest.fixture(scope="module")
+def vgg_file(tmp_path_factory: pytest.TempPathFactory, vgg16_features: torch.nn.Sequential) -> Path:
+    """VGG16 as torchvision saves it."""
+    state = {f"features.{k}": v for k, v in vgg16_features.state_dict().items()}
     path = tmp_path_factory.mktemp("vgg") / "vgg16.pth"
     torch.save(state, path)
     return path
 
 
 @pytest.mark.parametrize("normalise", [False, True])
-def test_features_are_the_activations_named_in_the_paper(vgg_file: Path, normalise: bool) -> None:
+def test_features_are_the_activations_named_in_the_paper(
+    vgg_file: Path, vgg16_features: torch.nn.Sequential, normalise: bool
+) -> None:
     image = torch.rand(2, 1, 32, 32)
     x = image.repeat(1, 3, 1, 1)
     if normalise:
         mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
         x = (x - mean.view(1, 3, 1, 1)) / deviation.view(1, 3, 1, 1)
-    model = vgg16()
-    model.features.load_state_dict(
-        {k.removeprefix("features."): v for k, v in torch.load(vgg_file).items()}
-    )
     got = VggFeatures(vgg_file, normalise)(image)
     assert [f.shape[1] for f in got] == [64, 128, 256, 512]
     for features, last in zip(got, (3, 8, 15, 22), strict=True):
-        assert isinstance(model.features[last], torch.nn.ReLU)
-        torch.testing.assert_close(features, model.features[: last + 1](x))
+        assert isinstance(vgg16_features[last], torch.nn.ReLU)
+        torch.testing.assert_close(features, vgg16_features[: last + 1](x))
 
 
 def test_perceptual_and_style_terms(vgg_file: Path) -> None:
