@@ -95,8 +95,8 @@ def test_from_start_to_model(home: Path, request_for: Callable[..., JobRequest])
     assert open_model("mine").name == "mine"
 
 
-def test_pause_resume_stop(request_for: Callable[..., JobRequest]) -> None:
-    job = start_job(request_for(minutes=30))
+def pause_resume_stop(job: Job) -> None:
+    """Of a job that is at work."""
     wait_for(lambda: len(steps(job)) > 1, "progress")
     job.pause()
     wait_for(lambda: job.state is JobState.PAUSED, "the pause")
@@ -106,12 +106,13 @@ def test_pause_resume_stop(request_for: Callable[..., JobRequest]) -> None:
     job.resume()
     wait_for(lambda: job.state is JobState.RUNNING and len(kinds(job)) > seen + 2, "going on")
     job.stop()
+    assert job.state in (JobState.STOPPING, JobState.FINISHED)
     wait_for(lambda: job.state.over, "the end")
     assert job.state is JobState.FINISHED
     assert "verdict" in kinds(job)
 
 
-def test_pause_at_once_is_shown_and_taken_back(request_for: Callable[..., JobRequest]) -> None:
+def test_pause_at_once_and_later(request_for: Callable[..., JobRequest]) -> None:
     """While libraries are imported nobody listens yet, but the job knows what it was told."""
     job = start_job(request_for(minutes=30))
     assert job.process() is not None and job.state is JobState.STARTING
@@ -127,10 +128,7 @@ def test_pause_at_once_is_shown_and_taken_back(request_for: Callable[..., JobReq
     assert kinds(job) == ["started", "paused"]  # before anything was computed
     job.resume()
     assert job.state is not JobState.PAUSED
-    wait_for(lambda: steps(job), "going on")
-    job.stop()
-    assert job.state in (JobState.STOPPING, JobState.FINISHED)
-    wait_for(lambda: job.state is JobState.FINISHED, "the end")
+    pause_resume_stop(job)
 
 
 def test_cancel_at_once_ends_the_process(
@@ -145,17 +143,8 @@ def test_cancel_at_once_ends_the_process(
     assert kinds(job) == ["started", "cancelled"]
 
 
-def test_cancel_keeps_nothing(home: Path, request_for: Callable[..., JobRequest]) -> None:
-    job = start_job(request_for(minutes=30))
-    wait_for(lambda: steps(job), "progress")
-    job.cancel()
-    assert job.state is JobState.CANCELLED
-    assert job.process() is None
-    assert not list(home.glob("models/*"))
-
-
-def test_killed_and_resumed(request_for: Callable[..., JobRequest]) -> None:
-    """kill -9 is told plainly; the job goes on from its last state."""
+def test_killed_and_resumed(home: Path, request_for: Callable[..., JobRequest]) -> None:
+    """kill -9 is told plainly; the job goes on from its last state, and cancelled keeps nothing."""
     job = start_job(request_for(minutes=1))
     wait_for(lambda: (job.folder / "state.pt").exists(), "a state")
     process = job.process()
@@ -174,6 +163,9 @@ def test_killed_and_resumed(request_for: Callable[..., JobRequest]) -> None:
     begun = [e["steps"] for e in job.events()[0] if e["kind"] == "begun"]
     assert begun[0] == begun[1]
     job.cancel()
+    assert job.state is JobState.CANCELLED
+    assert job.process() is None
+    assert not list(home.glob("models/*"))
 
 
 def test_failures_are_one_readable_line(request_for: Callable[..., JobRequest]) -> None:

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_tsain.widgets.model_added import MODEL_ADDED
 from support.gui import add_dock, click, type_into
-from tsain_core.finetuning.jobs import JobState, list_jobs
+from tsain_core.finetuning.jobs import Job, JobState, list_jobs
 from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN
 from tsain_core.sample_data.phantom import em_phantom
@@ -38,7 +38,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stirred_network: TSAIN
             process.kill()
 
 
-def open_dock(viewer: Any, minutes: float = 1.5) -> Any:
+def open_dock(viewer: Any, minutes: float = 0.75) -> Any:
     dock = add_dock(viewer, NAME)
     QApplication.processEvents()
     dock.setup.base_box.value = "small"
@@ -47,7 +47,8 @@ def open_dock(viewer: Any, minutes: float = 1.5) -> Any:
 
 
 def stack(viewer: Any, depth: int = 12) -> Any:
-    return viewer.add_image(em_phantom((depth, 128, 128), seed=1), name="stack", scale=(40, 5, 5))
+    """As small as can be learnt from: jobs take seconds."""
+    return viewer.add_image(em_phantom((depth, 64, 64), seed=1), name="stack", scale=(40, 5, 5))
 
 
 def wait(qtbot: Any, condition: Any) -> None:
@@ -95,9 +96,11 @@ def test_from_start_to_a_model_in_the_other_dock(
     wait(qtbot, lambda: "called small-stack-3." in dock.plan.text())
 
 
-def test_pause_while_it_starts_is_seen_and_taken_back(qtbot: Any, viewer: Any) -> None:
+def test_pause_while_it_starts_and_later(qtbot: Any, viewer: Any, home: Path) -> None:
+    """The first one is seen, and taken back before the job has begun."""
     stack(viewer)
     dock = open_dock(viewer)
+    assert not dock.bar.pause.isEnabled() and dock.bar.pause.toolTip() == "No job is at work"
     click(qtbot, dock.start)
     wait(qtbot, lambda: "Starting" in dock.bar.status.text() and dock.bar.pause.isEnabled())
     (job,) = list_jobs()
@@ -109,14 +112,27 @@ def test_pause_while_it_starts_is_seen_and_taken_back(qtbot: Any, viewer: Any) -
     wait(qtbot, lambda: dock.bar.pause.text() == "Pause")
     wait(qtbot, lambda: dock.curves.losses)  # it goes on by itself
     assert [e["kind"] for e in job.events()[0]].count("started") == 1
+    pause_resume_cancel(qtbot, dock, job)
+    assert [p.name for p in (home / "models").iterdir()] == ["small.safetensors"]
+
+
+def pause_resume_cancel(qtbot: Any, dock: Any, job: Job) -> None:
+    """By the buttons, of a job that is at work."""
+    click(qtbot, dock.bar.pause)
+    wait(qtbot, lambda: dock.bar.pause.text() == "Resume")
+    assert job.state is JobState.PAUSED and "Paused" in dock.bar.status.text()
+    step = dock.curves.losses[-1][0]
+    click(qtbot, dock.bar.pause)
+    wait(qtbot, lambda: dock.curves.losses[-1][0] > step)
     click(qtbot, dock.bar.cancel)
     wait(qtbot, lambda: dock.bar.status.text().startswith("Cancelled"))
+    assert job.process() is None
 
 
 def test_it_follows_its_layer(qtbot: Any, viewer: Any) -> None:
     """The selected layer is chosen; data, names and axes that change later are heard."""
     first = stack(viewer)
-    second = viewer.add_image(em_phantom((12, 128, 128), seed=2), name="Cell 3 [raw]")
+    second = viewer.add_image(em_phantom((12, 64, 64), seed=2), name="Cell 3 [raw]")
     viewer.layers.selection.active = second
     dock = open_dock(viewer)
     assert dock.source.layer == second
@@ -124,12 +140,12 @@ def test_it_follows_its_layer(qtbot: Any, viewer: Any) -> None:
     second.name = "renamed"
     assert "called small-renamed." in dock.plan.text()
     assert dock.source.layer_box.native.findText("renamed") >= 0
-    second.data = em_phantom((5, 128, 128), seed=2)
+    second.data = em_phantom((5, 64, 64), seed=2)
     assert not dock.start.isEnabled() and "at least 9" in dock.plan.text()
-    second.data = em_phantom((30, 128, 128), seed=2)
+    second.data = em_phantom((30, 64, 64), seed=2)
     assert dock.start.isEnabled() and "20 to 29" in dock.plan.text()
-    second.data = em_phantom((30, 40, 128), seed=2)
-    assert not dock.start.isEnabled() and "40 x 128" in dock.plan.text()
+    second.data = em_phantom((30, 40, 64), seed=2)
+    assert not dock.start.isEnabled() and "40 x 64" in dock.plan.text()
     viewer.layers.remove(second)
     assert dock.source.layer == first and "called small-stack." in dock.plan.text()
 
@@ -145,11 +161,11 @@ def test_what_could_not_be_written_is_noticed_before_it_starts(
     assert not dock.start.isEnabled() and "Nothing can be written" in dock.plan.text()
 
 
-def test_held_out_slice_is_shown_and_refreshed(qtbot: Any, viewer: Any) -> None:
+def test_held_out_slice_is_refreshed_and_stop_keeps_the_best(qtbot: Any, viewer: Any) -> None:
     source = stack(viewer)
     dock = open_dock(viewer)
     click(qtbot, dock.show_held_out)
-    start(qtbot, dock)
+    job = start(qtbot, dock)
     wait(qtbot, lambda: len(viewer.layers) == 4)
     truth, before, now = (viewer.layers[f"held-out: {name}"] for name in ("real", "before", "now"))
     np.testing.assert_array_equal(truth.scale, source.scale[-2:])
@@ -159,29 +175,6 @@ def test_held_out_slice_is_shown_and_refreshed(qtbot: Any, viewer: Any) -> None:
     assert [c for c in dock.source.layer_box.choices] == [source]  # not to be learnt from
     click(qtbot, dock.show_held_out)
     assert list(viewer.layers) == [source]
-
-
-def test_pause_resume_cancel(qtbot: Any, viewer: Any, home: Path) -> None:
-    stack(viewer)
-    dock = open_dock(viewer)
-    assert not dock.bar.pause.isEnabled() and dock.bar.pause.toolTip() == "No job is at work"
-    job = start(qtbot, dock)
-    click(qtbot, dock.bar.pause)
-    wait(qtbot, lambda: dock.bar.pause.text() == "Resume")
-    assert job.state is JobState.PAUSED and "Paused" in dock.bar.status.text()
-    step = dock.curves.losses[-1][0]
-    click(qtbot, dock.bar.pause)
-    wait(qtbot, lambda: dock.curves.losses[-1][0] > step)
-    click(qtbot, dock.bar.cancel)
-    wait(qtbot, lambda: dock.bar.status.text().startswith("Cancelled"))
-    assert job.process() is None
-    assert [p.name for p in (home / "models").iterdir()] == ["small.safetensors"]
-
-
-def test_stop_keeps_the_best(qtbot: Any, viewer: Any) -> None:
-    stack(viewer)
-    dock = open_dock(viewer)
-    job = start(qtbot, dock)
     wait(qtbot, lambda: dock.curves.validations)
     click(qtbot, dock.bar.stop)
     wait(qtbot, lambda: "on slices it never saw" in dock.bar.status.text())
