@@ -76,8 +76,11 @@ def test_run_outlives_the_dock(
     qtbot.waitUntil(lambda: (tmp_path / "result.zarr").exists(), timeout=120_000)
 
 
-def test_unreachable_cluster_says_so(qtbot: Any, viewer: Any, tmp_path: Path) -> None:
+def test_unreachable_cluster_says_so(
+    qtbot: Any, viewer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("distributed", reason="Dask's distributed is not installed")
+    monkeypatch.setattr("tsain_core.blockwise.executors._CONNECT", 1.0)
     dock = dock_for(qtbot, viewer, tmp_path, "nowhere:1")
     click(qtbot, dock.bar.run)
     qtbot.waitUntil(lambda: "cannot be reached" in dock.bar.status.text(), timeout=120_000)

@@ -83,7 +83,7 @@ def shown(qtbot: Any, viewer: Any, z: int) -> None:
 
 
 def test_going_back_is_at_once(qtbot: Any, viewer: Any) -> None:
-    source = viewer.add_image(tissue(6, 256), name="stack", **PLACED)
+    source = viewer.add_image(tissue(6, 128), name="stack", **PLACED)
     dock = open_dock(viewer)
     go(viewer, source, 1)
     click(qtbot, dock.preview_bar.button)

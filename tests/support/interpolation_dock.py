@@ -39,8 +39,8 @@ def run_and_wait(qtbot: Any, viewer: Any, dock: Any) -> Any:
 
 
 def begin_long_run(qtbot: Any, viewer: Any) -> Any:
-    """A run of many seconds, of which the first computed slice has come."""
-    viewer.add_image(tissue(12, 384), name="stack", **PLACED)
+    """A run of seconds, of which the first computed slice has come."""
+    viewer.add_image(tissue(12, 224), name="stack", **PLACED)
     dock = open_dock(viewer)
     click(qtbot, dock.bar.run)
     qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=TIMEOUT)

@@ -27,7 +27,7 @@ PLACED = {
 def open_dock(viewer: Any, **more: Any) -> tuple[Any, Any, Any]:
     """(dock, source, result) with a computed slice on screen, and picking switched on."""
     options = {"factor": 2, "model": "tsain-lite"} | more
-    data = options.pop("data", tissue(4, 160))
+    data = options.pop("data", tissue(3, 128))
     source = viewer.add_image(data, name="stack", **options.pop("placed", PLACED))
     result = interpolate_layer(source, **options)
     viewer.add_layer(result)

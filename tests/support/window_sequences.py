@@ -118,7 +118,7 @@ def new_dock(viewer: Any) -> Any:
 
 def new_stack(viewer: Any) -> None:
     """Add a stack that takes a second to interpolate."""
-    viewer.add_image(tissue(6, 200), name="stack", scale=(40, 4, 4))
+    viewer.add_image(tissue(6, 160), name="stack", scale=(40, 4, 4))
     pause(0.2)
 
 
