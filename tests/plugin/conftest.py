@@ -51,5 +51,5 @@ def own_settings(tmp_path: Path) -> Iterator[None]:
 def viewer(make_napari_viewer: Callable[..., Any]) -> Any:
     """A viewer with a window on screen, which must leave no widget behind."""
     shown = make_napari_viewer(show=True, strict_qt="raise")
-    shown.window.resize(1300, 900)
+    shown.window.resize(1000, 720)
     return shown
