@@ -101,7 +101,7 @@ def test_a_run_on_disk_can_be_saved_in_mid_run_too(
     viewer: Any,
     tmp_path: Path,
 ) -> None:
-    viewer.add_image(tissue(12, 384), name="stack", **PLACED)
+    viewer.add_image(tissue(12, 256), name="stack", **PLACED)
     dock = open_dock(viewer)
     click(qtbot, dock.output.where.buttons["OME-Zarr on disk"])
     dock.output.path_box.value = tmp_path / "result.zarr"
