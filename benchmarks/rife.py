@@ -77,6 +77,7 @@ class RifeModel:
 
     name = "rife"
     any_position = False
+    calibration = None
     detail = 0.0
     scaling = Scaling((0.0, 100.0))
     tiled = None

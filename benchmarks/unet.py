@@ -105,6 +105,7 @@ class UNetModel:
 
     name = "unet"
     any_position = True
+    calibration = None
     detail = 0.0
     scaling = Scaling()
     tiled = None

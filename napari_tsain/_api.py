@@ -85,7 +85,8 @@ def interpolate_layer(
     place = place_of(layer, axis, index)
     settings = settings or InferenceSettings()
     if model == "auto":
-        model, _ = run_to_end(choose_model(volume, settings))
+        chosen = run_to_end(choose_model(volume, settings))
+        model, settings = chosen.name, chosen.settings
     choice = ModelChoice(str(model), settings)
     selection = SliceSelection(factor, z_size, tuple(damaged), between)
     path = None if output is None else Path(output)

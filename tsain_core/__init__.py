@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .api.calibrating import calibrate
     from .api.evaluation import evaluate
     from .api.finetuning import finetune
     from .api.inspection import inspect
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "InferenceSettings",
+    "calibrate",
     "evaluate",
     "finetune",
     "inspect",
@@ -44,6 +46,7 @@ __all__ = [
 #: Public name -> the module that defines it.
 _HOMES = {
     "InferenceSettings": ".inference.models",
+    "calibrate": ".api.calibrating",
     "evaluate": ".api.evaluation",
     "finetune": ".api.finetuning",
     "inspect": ".api.inspection",

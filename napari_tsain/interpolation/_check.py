@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QLabel, QWidget
 
 from tsain_core.errors import TsainError
 from tsain_core.inference.models import BASELINES, default_model
-from tsain_core.stack_check import Checked, StackCheck, check_stack, choose_model
+from tsain_core.stack_check import Checked, Chosen, check_stack, choose_model
 from tsain_core.volumes import Volume
 
 from ..widgets.source_form import SourceForm
@@ -56,6 +56,7 @@ class CheckLine(QLabel):
     def forget(self) -> None:
         """The stack is another one."""
         self._checked = None
+        self._model.set_shares({})
         self._model.set_best(None)
         self._say("")
 
@@ -75,7 +76,7 @@ class CheckLine(QLabel):
         self._queue.start(
             lambda: _work(volume, choice),
             on_event=self._progress,
-            on_done=lambda result: self._arrived(choice.name, *result),
+            on_done=lambda chosen: self._arrived(choice.name, chosen),
             on_error=lambda error: self._failed(choice.name, error),
             on_cancel=self._cancelled,
         )
@@ -89,8 +90,8 @@ class CheckLine(QLabel):
         except TsainError:
             return None
         settings = replace(choice.settings, tile=None, detail=0.0, ensemble=1)
-        settings = replace(settings, align=False, match_brightness=False)
-        return id(source.layer), source.z_axis, source.index, choice.name, settings
+        place = id(source.layer), source.z_axis, source.index
+        return *place, choice.name, settings, self._model.calibrates
 
     def _progress(self, event: Checked) -> None:
         self._say(f"Comparing models on this stack: {event.done} of {event.total} slices")
@@ -103,19 +104,23 @@ class CheckLine(QLabel):
     def _failed(self, chosen: str, error: Exception) -> None:
         self._running = False
         self._say(f"Not checked: {error}")
-        if chosen == AUTO:
-            self._model.set_best(default_model())
-
-    def _arrived(self, chosen: str, name: str, check: StackCheck | None) -> None:
-        self._running = False
-        if check is None:
-            self._say("Not checked: the slices of the stack are too few, too small or empty.")
-        else:
-            sentence = check.verdict(name).sentence()
-            self._say(f"Best here: {name}. {sentence}" if chosen == AUTO else sentence)
-            self.setToolTip(f"<pre>{check.table(name)}</pre>")
+        name = default_model() if chosen == AUTO else chosen
+        self._model.set_shares({name: None})
         if chosen == AUTO:
             self._model.set_best(name)
+
+    def _arrived(self, wanted: str, chosen: Chosen) -> None:
+        self._running = False
+        self._model.set_shares({chosen.name: chosen.settings.calibration})
+        if chosen.check is None:
+            self._say("Not checked: the slices of the stack are too few, too small or empty.")
+        else:
+            label = chosen.label if self._model.calibrates else chosen.name
+            sentence = chosen.check.sentence(label)
+            self._say(f"Best here: {label}. {sentence}" if wanted == AUTO else sentence)
+            self.setToolTip(f"<pre>{chosen.check.table(label)}</pre>")
+        if wanted == AUTO:
+            self._model.set_best(chosen.name)
 
     def _say(self, text: str) -> None:
         self.setText(text)
@@ -123,11 +128,11 @@ class CheckLine(QLabel):
         self.setVisible(bool(text))
 
 
-def _work(
-    volume: Volume, choice: ModelChoice
-) -> Generator[Checked, None, tuple[str, StackCheck | None]]:
+def _work(volume: Volume, choice: ModelChoice) -> Generator[Checked, None, Chosen]:
     if choice.name == AUTO:
         return (yield from choose_model(volume, choice.settings))
     networks = [choice.name if choice.name not in BASELINES else default_model()]
     check = yield from check_stack(volume, networks, choice.settings)
-    return choice.name, check
+    known = check.calibrated.get(choice.name)
+    settings = replace(choice.settings, calibration=known.shares if known else None)
+    return Chosen(choice.name, settings, check)

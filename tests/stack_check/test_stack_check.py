@@ -19,7 +19,7 @@ from tsain_core.blockwise.planning import make_plan
 from tsain_core.cli import main
 from tsain_core.errors import TsainError
 from tsain_core.evaluation.metrics import Scores
-from tsain_core.inference.models import BASELINES, run_to_end
+from tsain_core.inference.models import BASELINES, InferenceSettings, run_to_end
 from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN
 from tsain_core.stack_check import StackCheck, check_stack, choose_model
@@ -133,8 +133,9 @@ def test_computed_slices_are_left_out(tmp_path: Path) -> None:
 def test_stacks_that_cannot_be_checked(stack: NDArray[np.uint8], found: str) -> None:
     with pytest.raises(TsainError, match=found):
         run_to_end(check_stack(stack, []))
-    name, check = run_to_end(choose_model(stack))
-    assert (name, check) == ("tsain-lite", None)
+    chosen = run_to_end(choose_model(stack))
+    assert (chosen.name, chosen.check) == ("tsain-lite", None)
+    assert chosen.settings == InferenceSettings()
 
 
 @pytest.mark.parametrize("convert", [lambda s: s.astype(np.uint16) * 200, lambda s: s / 255.0])
@@ -238,7 +239,13 @@ def test_info_says_how_good_the_model_is(
 
 @pytest.mark.em_data
 def test_a_clean_stack_is_left_to_the_mean(em_data: Path) -> None:
+    """Of what tsain-lite takes for noise there, because it goes on, a calibrated one keeps all."""
     stack = np.asarray(open_volume(em_data / "validate" / "cebraem.tif").data)
-    check = run_to_end(check_stack(stack, [], triplets=5))
+    check = run_to_end(check_stack(stack, ["tsain-lite"], triplets=5))
     assert check.best() == "mean"
     assert check.compare("mean", "optical-flow").difference > 1
+    assert check.compare("tsain-lite", "mean").difference < -0.5
+    assert check.compare("calibrated tsain-lite", "mean").difference > -0.1
+    shares = check.calibrated["tsain-lite"].shares
+    assert shares is not None
+    assert shares[0] > 0.8

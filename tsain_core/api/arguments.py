@@ -69,17 +69,21 @@ def as_volume(
 
 def model_for(volume: Volume, model: Any, settings: InferenceSettings | None) -> SliceModel:
     """As `as_model`; "auto" is the best for the volume, by a check on some of its slices."""
-    return as_model(name_for(volume, model, settings) if is_path(model) else model, settings)
+    return (
+        as_model(*choice_for(volume, model, settings))
+        if is_path(model)
+        else as_model(model, settings)
+    )
 
 
-def name_for(
+def choice_for(
     volume: Volume, model: str | os.PathLike[str], settings: InferenceSettings | None
-) -> str:
-    """Name or path of a model; for "auto" the best for the volume."""
+) -> tuple[str, InferenceSettings | None]:
+    """Name or path of a model, and its settings; for "auto" the best for the volume, calibrated."""
     if model != "auto":
-        return os.fspath(model)
-    name, _ = run_to_end(choose_model(volume, settings or InferenceSettings()))
-    return name
+        return os.fspath(model), settings
+    chosen = run_to_end(choose_model(volume, settings or InferenceSettings()))
+    return chosen.name, chosen.settings
 
 
 def as_model(model: Any, settings: InferenceSettings | None) -> SliceModel:

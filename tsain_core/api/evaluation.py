@@ -8,7 +8,7 @@ from ..evaluation.leave_one_out import CROP, mean_by_model
 from ..evaluation.leave_one_out import evaluate as score_triplets
 from ..evaluation.metrics import Scores
 from ..inference.models import BASELINES, InferenceSettings
-from .arguments import Model, OnProgress, Source, as_volume, is_path, model_for
+from .arguments import Model, OnProgress, Source, as_model, as_volume, choice_for, is_path
 
 
 def evaluate(
@@ -53,7 +53,9 @@ def evaluate(
     >>> scores["tsain-lite"].psnr - scores["mean"].psnr
     """
     volume = as_volume(source)
-    opened = [model_for(volume, m, settings if is_path(m) else None) for m in models]
+    # not calibrated: the shares would come from the very slices that are scored
+    named = [choice_for(volume, m, settings)[0] if is_path(m) else m for m in models]
+    opened = [as_model(m, settings if is_path(m) else None) for m in named]
     total = len(range(1, volume.shape[0] - 1, every)) * len(opened)
     results = []
     for result in score_triplets(volume, opened, crop, every):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..blockwise import Given, RunProgress, interpolate_blockwise
 from ..errors import TsainError, warn
-from ..inference.models import InferenceSettings, SliceModel, any_position, run_to_end
+from ..inference.models import InferenceSettings, any_position, run_to_end
 from ..interpolation.interpolate import SliceReady, TileProgress
 from ..interpolation.interpolate import interpolate as run_schedule
 from ..interpolation.request import InterpolationRequest, RunPolicy
@@ -31,9 +31,9 @@ from .arguments import (
     as_model,
     as_triple,
     as_volume,
+    choice_for,
     is_path,
     model_for,
-    name_for,
 )
 
 
@@ -222,11 +222,15 @@ def _selection(
 def _in_blocks(
     request: InterpolationRequest, volume: Volume, model: Model, settings: InferenceSettings | None
 ) -> Generator[Any, None, None]:
-    name, given = _name_and_model(volume, model, settings)
-    tiled = given.tiled if given else None
-    request = with_fields(
-        request, model=name, inference=tiled.settings if tiled else request.inference
-    )
+    given = None
+    if is_path(model):
+        name, chosen = choice_for(volume, model, settings)
+        inference = chosen or request.inference
+    else:
+        given = as_model(model, settings)
+        name, tiled = given.name, given.tiled
+        inference = tiled.settings if tiled else request.inference
+    request = with_fields(request, model=name, inference=inference)
     known = given.any_position if given else any_position(name)
     _warn_of_pairs(volume, request.schedule(volume, known), request.inference)
     return interpolate_blockwise(request, Given(volume, given))
@@ -237,16 +241,6 @@ def _warn_of_pairs(volume: Volume, schedule: Schedule, settings: InferenceSettin
     chosen = settings or InferenceSettings()
     for advice in run_to_end(check_pairs(volume, schedule, chosen.align, chosen.match_brightness)):
         warn(str(advice))
-
-
-def _name_and_model(
-    volume: Volume, model: Model, settings: InferenceSettings | None
-) -> tuple[str, SliceModel | None]:
-    """Name of a model, and the model if it is open already."""
-    if is_path(model):
-        return name_for(volume, model, settings), None
-    opened = as_model(model, settings)
-    return opened.name, opened
 
 
 def _follow(events: Generator[Any, None, None], progress: OnProgress | None) -> None:

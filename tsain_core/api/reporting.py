@@ -12,7 +12,7 @@ from ..evaluation.metrics import WINDOW
 from ..inference.models import InferenceSettings
 from ..stack_report import StackReport, check_folder, report_on, write_folder
 from ..stack_report.compute import MOST
-from .arguments import OnProgress, Source, as_volume, finished, name_for
+from .arguments import OnProgress, Source, as_volume, choice_for, finished
 
 
 def report(
@@ -83,7 +83,7 @@ def report(
         check_folder(Path(folder), overwrite)
     volume = as_volume(source, dataset=dataset)
     chosen = settings or InferenceSettings()
-    names = [name_for(volume, name, chosen) for name in models]
+    names = [choice_for(volume, name, chosen)[0] for name in models]
     work = report_on(volume, names, chosen, most=at_most, crop=crop, title=title)
     made = finished(work, progress)
     if folder is not None:

@@ -81,5 +81,6 @@ def _best_network(volume: Volume, model: Model, settings: InferenceSettings | No
     """The model; for "auto" the best network for the stack, as baselines sample nowhere."""
     if model != "auto":
         return model
-    name, check = run_to_end(choose_model(volume, settings or InferenceSettings()))
-    return check.best(set(check.scores) - set(BASELINES)) if check else name
+    chosen = run_to_end(choose_model(volume, settings or InferenceSettings()))
+    check = chosen.check
+    return check.best(set(check.scores) - set(BASELINES)) if check else chosen.name

@@ -19,7 +19,7 @@ from ..inference.region import Region
 from ..inference.tiles import tile_image
 from ..interpolation.request import CAREFUL, HERE, InterpolationRequest
 from ..interpolation.schedule import Schedule
-from ..stack_check import choose_model
+from ..stack_check import settle_model
 from ..system.memory import available_memory, keeping_freed_memory, resident_memory
 from ..system.threads import computing_threads
 from ..volumes import Volume
@@ -60,9 +60,11 @@ def make_plan(request: InterpolationRequest, given: Given = NOTHING) -> RunPlan:
 def _make_plan(request: InterpolationRequest, given: Given) -> RunPlan:
     volume = given.open_volume(request)
     memory = request.memory or int(available_memory() * 0.6)
-    if request.model == "auto" and given.model is None:
-        name, _ = run_to_end(choose_model(volume, request.inference))
-        request = replace(request, model=name)
+    if given.model is None:
+        chosen = run_to_end(
+            settle_model(volume, request.model, request.inference, request.calibrate)
+        )
+        request = replace(request, model=chosen.name, inference=chosen.settings, calibrate=False)
     model = given.open_model(request, request.inference)
     schedule = request.schedule(volume, model.any_position)
     intensity = request.intensity_range(volume, model.scaling)

@@ -14,7 +14,9 @@ from ..stack_check import (
     CROP,
     TRIPLETS,
     Checked,
+    Chosen,
     StackCheck,
+    calibrate_model,
     check_stack,
     choose_model,
     in_words,
@@ -42,36 +44,53 @@ def add_check_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def checked_model(args: argparse.Namespace, volume: Volume, slices: int) -> str:
+def add_calibrate_option(parser: argparse.ArgumentParser) -> None:
+    """Whether the model is calibrated to the stack."""
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="mix what the model computes with the mean of neighbours, as much of each as up to "
+        f"{TRIPLETS} slices that are left out of the stack show to be best; --model auto does so "
+        "by itself",
+    )
+
+
+def checked_model(args: argparse.Namespace, volume: Volume, slices: int) -> Chosen:
     """The model to be used; says in one line how good it is on the stack, where that is known.
 
     Parameters
     ----------
     args : Namespace
-        With `model`, `no_check` and the options of `inference_settings`.
+        With `model`, `calibrate`, `no_check` and the options of `inference_settings`.
     volume : Volume
     slices : int
         Slices that the run computes; short runs with a named model are not checked.
     """
-    if args.model == "auto":
-        name, check = (None, None) if args.no_check else auto_choice(args, volume)
-        name = name or default_model(args.device)
-        if check is not None:
-            logger.info("Model: %s. %s", name, check.verdict(name).sentence())
-        return name
+    settings = inference_settings(args)
+    if args.model == "auto" and not args.no_check:
+        chosen = auto_choice(args, volume)
+        if chosen.check is not None:
+            logger.info("Model: %s. %s", chosen.label, chosen.check.sentence(chosen.label))
+        return chosen
+    name = default_model(args.device) if args.model == "auto" else str(args.model)
+    if args.calibrate:
+        chosen = with_bar(calibrate_model(volume, name, settings))
+        assert chosen.check is not None
+        logger.info("%s", chosen.check.sentence(chosen.label))
+        return chosen
     _, height, width = volume.shape
     long = slices * height * width > _LONG * TRIPLETS * CROP**2
-    if long and not args.no_check and args.model not in BASELINES:
+    if long and not args.no_check and name not in BASELINES:
         try:
             check = named_check(args, volume)
         except TsainError as error:
             logger.debug("The stack cannot be checked: %s", error)
         else:
-            logger.info("%s", check.verdict(args.model).sentence())
-    return str(args.model)
+            logger.info("%s", check.sentence(name))
+    return Chosen(name, settings, None)
 
 
-def auto_choice(args: argparse.Namespace, volume: Any) -> tuple[str, StackCheck | None]:
+def auto_choice(args: argparse.Namespace, volume: Any) -> Chosen:
     """The best model for a stack and what it was chosen by."""
     return with_bar(choose_model(volume, inference_settings(args)))
 
@@ -85,8 +104,10 @@ def check_lines(args: argparse.Namespace, volume: Volume) -> tuple[str, list[tup
     """The model to be used, and (label, text) of what the check of it says."""
     if args.no_check:
         return default_model(args.device) if args.model == "auto" else args.model, []
+    label = args.model
     if args.model == "auto":
-        name, check = auto_choice(args, volume)
+        chosen = auto_choice(args, volume)
+        name, label, check = chosen.name, chosen.label, chosen.check
     else:
         name, check = args.model, None
         try:
@@ -95,10 +116,10 @@ def check_lines(args: argparse.Namespace, volume: Volume) -> tuple[str, list[tup
             return name, [("check", f"none: {error}")]
     if check is None:
         return name, []
-    lines = [("check", check.verdict(name).sentence())]
+    lines = [("check", check.sentence(label))]
     if args.model == "auto":
-        lines.insert(0, ("best model", in_words(name)))
-    return name, lines + [("", line) for line in check.table(name).splitlines()]
+        lines.insert(0, ("best model", in_words(label)))
+    return name, lines + [("", line) for line in check.table(label).splitlines()]
 
 
 def with_bar(work: Generator[Checked, None, T], what: str = "Checking models on the stack") -> T:

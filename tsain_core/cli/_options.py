@@ -6,8 +6,9 @@ import argparse
 from typing import Any
 
 from ..errors import TsainError
+from ..inference.calibration import LEAST, MOST
 from ..inference.models import ENSEMBLES, InferenceSettings
-from ..inference.models.network_model import LARGEST_SIDE, SMALLEST_TILE
+from ..inference.models.settings import LARGEST_SIDE, SMALLEST_TILE
 from ..interpolation.schedule import LARGEST_FACTOR, parse_slices
 from ..volumes import Volume, open_volume, part_of, with_size
 from ._numbers import integer, real
@@ -117,6 +118,14 @@ def add_model_options(
         help="pixels read around a tile; default: as far as the network looks",
     )
     parser.add_argument(
+        "--calibration",
+        nargs=3,
+        type=real(LEAST, MOST, open_at_least=False),
+        metavar=("FINE", "MIDDLE", "COARSE"),
+        help="shares of the mean of neighbours in computed slices, by size of detail: what "
+        "--calibrate found",
+    )
+    parser.add_argument(
         "--detail",
         type=real(0.0, 1.0, open_at_least=False),
         default=0.0,
@@ -155,6 +164,7 @@ def inference_settings(args: argparse.Namespace) -> InferenceSettings:
         args.tile,
         args.halo,
         args.compile,
+        calibration=tuple(args.calibration) if args.calibration else None,
         detail=args.detail,
         ensemble=args.ensemble,
         align=args.align,

@@ -44,11 +44,11 @@ def repair_stack(args: argparse.Namespace, request: InterpolationRequest) -> Non
     volume = request.open_volume()
     check_output(request.output, volume.source, request.policy.overwrite)
     mask = _mask(request, volume)
-    name = checked_model(args, volume, len(mask.slices))
+    chosen = checked_model(args, volume, len(mask.slices))
     if args.dry_run:
-        screen.say(f"{request.output}: {_words(mask)}, by {name}. Nothing was written.")
+        screen.say(f"{request.output}: {_words(mask)}, by {chosen.label}. Nothing was written.")
         return
-    model = open_model(name, request.inference)
+    model = open_model(chosen.name, chosen.settings)
     intensity = request.intensity_range(volume, model.scaling)
     logger.info("%s: %s, by %s", request.output, _words(mask), model.name)
     events = repair_to_file(

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
         stack, z_scale = em_phantom((25, 256, 256), seed=args.seed), _PHANTOM_Z_SCALE
         pixel = _PHANTOM_PIXEL
         title = f"Interpolation of a generated EM stack (seed {args.seed})"
-    name = auto_choice(args, stack)[0] if args.model == "auto" else args.model
+    name = auto_choice(args, stack).name if args.model == "auto" else args.model
     models = [open_model(name, inference_settings(args)), *map(open_model, _BASELINES)]
     events = write_report(stack, models, args.output, title=title, z_scale=z_scale, pixel=pixel)
     with progress_bar() as bar:

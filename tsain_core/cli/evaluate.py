@@ -143,7 +143,7 @@ def _named(args: argparse.Namespace, volume: Any) -> list[str]:
     """The models that the options name; "auto" is looked for, where slices lie side by side."""
     names = args.model or ["auto"]
     if "auto" in names and not args.triplets:
-        best, _ = auto_choice(args, volume)
+        best = auto_choice(args, volume).name
         names = [best if name == "auto" else name for name in names]
     return [*names, *args.also]
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .calibration import Calibration
 from .intensity import Scaling
 from .region import Region
 from .tiles import Tile
@@ -70,6 +71,10 @@ class SliceModel(Protocol):
     @property
     def scaling(self) -> Scaling:
         """Which grey values of a volume are scaled to 0 and 1."""
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Shares of the mean of neighbours in computed slices; see `calibrate`."""
 
     @property
     def detail(self) -> float:

@@ -9,6 +9,7 @@ from .slice_model import SliceModel, TiledModel
 if TYPE_CHECKING:
     import torch
 
+    from .calibration import Calibration
     from .intensity import Scaling
 
 
@@ -40,6 +41,11 @@ class WrappedModel:
     def scaling(self) -> Scaling:
         """See `SliceModel.scaling`."""
         return self._model.scaling
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """See `SliceModel.calibration`."""
+        return self._model.calibration
 
     @property
     def detail(self) -> float:

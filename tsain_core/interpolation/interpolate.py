@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TsainError, argument
-from ..inference.detail import add_detail
+from ..inference.finishing import finish
 from ..inference.intensity import IntensityRange, estimate_range
 from ..inference.models import Image, Keys, SliceKey, SliceModel, TileDone
 from ..inference.nonfinite import FinitePair, fill_pair
@@ -135,7 +135,7 @@ def interpolate(
 def slice_between(
     model: SliceModel, before: Image, after: Image, fraction: Fraction = Fraction(1, 2)
 ) -> Generator[TileDone, None, tuple[Image, NDArray[np.bool_] | None]]:
-    """Compute one slice between two that may hold NaN or infinity, with the model's detail.
+    """Compute one slice between two that may hold NaN or infinity, and finish it.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def slice_between(
     pair = fill_pair(before, after)
     with keeping_freed_memory():
         image = yield from _checked(model, pair.before, pair.after, fraction)
-    return add_detail(image, pair.before, pair.after, fraction, model.detail), pair.hole
+    return finish(model, image, pair.before, pair.after, fraction), pair.hole
 
 
 def _computed(
@@ -179,12 +179,8 @@ def _computed(
                 work = _checked(model, known[low], known[high], share, keys)
                 known[middle] = yield from _steps(work, index, done + len(known) - 2, total)
         # not in `known`: what is computed from this slice is computed from the soft one
-        yield (
-            index,
-            add_detail(
-                known[wanted.fraction], pair.before, pair.after, wanted.fraction, model.detail
-            ),
-        )
+        image = finish(model, known[wanted.fraction], pair.before, pair.after, wanted.fraction)
+        yield index, image
 
 
 @dataclass(frozen=True)

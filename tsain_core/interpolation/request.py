@@ -120,6 +120,8 @@ class InterpolationRequest(Record):
         others.
     uncertainty : bool
         Whether maps of uncertainty are written with the result.
+    calibrate : bool
+        Whether the calibration of `inference` is still to be found on the stack.
     compression : int or None
         Level of a TIFF or HDF5 file, 0 to 9; None is the format's usual one.
     policy : RunPolicy
@@ -147,6 +149,7 @@ class InterpolationRequest(Record):
     labels_dataset: str | None = None
     labels_output: str | None = None
     uncertainty: bool = False
+    calibrate: bool = False
     policy: RunPolicy = CAREFUL
     cluster: Cluster = HERE
 
@@ -165,6 +168,11 @@ class InterpolationRequest(Record):
             raise TsainError(
                 f"The compression level is {self.compression}; choose 0 to 9 "
                 f"({argument('compression')})."
+            )
+        if self.calibrate and self.inference.calibration:
+            raise TsainError(
+                f"{argument('calibrate')} finds the shares that {argument('calibration')} gives; "
+                "give one of them."
             )
         if self.repair_mask:
             self._refuse_with_mask()

@@ -4,25 +4,34 @@ from .check import (
     CROP,
     TRIPLETS,
     Checked,
+    Chosen,
     auto_candidates,
+    calibrate_model,
     check_stack,
     choose_model,
     model_identity,
+    settle_model,
 )
+from .fit_shares import Calibrated
 from .pairs import Advice, check_pairs
-from .verdict import Comparison, StackCheck, in_words
+from .verdict import Comparison, StackCheck, calibrated_name, in_words
 
 __all__ = [
     "Advice",
     "CROP",
     "TRIPLETS",
+    "Calibrated",
     "Checked",
+    "Chosen",
     "Comparison",
     "StackCheck",
     "auto_candidates",
+    "calibrate_model",
+    "calibrated_name",
     "check_pairs",
     "check_stack",
     "choose_model",
     "in_words",
     "model_identity",
+    "settle_model",
 ]

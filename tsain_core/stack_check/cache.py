@@ -1,4 +1,4 @@
-"""Scores of earlier checks, a small JSON file for each set of triplets."""
+"""Scores and shares of earlier checks, small JSON files for each set of triplets."""
 
 from __future__ import annotations
 
@@ -7,42 +7,76 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 from .. import __version__
 from ..evaluation.metrics import Scores
 from ..system.atomic import write_text
 from ..system.folders import checks_folder
+from .fit_shares import Calibrated
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 def load_scores(digest: str) -> dict[str, tuple[Scores, ...]]:
     """Identity of a model -> its scores; empty where nothing, or nothing valid, is kept."""
     try:
-        values = json.loads(_path(digest).read_text())
-        if values["version"] != _version():
-            return {}
-        kept = values["scores"].items()
-        return {name: tuple(Scores(*map(float, s)) for s in rows) for name, rows in kept}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {name: _scores(rows) for name, rows in _load(digest, "scores").items()}
+    except (ValueError, TypeError):
         return {}
 
 
 def keep_scores(digest: str, scores: Mapping[str, Sequence[Scores]]) -> None:
     """Keep scores for the next check; a folder that cannot be written is no error."""
-    path = _path(digest)
-    rows = {name: [astuple(s) for s in triplets] for name, triplets in scores.items()}
+    _keep(digest, "scores", {name: _rows(triplets) for name, triplets in scores.items()})
+
+
+def load_calibrated(digest: str) -> dict[str, Calibrated]:
+    """Identity of a network -> its shares and scores; empty where nothing valid is kept."""
+    try:
+        return {
+            name: Calibrated(tuple(map(float, shares)) if shares else None, _scores(rows))  # type: ignore[arg-type]
+            for name, (shares, rows) in _load(digest, "calibrated").items()
+        }
+    except (ValueError, TypeError):
+        return {}
+
+
+def keep_calibrated(digest: str, calibrated: Mapping[str, Calibrated]) -> None:
+    """Keep shares for the next check; a folder that cannot be written is no error."""
+    values = {name: (c.shares, _rows(c.scores)) for name, c in calibrated.items()}
+    _keep(digest, "calibrated", values)
+
+
+def _scores(rows: Sequence[Sequence[float]]) -> tuple[Scores, ...]:
+    return tuple(Scores(*map(float, row)) for row in rows)
+
+
+def _rows(triplets: Sequence[Scores]) -> list[tuple[float, ...]]:
+    return [astuple(scores) for scores in triplets]
+
+
+def _load(digest: str, what: str) -> dict[str, Any]:
+    try:
+        values = json.loads(_path(digest, what).read_text())
+        return dict(values[what]) if values["version"] == _version() else {}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
+
+
+def _keep(digest: str, what: str, values: Mapping[str, Any]) -> None:
+    path = _path(digest, what)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps({"version": _version(), "scores": rows}))
+        write_text(path, json.dumps({"version": _version(), what: values}))
     except OSError as error:
         logger.debug("The check is not kept: %s", error)
 
 
-def _path(digest: str) -> Path:
-    return checks_folder() / f"{digest}.json"
+def _path(digest: str, what: str) -> Path:
+    return checks_folder() / f"{digest}-{what}.json"
 
 
 def _version() -> str:

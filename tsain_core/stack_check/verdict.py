@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from ..evaluation.metrics import Scores, mean_scores
+from ..inference.calibration import Calibration
 from ..inference.models import BASELINES
+from .fit_shares import Calibrated
 
 _CONFIDENCE = 0.95
 _LEAST = 0.05  # dB; smaller differences are none
@@ -80,10 +82,24 @@ class StackCheck:
         Slices that were left out.
     scores : mapping
         Model -> its scores, in the order of `slices`.
+    calibrated : mapping
+        Network -> the shares that suit the stack, and its scores with shares from other triplets;
+        of stacks with enough triplets.
     """
 
     slices: tuple[int, ...]
     scores: Mapping[str, tuple[Scores, ...]]
+    calibrated: Mapping[str, Calibrated] = field(default_factory=dict)
+
+    def best_calibrated(self) -> tuple[str, Calibration | None]:
+        """The best model, and the shares that it needs; None where it is best as it is."""
+        name = self.best()
+        able = [n for n, c in self.calibrated.items() if c.shares is not None]
+        for network in able:
+            if self.compare(calibrated_name(network), name).difference > 0:
+                name = calibrated_name(network)
+        found = next((n for n in able if calibrated_name(n) == name), None)
+        return (found, self.calibrated[found].shares) if found else (name, None)
 
     def best(self, names: Iterable[str] | None = None) -> str:
         """Name of the model with the highest mean quality, of all or of these."""
@@ -105,13 +121,25 @@ class StackCheck:
     def verdict(self, model: str) -> Comparison:
         """A model against the best of all that were checked; the best against the best baseline."""
         best = self.best()
-        if best == model:
+        if model in (best, calibrated_name(best)):
             best = self.best(name for name in BASELINES if name != model)
         return self.compare(model, best)
 
+    def sentence(self, model: str) -> str:
+        """The verdict on a model in words, and what calibrating it to the stack would gain."""
+        text = self.verdict(model).sentence()
+        if model not in self.calibrated or self.calibrated[model].shares is None:
+            return text
+        gain = self.compare(calibrated_name(model), model)
+        if gain.outcome != "better":
+            return text
+        return f"{text} Calibrated to the stack, {model} gains {gain.difference:.1f} dB."
+
     def table(self, model: str) -> str:
         """Mean scores of a model, of the two plain baselines and of the best, a line each."""
-        names = dict.fromkeys((model, "mean", "optical-flow", self.best()))
+        network = next((n for n in self.calibrated if model in (n, calibrated_name(n))), None)
+        both = (network, calibrated_name(network)) if network else (model,)
+        names = dict.fromkeys((*both, "mean", "optical-flow", self.best()))
         width = max(map(len, names))
         means = {name: self.mean(name) for name in names}
         return "\n".join(
@@ -122,15 +150,27 @@ class StackCheck:
 
     def mean(self, model: str) -> Scores:
         """Mean scores of a model."""
-        return mean_scores(self.scores[model])
+        return mean_scores(self._known[model])
+
+    @property
+    def _known(self) -> dict[str, tuple[Scores, ...]]:
+        """Scores of all models, and of networks that are calibrated."""
+        calibrated = {calibrated_name(n): c.scores for n, c in self.calibrated.items()}
+        return {**self.scores, **calibrated}
 
     def _quality(self, name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """Mean of PSNR and structure in dB, of each triplet.
 
         PSNR alone rewards blur on noisy stacks, structure alone does not see fine detail.
         """
-        pairs = [(min(s.psnr, _CEILING), min(s.structure, _CEILING)) for s in self.scores[name]]
+        scores = self._known[name]
+        pairs = [(min(s.psnr, _CEILING), min(s.structure, _CEILING)) for s in scores]
         return np.array(pairs, np.float64).mean(1)
+
+
+def calibrated_name(network: str) -> str:
+    """What a network is called that is calibrated to a stack."""
+    return f"calibrated {network}"
 
 
 def in_words(name: str) -> str:

@@ -15,7 +15,8 @@ from .catalogue import (
     shipped_models,
 )
 from .device import Precision, choose_device, free_memory
-from .network_model import InferenceSettings, NetworkModel
+from .network_model import NetworkModel
+from .settings import InferenceSettings
 
 __all__ = [
     "BASELINES",

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import torch
 
+from ..calibration import Calibration
 from ..intensity import Scaling
 from ..slice_model import Image, Keys, TileDone
 from .baselines import blurred, mean_of_neighbours, optical_flow
@@ -24,6 +25,7 @@ class BaselineModel:
 
     name: str
     any_position: bool = True
+    calibration: Calibration | None = None
     detail: float = 0.0
     # all grey values: nothing is learned, so nothing is gained by stretching
     scaling: Scaling = Scaling((0.0, 100.0))

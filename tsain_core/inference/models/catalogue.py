@@ -14,7 +14,8 @@ from ..slice_model import SliceModel
 from .adjusted_model import AdjustedModel
 from .baseline_models import BASELINES, BaselineModel
 from .device import choose_device
-from .network_model import InferenceSettings, NetworkModel
+from .network_model import NetworkModel
+from .settings import InferenceSettings
 
 logger = logging.getLogger(__name__)
 

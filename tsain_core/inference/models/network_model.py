@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...errors import TsainError, argument
+from ...errors import TsainError
 from ...model_files.checkpoint import ModelInfo
 from ...network import TSAIN, Features, Sampling
-from ...system.records import Record
 from ..cost import peak_bytes, receptive_radius
-from ..ensemble import ENSEMBLES, DihedralTransform, View, turns, views
+from ..ensemble import DihedralTransform, View, turns, views
 from ..intensity import Scaling
 from ..region import Region, ceil_to
 from ..slice_model import Image, Keys, TileDone
@@ -24,91 +23,18 @@ from ..tiles import Tile, tile_image
 from ._execution import Execution
 from ._feature_cache import FeatureCache, values_key
 from ._halo import HaloTrial
-from .device import Precision, automatic_precision, free_memory
+from .device import automatic_precision, free_memory
+from .settings import InferenceSettings
 
 logger = logging.getLogger(__name__)
 
 _SMALLEST_TILE = 64
 _LARGEST_TILE = 4096
-#: Sides of tiles, and halos, that are accepted: pixels.
-SMALLEST_TILE, LARGEST_SIDE = 16, 1 << 20
 _MEMORY_SHARE = 0.4  # of the free memory that a forward pass may take
 _LEVELS = 1.35  # features of all levels of the network's pyramid over those of the finest
 _FEATURE_SHARE = 0.2  # of the free memory for features kept for the next pair
 
 Pair = tuple[Image, Image]
-
-
-@dataclass(frozen=True)
-class InferenceSettings(Record):
-    """How a network is run.
-
-    Attributes
-    ----------
-    device : str
-        "auto" takes CUDA, then MPS, then CPU; otherwise as torch names it.
-    precision : "auto", "fp32" or "bf16"
-        Of the convolutions; sampling is float32 always.
-    tile : int or None
-        Side of the tiles' write regions in pixels; None chooses from the free memory.
-    halo : int or None
-        Pixels read around a tile; None takes the receptive radius plus the offsets met.
-    compile : bool
-        Pass the network through torch.compile: about a minute at first for each shape of tiles,
-        faster afterwards on CUDA cards.
-    feature_memory : int or None
-        Bytes for features of the latest slices, which serve the next pair, too; None takes a share
-        of the free memory.
-    detail : float
-        Share of the real slices' fine detail that computed slices are given, 0 to 1: they are
-        sharper, and no truer. See `tsain_core.inference.detail`.
-    ensemble : 1, 2, 4, 8 or 16
-        Passes over turned, mirrored and reversed views whose average is taken: a little better,
-        and so many times slower. See `tsain_core.inference.ensemble`.
-    align : bool
-        Move both slices of a pair to the place between them first, by whole pixels.
-    match_brightness : bool
-        Give both slices of a pair the grey values between theirs first.
-
-    Raises
-    ------
-    TsainError
-        If share or number of passes are others.
-    """
-
-    device: str = "auto"
-    precision: Precision = "auto"
-    tile: int | None = None
-    halo: int | None = None
-    compile: bool = False
-    feature_memory: int | None = None
-    detail: float = 0.0
-    ensemble: int = 1
-    align: bool = False
-    match_brightness: bool = False
-
-    @property
-    def adjusts(self) -> bool:
-        """Whether pairs are brought together first, for which whole slices are required."""
-        return self.align or self.match_brightness
-
-    def __post_init__(self) -> None:
-        for name, value, least in (("tile", self.tile, SMALLEST_TILE), ("halo", self.halo, 0)):
-            if value is not None and not least <= value <= LARGEST_SIDE:
-                raise TsainError(
-                    f"The {name} is {value} pixels; it must be from {least} to {LARGEST_SIDE} "
-                    f"({argument(name)})."
-                )
-        if not 0 <= self.detail <= 1:
-            raise TsainError(
-                f"The share of detail is {self.detail}; expected one from 0 to 1 "
-                f"({argument('detail')})."
-            )
-        if self.ensemble not in ENSEMBLES:
-            raise TsainError(
-                f"The ensemble is {self.ensemble}; expected 1, 2, 4, 8 or 16 passes "
-                f"({argument('ensemble')})."
-            )
 
 
 class NetworkModel:
@@ -136,7 +62,7 @@ class NetworkModel:
         self.info, self.device, self.settings = info, device, settings
         self.precision = automatic_precision(device, settings.precision)
         self.tile, self.halo = settings.tile, settings.halo
-        self.detail = settings.detail
+        self.calibration, self.detail = settings.calibration, settings.detail
         self._transforms = views(settings.ensemble)
         self._execution = Execution(self.network, device, self.precision, settings.compile)
         share = int(free_memory(device) * _FEATURE_SHARE)
@@ -206,6 +132,7 @@ class NetworkModel:
             "weights_sha256": self.info.weights_hash,
             "licence": self.info.licence,
             "precision": self.precision,
+            **({"calibration": list(self.calibration)} if self.calibration else {}),
             **({"detail": self.detail} if self.detail else {}),
             **({"ensemble": len(self._transforms)} if len(self._transforms) > 1 else {}),
         }

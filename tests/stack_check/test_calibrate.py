@@ -1,0 +1,213 @@
+"""Calibrating a model to a stack: shares of the mean of neighbours, found on left-out slices."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+import tsain_core as tsain
+from tsain_core.cli import main
+from tsain_core.errors import TsainError
+from tsain_core.evaluation.metrics import Scores
+from tsain_core.inference.calibration import MOST, calibrate, split_bands
+from tsain_core.inference.models import BASELINES, InferenceSettings, open_model, run_to_end
+from tsain_core.interpolation.interpolate import slice_between
+from tsain_core.model_files.checkpoint import ModelInfo, save
+from tsain_core.network import TSAIN
+from tsain_core.stack_check import StackCheck, calibrate_model, check_stack, choose_model
+from tsain_core.stack_check.fit_shares import (
+    Calibrated,
+    TripletFit,
+    fit_shares,
+    shares_without,
+    triplet_fit,
+)
+from tsain_core.volumes import create_volume, open_volume
+
+RNG = np.random.default_rng(5)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TSAIN_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(scope="module")
+def offset(tmp_path_factory: pytest.TempPathFactory, stirred_network: TSAIN) -> str:
+    """A network, barely trained, that has not learnt what a slice looks like."""
+    path = tmp_path_factory.mktemp("model") / "offset.safetensors"
+    save(path, stirred_network, ModelInfo("offset", stirred_network.settings))
+    return str(path)
+
+
+def clean_stack(depth: int = 9, side: int = 48) -> NDArray[np.uint8]:
+    """Structure that changes evenly along z, fine grain in it that goes on from slice to slice."""
+    noise = np.random.default_rng(1).normal(size=(depth, side, side))
+    smooth = gaussian_filter(noise, (3, 0.7, 0.7), mode="wrap")
+    return np.clip(128 + 40 * smooth / smooth.std(), 0, 255).astype(np.uint8)
+
+
+def images(count: int = 1) -> list[NDArray[np.float32]]:
+    return list(RNG.normal(128, 30, (count, 40, 40)).astype(np.float32))
+
+
+def test_the_bands_make_up_the_image() -> None:
+    (image,) = images()
+    np.testing.assert_allclose(sum(split_bands(image)), image, atol=1e-3)
+
+
+@pytest.mark.parametrize("fraction", [Fraction(1, 2), Fraction(1, 5)])
+def test_shares_of_one_make_it_the_mean(fraction: Fraction) -> None:
+    image, before, after = images(3)
+    mean = (1 - float(fraction)) * before + float(fraction) * after
+    np.testing.assert_allclose(
+        calibrate(image, before, after, fraction, (1, 1, 1)), mean, atol=0.01
+    )
+    np.testing.assert_array_equal(calibrate(image, before, after, fraction, (0, 0, 0)), image)
+    coarse = calibrate(image, before, after, fraction, (0, 0, 1))
+    difference = gaussian_filter(mean - image, 2.0, radius=8)
+    np.testing.assert_allclose(coarse - image, difference, atol=0.01)
+
+
+def mixed(shares: tuple[float, float, float], z: int, noise: float = 0.0) -> TripletFit:
+    """Moments of a triplet whose real slice is a mix, known but for noise."""
+    image, mean = images(2)
+    truth = calibrate(image, mean, mean, Fraction(1, 2), shares)
+    truth = truth + noise * RNG.normal(size=truth.shape).astype(np.float32)
+    return triplet_fit(z, image, mean, truth)
+
+
+def test_known_shares_are_found() -> None:
+    shares = (0.8, -0.3, 0.1)
+    found = fit_shares([mixed(shares, z, noise=20.0) for z in range(1, 11)])
+    assert found == pytest.approx(shares, abs=0.06)
+
+
+def test_where_no_share_helps_none_is_given() -> None:
+    """By chance some of ten lists of noise have a use for a small one."""
+    fits = [[mixed((0, 0, 0), z, noise=30.0) for z in range(1, 9)] for _ in range(10)]
+    found = [fit_shares(triplets) for triplets in fits]
+    assert sum(shares is None for shares in found) >= 5
+    assert all(max(map(abs, shares)) < 0.1 for shares in found if shares)
+
+
+def test_too_few_triplets_and_wild_ones() -> None:
+    one = mixed((1, 1, 1), 3)
+    assert fit_shares([]) is None
+    assert fit_shares([one]) is None
+    wild = fit_shares([mixed((9, 0, 0), z) for z in range(4)])
+    assert wild is not None
+    assert wild[0] == MOST
+
+
+def test_a_slice_is_not_judged_by_triplets_that_hold_it() -> None:
+    """Slices 4 to 6 say nothing that fits the others."""
+    fits = [mixed((0.5, 0.5, 0.5) if 4 <= z <= 6 else (1, 0, 0), z) for z in range(1, 9)]
+    assert shares_without(fits, 5) == pytest.approx((1, 0, 0), abs=0.01)
+    assert fit_shares(fits) != pytest.approx((1, 0, 0), abs=0.1)
+
+
+def test_a_poor_network_becomes_nearly_as_good_as_the_mean(offset: str) -> None:
+    stack = clean_stack()
+    check = run_to_end(check_stack(stack, [offset]))
+    plain = check.compare(offset, "mean")
+    assert plain.outcome == "worse"
+    calibrated = check.compare(f"calibrated {offset}", "mean")
+    assert calibrated.difference > 0.1 * plain.difference
+    assert check.sentence(offset).endswith(
+        f"Calibrated to the stack, {offset} gains "
+        f"{calibrated.difference - plain.difference:.1f} dB."
+    )
+    assert f"calibrated {offset}" in check.table(offset)
+    kept = run_to_end(check_stack(stack, [offset]))
+    assert kept.calibrated == check.calibrated
+    chosen = run_to_end(calibrate_model(stack, offset))
+    shares = chosen.settings.calibration
+    assert shares == check.calibrated[offset].shares
+    assert shares is not None
+    assert max(shares) > 0.5
+
+
+def test_what_is_found_is_what_is_computed(offset: str) -> None:
+    """The slice of a run is the model's, mixed with the mean; detail comes after that."""
+    before, after = (image / np.float32(255) for image in images(2))
+    shares = (0.9, -0.2, 0.4)
+    settings = InferenceSettings("cpu", "fp32")
+    work = [settings, InferenceSettings("cpu", "fp32", calibration=shares)]
+    plain, mix = (run_to_end(slice_between(open_model(offset, s), before, after))[0] for s in work)
+    np.testing.assert_allclose(
+        mix, calibrate(plain, before, after, Fraction(1, 2), shares), atol=1e-6
+    )
+    assert open_model(offset, work[1]).provenance()["calibration"] == list(shares)
+    assert "calibration" not in open_model(offset, settings).provenance()
+
+
+def test_aligned_pairs_are_checked_by_themselves(offset: str) -> None:
+    stack = clean_stack()
+    assert len(list(check_stack(stack, [offset]))) == 7 * (1 + len(BASELINES))
+    aligned = InferenceSettings(align=True)
+    assert len(list(check_stack(stack, [offset], aligned))) == 7 * (1 + len(BASELINES))
+
+
+def test_stacks_and_models_that_cannot_be_calibrated(offset: str) -> None:
+    with pytest.raises(TsainError, match="The mean of neighbours cannot be calibrated"):
+        run_to_end(calibrate_model(clean_stack(), "mean"))
+    with pytest.raises(TsainError, match="has 3 triplets .* 4 are required"):
+        run_to_end(calibrate_model(clean_stack(5), offset))
+    with pytest.raises(TsainError, match="expected three shares from -1 to 1.5"):
+        InferenceSettings(calibration=(0.0, 2.0, 0.0))
+
+
+def scores(*psnr: float) -> tuple[Scores, ...]:
+    return tuple(Scores(value, value + 2, 0.5, 10, 1) for value in psnr)
+
+
+def test_the_best_may_be_calibrated() -> None:
+    shares = (0.5, 0.0, 0.0)
+    known = {"a": scores(20, 21, 22), "mean": scores(20.5, 21.5, 22.5), "b": scores(19, 20, 21)}
+    fit = {"a": Calibrated(None, scores(23, 24, 25)), "b": Calibrated(shares, scores(21, 22, 23))}
+    check = StackCheck((1, 2, 3), known, fit)
+    assert check.best() == "mean"
+    assert check.best_calibrated() == ("b", shares)  # a is best as it is, whatever its scores
+    assert check.verdict("calibrated b").other == "mean"
+    assert StackCheck((1, 2, 3), known).best_calibrated() == ("mean", None)
+
+
+def test_auto_calibrates_on_every_way(
+    tmp_path: Path, offset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Command, to TIFF and OME-Zarr, and Python choose the same shares."""
+    monkeypatch.setattr("tsain_core.stack_check.check.auto_candidates", lambda _: [offset])
+    monkeypatch.setattr(
+        StackCheck, "best_calibrated", lambda c: (offset, c.calibrated[offset].shares)
+    )
+    stack, path = clean_stack(), tmp_path / "in.h5"
+    with create_volume(path, stack.shape, stack.dtype) as writer:
+        for z, image in enumerate(stack):
+            writer.write(z, image)
+    shares = run_to_end(choose_model(stack)).settings.calibration
+    assert shares is not None
+    expected = tsain.interpolate(stack)
+    settings = tsain.calibrate(path, offset)
+    assert settings.calibration == shares
+    np.testing.assert_array_equal(
+        tsain.interpolate(stack, model=offset, settings=settings), expected
+    )
+    words = [str(share) for share in shares]
+    for name, options in (
+        ("a.tif", ["--model", "auto"]),
+        ("b.zarr", ["--model", offset, "--calibrate"]),
+        ("c.tif", ["--model", offset, "--calibration", *words]),
+    ):
+        out = tmp_path / name
+        assert main(["interpolate", str(path), str(out), *options]) == 0
+        result = open_volume(out)
+        assert result.provenance["calibration"] == list(shares)
+        np.testing.assert_array_equal(np.asarray(result.data), expected)
+    assert main(["interpolate", str(path), str(tmp_path / "e.tif"), "--calibrate", "--model",
+                 offset, "--calibration", "0", "0", "1"]) == 1  # fmt: skip

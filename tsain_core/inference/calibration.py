@@ -1,0 +1,70 @@
+"""A computed slice and the mean of its neighbours, mixed in the shares that suit a stack.
+
+What is signal and what is noise, the two slices alone do not tell: detail that goes on from slice
+to slice is grain in one stack and tissue in another. The stack tells, by slices that are left out
+(`tsain_core.stack_check.fit_shares`). The mix is of three bands, finest first, each with a share of
+its own: stacked regression (Breiman 1996), of two predictors.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.float32]
+#: Share of the mean of neighbours in each band, finest first; all 0 leaves a slice as it is.
+Calibration = tuple[float, float, float]
+
+_SIGMAS = (1.0, 2.0)  # pixels: between the three bands
+_RADII = (4, 8)
+#: Pixels round a pixel that its mix depends on.
+REACH = max(_RADII)
+#: Smallest and largest share: below 0 the mix leads away from the mean.
+LEAST, MOST = -1.0, 1.5
+
+
+def split_bands(image: Image) -> tuple[Image, Image, Image]:
+    """What is finer than a Gaussian of 1 pixel, between 1 and 2, and coarser; the sum is the image.
+
+    Parameters
+    ----------
+    image : ndarray (y, x)
+    """
+    from scipy.ndimage import gaussian_filter
+
+    middle, coarse = (
+        gaussian_filter(image, sigma, radius=radius)
+        for sigma, radius in zip(_SIGMAS, _RADII, strict=True)
+    )
+    return image - middle, middle - coarse, coarse
+
+
+def calibrate(
+    image: Image, before: Image, after: Image, fraction: Fraction, calibration: Calibration
+) -> Image:
+    """Mix a computed slice with the mean of its neighbours, band by band.
+
+    Parameters
+    ----------
+    image : ndarray (y, x)
+        Computed, at `fraction` of the way from `before` to `after`.
+    before, after : ndarray (y, x)
+        The real slices, scaled as `image` is.
+    fraction : Fraction
+        Weighs them in the mean.
+    calibration : Calibration
+
+    Returns
+    -------
+    ndarray (y, x)
+        image + sum over bands of share * (band of the mean - band of the image).
+    """
+    share = np.float32(fraction)
+    mean = (1 - share) * before + share * after
+    mixed = image
+    for band, weight in zip(split_bands(mean - image), calibration, strict=True):
+        if weight:
+            mixed = mixed + np.float32(weight) * band
+    return mixed

@@ -1,0 +1,34 @@
+"""What a computed slice gets after the network: the stack's calibration, then fine detail."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from . import calibration, detail
+from .slice_model import Image, SliceModel
+
+
+def finish(
+    model: SliceModel, image: Image, before: Image, after: Image, fraction: Fraction
+) -> Image:
+    """A slice as it is written.
+
+    Parameters
+    ----------
+    model : SliceModel
+        Says which calibration and how much detail.
+    image : ndarray (y, x)
+        Computed by it, at `fraction` of the way from `before` to `after`.
+    before, after : ndarray (y, x)
+        The real slices, scaled as `image` is.
+    fraction : Fraction
+    """
+    if model.calibration is not None:
+        image = calibration.calibrate(image, before, after, fraction, model.calibration)
+    return detail.add_detail(image, before, after, fraction, model.detail)
+
+
+def reach(model: SliceModel) -> int:
+    """Pixels round a pixel that `finish` depends on."""
+    mixed = calibration.REACH if model.calibration is not None else 0
+    return mixed + (detail.REACH if model.detail else 0)

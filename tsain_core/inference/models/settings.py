@@ -1,0 +1,96 @@
+"""How a network is run: device, precision, tiles, and what is done with pairs and results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...errors import TsainError, argument
+from ...system.records import Record
+from ..calibration import LEAST, MOST, Calibration
+from ..ensemble import ENSEMBLES
+from .device import Precision
+
+#: Sides of tiles, and halos, that are accepted: pixels.
+SMALLEST_TILE, LARGEST_SIDE = 16, 1 << 20
+
+
+@dataclass(frozen=True)
+class InferenceSettings(Record):
+    """How a network is run.
+
+    Attributes
+    ----------
+    device : str
+        "auto" takes CUDA, then MPS, then CPU; otherwise as torch names it.
+    precision : "auto", "fp32" or "bf16"
+        Of the convolutions; sampling is float32 always.
+    tile : int or None
+        Side of the tiles' write regions in pixels; None chooses from the free memory.
+    halo : int or None
+        Pixels read around a tile; None takes the receptive radius plus the offsets met.
+    compile : bool
+        Pass the network through torch.compile: about a minute at first for each shape of tiles,
+        faster afterwards on CUDA cards.
+    feature_memory : int or None
+        Bytes for features of the latest slices, which serve the next pair, too; None takes a share
+        of the free memory.
+    calibration : (float, float, float) or None
+        Shares of the mean of neighbours that computed slices get, of fine, middle and coarse
+        detail: what slices that were left out of the stack show to be best. See
+        `tsain_core.inference.calibration`.
+    detail : float
+        Share of the real slices' fine detail that computed slices are given, 0 to 1: they are
+        sharper, and no truer. See `tsain_core.inference.detail`.
+    ensemble : 1, 2, 4, 8 or 16
+        Passes over turned, mirrored and reversed views whose average is taken: a little better,
+        and so many times slower. See `tsain_core.inference.ensemble`.
+    align : bool
+        Move both slices of a pair to the place between them first, by whole pixels.
+    match_brightness : bool
+        Give both slices of a pair the grey values between theirs first.
+
+    Raises
+    ------
+    TsainError
+        If sizes, shares or the number of passes are others.
+    """
+
+    device: str = "auto"
+    precision: Precision = "auto"
+    tile: int | None = None
+    halo: int | None = None
+    compile: bool = False
+    feature_memory: int | None = None
+    calibration: Calibration | None = None
+    detail: float = 0.0
+    ensemble: int = 1
+    align: bool = False
+    match_brightness: bool = False
+
+    @property
+    def adjusts(self) -> bool:
+        """Whether pairs are brought together first, for which whole slices are required."""
+        return self.align or self.match_brightness
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("tile", self.tile, SMALLEST_TILE), ("halo", self.halo, 0)):
+            if value is not None and not least <= value <= LARGEST_SIDE:
+                raise TsainError(
+                    f"The {name} is {value} pixels; it must be from {least} to {LARGEST_SIDE} "
+                    f"({argument(name)})."
+                )
+        if self.calibration and not all(LEAST <= v <= MOST for v in self.calibration):
+            raise TsainError(
+                f"The calibration is {self.calibration}; expected three shares from {LEAST:g} to "
+                f"{MOST:g} ({argument('calibration')})."
+            )
+        if not 0 <= self.detail <= 1:
+            raise TsainError(
+                f"The share of detail is {self.detail}; expected one from 0 to 1 "
+                f"({argument('detail')})."
+            )
+        if self.ensemble not in ENSEMBLES:
+            raise TsainError(
+                f"The ensemble is {self.ensemble}; expected 1, 2, 4, 8 or 16 passes "
+                f"({argument('ensemble')})."
+            )

@@ -1,0 +1,125 @@
+"""How much of the mean of neighbours a model's slices need on a stack: shares, and what they gain.
+
+Shares are fitted by ridge regression to slices that were left out. The strength of the ridge is
+the one that does best on triplets that were not fitted, and among them is "no change".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..evaluation.metrics import Scores
+from ..inference.calibration import LEAST, MOST, Calibration, split_bands
+
+Floats = NDArray[np.float64]
+
+#: Fewer triplets tell too little: one is left out to score, another to choose the ridge.
+FEWEST = 4
+#: Strengths: so many triplets that say "no share" count for as much as the stack's own.
+_RIDGES = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, np.inf)
+_NONE = np.zeros(3)
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A model with the shares that suit a stack.
+
+    Attributes
+    ----------
+    shares : (float, float, float) or None
+        From all triplets; None if the model is best as it is.
+    scores : tuple of Scores
+        Of each triplet, with shares from triplets that do not hold its slice.
+    """
+
+    shares: Calibration | None
+    scores: tuple[Scores, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class TripletFit:
+    """What a triplet says of the shares, in second moments.
+
+    Attributes
+    ----------
+    z : int
+        The slice that was left out.
+    gram : ndarray (3, 3)
+        Of the bands of mean minus model.
+    product : ndarray (3,)
+        Of these bands and truth minus model.
+    power : float
+        Mean square of truth minus model.
+    """
+
+    z: int
+    gram: Floats
+    product: Floats
+    power: float
+
+    def error(self, shares: Floats) -> float:
+        """Mean square error with these shares."""
+        return self.power - 2 * float(shares @ self.product) + float(shares @ self.gram @ shares)
+
+
+def triplet_fit(
+    z: int, image: NDArray[np.float32], mean: NDArray[np.float32], truth: NDArray[np.float32]
+) -> TripletFit:
+    """The moments of a triplet.
+
+    Parameters
+    ----------
+    z : int
+    image, mean, truth : ndarray (y, x)
+        Computed by the model, mean of neighbours, and the real slice, in the same grey levels.
+    """
+    bands = np.stack([band.ravel() for band in split_bands(mean - image)]).astype(np.float64)
+    off = (truth - image).ravel().astype(np.float64)
+    gram = bands @ bands.T / off.size
+    return TripletFit(z, gram, bands @ off / off.size, float(off @ off) / off.size)
+
+
+def fit_shares(triplets: Sequence[TripletFit]) -> Calibration | None:
+    """The shares that do best, rounded to hundredths; None if they are no better than none.
+
+    Parameters
+    ----------
+    triplets : sequence of TripletFit
+        Two or more; of fewer, None.
+    """
+    if len(triplets) < 2:
+        return None
+    errors = [_left_out_error(triplets, ridge) for ridge in _RIDGES]
+    ridge = _RIDGES[int(np.argmin(errors))]
+    if np.isinf(ridge):
+        return None
+    fine, middle, coarse = (float(share) for share in np.round(_solve(triplets, ridge), 2))
+    return (fine, middle, coarse) if fine or middle or coarse else None
+
+
+def shares_without(triplets: Sequence[TripletFit], z: int) -> Calibration | None:
+    """The shares from the triplets that do not hold slice z."""
+    return fit_shares([t for t in triplets if abs(t.z - z) > 1])
+
+
+def _left_out_error(triplets: Sequence[TripletFit], ridge: float) -> float:
+    """Mean logarithm of the error on each triplet, fitted to the others: all count alike."""
+    errors = [
+        t.error(_solve([other for other in triplets if other is not t], ridge)) for t in triplets
+    ]
+    return float(np.mean(np.log(np.maximum(errors, 1e-9))))
+
+
+def _solve(triplets: Sequence[TripletFit], ridge: float) -> Floats:
+    if np.isinf(ridge):
+        return _NONE
+    gram = np.mean([t.gram for t in triplets], axis=0)
+    product = np.mean([t.product for t in triplets], axis=0)
+    own = np.diag(gram)
+    held = np.diag(ridge / len(triplets) * own + 1e-6 * own.max() + 1e-12)
+    shares: Floats = np.clip(np.linalg.solve(gram + held, product), LEAST, MOST)
+    return shares
