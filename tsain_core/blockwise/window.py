@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..inference.detail import REACH
+from ..inference.finishing import reach
 from ..inference.models import Image, Keys, SliceModel, TileDone
 from ..inference.region import Region, ceil_to, hull
 from ..inference.tiles import Tile, tile_image
@@ -69,15 +69,26 @@ def window(
     if tiled is None:
         return Window(write, write)
     assert tiling.tile is not None
-    multiple, rings, needed = tiled.multiple, [], write
-    read = write
-    if model.detail:
-        read = write.grow(ceil_to(REACH, multiple)).snap(multiple).clip(shape)
-    for _ in range(generations + 1):
-        tiles = tile_image(shape, tiling.tile, tiling.halo or 0, multiple, needed)
+    multiple, rings, needed, halo = tiled.multiple, [], write, tiling.halo or 0
+    tiles = tile_image(shape, tiling.tile, halo, multiple, write)
+    if beyond := reach(model):
+        around = write.grow(ceil_to(beyond, multiple)).snap(multiple).clip(shape)
+        others = tile_image(shape, tiling.tile, halo, multiple, around)
+        tiles += [_strip(t, around, shape, halo, multiple) for t in others if t not in tiles]
+    for _ in range(generations):
         rings.append(tuple(tiles))
         needed = hull(t.read for t in tiles).clip(shape)
-    return Window(hull([needed, read]), write, tuple(rings))
+        tiles = tile_image(shape, tiling.tile, halo, multiple, needed)
+    rings.append(tuple(tiles))
+    needed = hull(t.read for t in tiles).clip(shape)
+    return Window(needed, write, tuple(rings))
+
+
+def _strip(tile: Tile, around: Region, shape: tuple[int, int], halo: int, multiple: int) -> Tile:
+    """The part of a tile that lies in a region round a block, whose side is a multiple."""
+    write = tile.write.intersect(around)
+    padded = (ceil_to(shape[0], multiple), ceil_to(shape[1], multiple))
+    return Tile(write.grow(ceil_to(halo, multiple)).snap(multiple).clip(padded), write)
 
 
 def generations(schedule: Schedule, any_position: bool) -> dict[Fraction, int]:
