@@ -8,7 +8,7 @@ voxels, and each of them binned by 2 and 4 in x and y. Beside a model's score st
 of that column, and the margin over it; margins below what is allowed are bold. Peers: the mean of
 neighbours, DIS optical flow, both blurred by 1 and 2 pixels, and what `--peers` adds. Their scores
 are kept in a file, so that a run with new weights computes nothing but the models. With
-`--calibrate` models are also scored calibrated to each stack, by triplets that do not hold the
+`--mix` models are also scored mixed with the mean, in shares from triplets that do not hold the
 scored slice.
 """
 
@@ -32,10 +32,10 @@ from tsain_core.evaluation.leave_one_out import CROP, leave_out  # noqa: E402
 from tsain_core.evaluation.metrics import Scores, mean_scores  # noqa: E402
 from tsain_core.inference.models import InferenceSettings, SliceModel, open_model  # noqa: E402
 from tsain_core.stack_check import CROP as CHECKED  # noqa: E402
-from tsain_core.stack_check import TRIPLETS, calibrated_name  # noqa: E402
-from tsain_core.stack_check.calibrate import (  # noqa: E402
+from tsain_core.stack_check import TRIPLETS, mixed_name  # noqa: E402
+from tsain_core.stack_check.mixing import (  # noqa: E402
     fits_of,
-    score_calibrated,
+    score_mixed,
     with_means,
 )
 from tsain_core.stack_check.triplets import Triplets  # noqa: E402
@@ -71,10 +71,10 @@ def main() -> None:
     for row in rows(args.data, args.also, 4 if args.quick else args.triplets, crop):
         scores = {peer.name: kept.mean(row, peer) for peer in peers}
         for name, model in models.items():
-            scores |= _score(row, name, model, args.calibrate)
+            scores |= _score(row, name, model, args.mix)
         table[row.name], counts[row.name] = scores, len(row.slices)
     names = [peer.name for peer in peers]
-    shown = [n for name in models for n in (name, calibrated_name(name))]
+    shown = [n for name in models for n in (name, mixed_name(name))]
     shown = [name for name in shown if all(name in scores for scores in table.values())]
     verdicts = {name: _report(table, counts, name, names) for name in shown}
     for name in sharp:
@@ -92,7 +92,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--models", nargs="*", default=["tsain-lite"], help="names or files")
     parser.add_argument("--sharp", nargs="*", default=[], help="of these, judge as sharp models")
     parser.add_argument("--detail", type=float, default=0, help="detail that these are given")
-    parser.add_argument("--calibrate", action="store_true", help="score models calibrated, too")
+    parser.add_argument("--mix", action="store_true", help="score models mixed with the mean, too")
     parser.add_argument("--peers", nargs="*", default=[], choices=EXTRA, help="further peers")
     parser.add_argument("--also", nargs="*", type=Path, default=[], help="further stacks, uint8")
     parser.add_argument("--triplets", type=int, help="most triplets a row, evenly spread")
@@ -111,20 +111,20 @@ def _open_models(names: Sequence[str]) -> dict[str, SliceModel]:
     return {name: open_model(name, InferenceSettings(precision="fp32")) for name in names}
 
 
-def _score(row: Row, name: str, model: SliceModel, calibrated: bool) -> Methods:
-    """Mean scores of a model; if wanted, calibrated to the stack as well.
+def _score(row: Row, name: str, model: SliceModel, mixed: bool) -> Methods:
+    """Mean scores of a model; if wanted, mixed with the mean of neighbours as well.
 
     Shares are found as the check of a stack finds them, without the triplets that hold the scored
     slice.
     """
     left_out = list(leave_out(row.stack, [model], row.crop, slices=row.slices))
     scores = {name: mean_scores([left.scores for left in left_out])}
-    if calibrated:
+    if mixed:
         known = Triplets(row.stack, TRIPLETS, CHECKED)
         others = list(leave_out(known, [model], CHECKED, slices=known.slices))
         fits = fits_of(with_means(known, others, CHECKED))
         pairs = with_means(row.stack, left_out, row.crop)
-        scores[calibrated_name(name)] = mean_scores(score_calibrated(pairs, fits))
+        scores[mixed_name(name)] = mean_scores(score_mixed(pairs, fits))
     return scores
 
 

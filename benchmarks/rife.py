@@ -77,7 +77,7 @@ class RifeModel:
 
     name = "rife"
     any_position = False
-    calibration = None
+    mean_shares = None
     detail = 0.0
     scaling = Scaling((0.0, 100.0))
     tiled = None

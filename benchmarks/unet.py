@@ -105,7 +105,7 @@ class UNetModel:
 
     name = "unet"
     any_position = True
-    calibration = None
+    mean_shares = None
     detail = 0.0
     scaling = Scaling()
     tiled = None

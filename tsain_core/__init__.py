@@ -15,11 +15,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api.calibrating import calibrate
     from .api.evaluation import evaluate
     from .api.finetuning import finetune
     from .api.inspection import inspect
     from .api.interpolation import interpolate, interpolate_to_file
+    from .api.mixing import find_mix
     from .api.repairing import repair
     from .api.reporting import report
     from .api.sampling import sampling_points
@@ -30,7 +30,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "InferenceSettings",
-    "calibrate",
+    "find_mix",
     "evaluate",
     "finetune",
     "inspect",
@@ -46,7 +46,7 @@ __all__ = [
 #: Public name -> the module that defines it.
 _HOMES = {
     "InferenceSettings": ".inference.models",
-    "calibrate": ".api.calibrating",
+    "find_mix": ".api.mixing",
     "evaluate": ".api.evaluation",
     "finetune": ".api.finetuning",
     "inspect": ".api.inspection",

@@ -91,7 +91,7 @@ class CheckLine(QLabel):
             return None
         settings = replace(choice.settings, tile=None, detail=0.0, ensemble=1)
         place = id(source.layer), source.z_axis, source.index
-        return *place, choice.name, settings, self._model.calibrates
+        return *place, choice.name, settings, self._model.mixes
 
     def _progress(self, event: Checked) -> None:
         self._say(f"Comparing models on this stack: {event.done} of {event.total} slices")
@@ -111,11 +111,11 @@ class CheckLine(QLabel):
 
     def _arrived(self, wanted: str, chosen: Chosen) -> None:
         self._running = False
-        self._model.set_shares({chosen.name: chosen.settings.calibration})
+        self._model.set_shares({chosen.name: chosen.settings.mean_shares})
         if chosen.check is None:
             self._say("Not checked: the slices of the stack are too few, too small or empty.")
         else:
-            label = chosen.label if self._model.calibrates else chosen.name
+            label = chosen.label if self._model.mixes else chosen.name
             sentence = chosen.check.sentence(label)
             self._say(f"Best here: {label}. {sentence}" if wanted == AUTO else sentence)
             self.setToolTip(f"<pre>{chosen.check.table(label)}</pre>")
@@ -133,6 +133,6 @@ def _work(volume: Volume, choice: ModelChoice) -> Generator[Checked, None, Chose
         return (yield from choose_model(volume, choice.settings))
     networks = [choice.name if choice.name not in BASELINES else default_model()]
     check = yield from check_stack(volume, networks, choice.settings)
-    known = check.calibrated.get(choice.name)
-    settings = replace(choice.settings, calibration=known.shares if known else None)
+    known = check.mixed.get(choice.name)
+    settings = replace(choice.settings, mean_shares=known.shares if known else None)
     return Chosen(choice.name, settings, check)

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from tsain_core.errors import TsainError
-from tsain_core.inference.calibration import Calibration
+from tsain_core.inference.mixing import MeanShares
 from tsain_core.inference.models import (
     BASELINES,
     ENSEMBLES,
@@ -74,7 +74,7 @@ class ModelForm(QWidget):
         self._known = describe_models()
         self._best: str | None = None
         # network -> the shares that suit the stack, as far as a check has found them
-        self._shares: dict[str, Calibration | None] = {}
+        self._shares: dict[str, MeanShares | None] = {}
         # for any stack; models that were tuned stay with the stack that they were chosen for
         self._general = {AUTO, *shipped_models(), *BASELINES}
         self._stack = ""
@@ -96,12 +96,12 @@ class ModelForm(QWidget):
             "them soft, with 0.9 they look as sharp as real ones. It is the neighbours' grain, no "
             "knowledge of the slice between",
         )
-        self.calibrate_box = CheckBox(
-            text="Calibrate to the stack",
+        self.mix_box = CheckBox(
+            text="Mix with the mean",
             tooltip="Mix what the network computes with the mean of neighbours, as much of each as "
             "slices that are left out of this stack show to be best; auto does so by itself",
         )
-        boxes = [self.model_box, self.file_box, self.calibrate_box, self.detail_box]
+        boxes = [self.model_box, self.file_box, self.mix_box, self.detail_box]
         self._form = Container(widgets=boxes, labels=True)
         self._form.margins = (0, 0, 0, 0)
         self.summary = QLabel()
@@ -123,7 +123,7 @@ class ModelForm(QWidget):
         Closing(self).stack.callback(MODEL_ADDED.arrived.disconnect, self._news)
         self.model_box.changed.connect(self._chosen)
         self.file_box.changed.connect(self._chosen)
-        self.calibrate_box.changed.connect(self._chosen)
+        self.mix_box.changed.connect(self._chosen)
         self.detail_box.changed.connect(self._chosen)
         self._form_advanced.changed.connect(self._chosen)
         self._show_summary()
@@ -135,26 +135,26 @@ class ModelForm(QWidget):
         Raises
         ------
         TsainError
-            If it is to come from a file, and none is named, or the best, or how to calibrate it,
+            If it is to come from a file, and none is named, or the best, or how to mix it,
             is not known yet.
         """
-        choice = self._uncalibrated
+        choice = self._unmixed
         if choice.name == AUTO:
             raise TsainError(
                 "The models are being compared on this stack; wait some seconds, or choose one."
             )
-        if not self.calibrates:
+        if not self.mixes:
             return choice
         if choice.name not in self._shares:
             raise TsainError(
-                "The model is being calibrated to this stack; wait some seconds, or switch that "
-                "off."
+                "How to mix the model with the mean is being found on this stack; wait some "
+                "seconds, or switch that off."
             )
-        settings = replace(choice.settings, calibration=self._shares[choice.name])
+        settings = replace(choice.settings, mean_shares=self._shares[choice.name])
         return ModelChoice(choice.name, settings)
 
     @property
-    def _uncalibrated(self) -> ModelChoice:
+    def _unmixed(self) -> ModelChoice:
         if not self._from_file:
             return ModelChoice(self._name, self.settings)
         if not str(self.file_box.line_edit.value).strip():
@@ -162,14 +162,14 @@ class ModelForm(QWidget):
         return ModelChoice(str(Path(str(self.file_box.value))), self.settings)
 
     @property
-    def calibrates(self) -> bool:
-        """Whether the model is calibrated to the stack: `AUTO` always, others by choice."""
+    def mixes(self) -> bool:
+        """Whether the model is mixed with the mean: `AUTO` where it gains, others by choice."""
         auto = self.model_box.value == AUTO
-        return self.is_network and (auto or bool(self.calibrate_box.value))
+        return self.is_network and (auto or bool(self.mix_box.value))
 
     @property
     def settings(self) -> InferenceSettings:
-        """How the model is run, but for its calibration."""
+        """How the model is run, but for its mixing with the mean."""
         return InferenceSettings(
             str(self.device_box.value),
             self.precision_box.value,
@@ -190,7 +190,7 @@ class ModelForm(QWidget):
             If the model is to come from a file, and none is named.
         """
         auto = self.model_box.value == AUTO
-        return ModelChoice(AUTO, self.settings) if auto else self._uncalibrated
+        return ModelChoice(AUTO, self.settings) if auto else self._unmixed
 
     def set_best(self, name: str | None) -> None:
         """The model that `AUTO` stands for; None until it is known."""
@@ -201,11 +201,11 @@ class ModelForm(QWidget):
             self._show_summary()
             self.changed.emit()
 
-    def set_shares(self, shares: Mapping[str, Calibration | None]) -> None:
-        """Networks whose calibration to the stack is known; None is best as it is."""
+    def set_shares(self, shares: Mapping[str, MeanShares | None]) -> None:
+        """Networks whose shares on the stack are known; None is best as it is."""
         if shares != self._shares:
             self._shares = dict(shares)
-            if self.calibrates:
+            if self.mixes:
                 self.changed.emit()
 
     @property
@@ -307,7 +307,7 @@ class ModelForm(QWidget):
             self.tile_box.value = int(min(int(tile), self.tile_box.max))
         if (ensemble := remembered("ensemble")) in map(str, ENSEMBLES):
             self.ensemble_box.value = int(ensemble)
-        self.calibrate_box.value = remembered("calibrate") == "yes"
+        self.mix_box.value = remembered("mix") == "yes"
         with suppress(ValueError):
             self.detail_box.value = min(max(0.0, float(remembered("detail"))), 1.0)
 
@@ -320,7 +320,7 @@ class ModelForm(QWidget):
         remember("device", str(self.device_box.value))
         remember("tile", str(self.tile_box.value))
         remember("ensemble", str(self.ensemble_box.value))
-        remember("calibrate", "yes" if self.calibrate_box.value else "no")
+        remember("mix", "yes" if self.mix_box.value else "no")
         remember("detail", f"{self.detail_box.value:.2f}")
         self._show_summary()
         self.changed.emit()
@@ -338,7 +338,7 @@ class ModelForm(QWidget):
             else "Only models that come with napari-tsain or were tuned here have a card"
         )
         self.detail_box.enabled = self.is_network
-        self.calibrate_box.enabled = self.is_network and self.model_box.value != AUTO
+        self.mix_box.enabled = self.is_network and self.model_box.value != AUTO
         auto = self.device_box.value == "auto"
         for box, tooltip in self._tooltips.items():
             box.enabled = self.is_network

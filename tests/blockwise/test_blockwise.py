@@ -64,7 +64,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory, stirred_network: TSAIN)
         (SliceSelection(factor=4), "network"),
         (SliceSelection(between=(2, 4), factor=8), "network"),
         (SliceSelection(z_size=27.0), "network"),
-        (SliceSelection(between=(2, 4), factor=2), "network, calibrated and sharp"),
+        (SliceSelection(between=(2, 4), factor=2), "network, mixed and sharp"),
         (SliceSelection(factor=2), "network, four passes"),
         (SliceSelection(damaged=(1, 2, 3)), "network"),
         (SliceSelection(between=(1, 4), factor=4), "network"),
@@ -83,12 +83,12 @@ def test_same_voxels_as_in_memory(
         selection=request_,
         model=model_file if "network" in model else model,
         # the sampling offsets of the small network reach far: a measured halo takes long, and is
-        # needed where parts of tiles are computed beyond the block, for calibration and detail
+        # needed where parts of tiles are computed beyond the block, for mixing and detail
         inference=InferenceSettings(
             "cpu",
             tile=32,
             halo=None if request_.damaged or "sharp" in model else 12,
-            calibration=(0.9, -0.4, 0.3) if "sharp" in model else None,
+            mean_shares=(0.9, -0.4, 0.3) if "sharp" in model else None,
             detail=0.9 if "sharp" in model else 0.0,
             ensemble=4 if "four" in model else 1,
         ),

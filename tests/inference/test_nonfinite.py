@@ -145,7 +145,7 @@ class Broken:
     """A method whose slices are not finite."""
 
     name, any_position, scaling, detail = "broken", True, Scaling((0.0, 100.0)), 0.0
-    calibration = None
+    mean_shares = None
 
     def __init__(self, value: float) -> None:
         self.value = value

@@ -36,7 +36,7 @@ class Middle:
     """Computes means, but like a network only in the middle; counts how often."""
 
     name, any_position, scaling, detail = "middle", False, Scaling((0.0, 100.0)), 0.0
-    calibration = None
+    mean_shares = None
     calls = 0
 
     def between(self, before, after, fraction=Fraction(1, 2)):  # type: ignore[no-untyped-def]

@@ -79,7 +79,7 @@ def model_for(volume: Volume, model: Any, settings: InferenceSettings | None) ->
 def choice_for(
     volume: Volume, model: str | os.PathLike[str], settings: InferenceSettings | None
 ) -> tuple[str, InferenceSettings | None]:
-    """Name or path of a model, and its settings; for "auto" the best for the volume, calibrated."""
+    """Name or path of a model, and its settings; for "auto" the best for the volume."""
     if model != "auto":
         return os.fspath(model), settings
     chosen = run_to_end(choose_model(volume, settings or InferenceSettings()))

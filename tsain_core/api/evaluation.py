@@ -53,7 +53,7 @@ def evaluate(
     >>> scores["tsain-lite"].psnr - scores["mean"].psnr
     """
     volume = as_volume(source)
-    # not calibrated: the shares would come from the very slices that are scored
+    # not mixed with the mean: the shares would come from the very slices that are scored
     named = [choice_for(volume, m, settings)[0] if is_path(m) else m for m in models]
     opened = [as_model(m, settings if is_path(m) else None) for m in named]
     total = len(range(1, volume.shape[0] - 1, every)) * len(opened)

@@ -61,10 +61,8 @@ def _make_plan(request: InterpolationRequest, given: Given) -> RunPlan:
     volume = given.open_volume(request)
     memory = request.memory or int(available_memory() * 0.6)
     if given.model is None:
-        chosen = run_to_end(
-            settle_model(volume, request.model, request.inference, request.calibrate)
-        )
-        request = replace(request, model=chosen.name, inference=chosen.settings, calibrate=False)
+        chosen = run_to_end(settle_model(volume, request.model, request.inference, request.mix))
+        request = replace(request, model=chosen.name, inference=chosen.settings, mix=False)
     model = given.open_model(request, request.inference)
     schedule = request.schedule(volume, model.any_position)
     intensity = request.intensity_range(volume, model.scaling)

@@ -16,10 +16,10 @@ from ..stack_check import (
     Checked,
     Chosen,
     StackCheck,
-    calibrate_model,
     check_stack,
     choose_model,
     in_words,
+    mix_model,
 )
 from ..volumes import Volume
 from . import _progress as screen
@@ -44,10 +44,10 @@ def add_check_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_calibrate_option(parser: argparse.ArgumentParser) -> None:
-    """Whether the model is calibrated to the stack."""
+def add_mix_option(parser: argparse.ArgumentParser) -> None:
+    """Whether the model is mixed with the mean of neighbours."""
     parser.add_argument(
-        "--calibrate",
+        "--mix",
         action="store_true",
         help="mix what the model computes with the mean of neighbours, as much of each as up to "
         f"{TRIPLETS} slices that are left out of the stack show to be best; --model auto does so "
@@ -61,7 +61,7 @@ def checked_model(args: argparse.Namespace, volume: Volume, slices: int) -> Chos
     Parameters
     ----------
     args : Namespace
-        With `model`, `calibrate`, `no_check` and the options of `inference_settings`.
+        With `model`, `mix`, `no_check` and the options of `inference_settings`.
     volume : Volume
     slices : int
         Slices that the run computes; short runs with a named model are not checked.
@@ -73,8 +73,8 @@ def checked_model(args: argparse.Namespace, volume: Volume, slices: int) -> Chos
             logger.info("Model: %s. %s", chosen.label, chosen.check.sentence(chosen.label))
         return chosen
     name = default_model(args.device) if args.model == "auto" else str(args.model)
-    if args.calibrate:
-        chosen = with_bar(calibrate_model(volume, name, settings))
+    if args.mix:
+        chosen = with_bar(mix_model(volume, name, settings))
         assert chosen.check is not None
         logger.info("%s", chosen.check.sentence(chosen.label))
         return chosen

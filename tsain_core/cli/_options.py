@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from ..errors import TsainError
-from ..inference.calibration import LEAST, MOST
+from ..inference.mixing import LEAST, MOST
 from ..inference.models import ENSEMBLES, InferenceSettings
 from ..inference.models.settings import LARGEST_SIDE, SMALLEST_TILE
 from ..interpolation.schedule import LARGEST_FACTOR, parse_slices
@@ -118,12 +118,12 @@ def add_model_options(
         help="pixels read around a tile; default: as far as the network looks",
     )
     parser.add_argument(
-        "--calibration",
+        "--mean-shares",
         nargs=3,
         type=real(LEAST, MOST, open_at_least=False),
         metavar=("FINE", "MIDDLE", "COARSE"),
         help="shares of the mean of neighbours in computed slices, by size of detail: what "
-        "--calibrate found",
+        "--mix found",
     )
     parser.add_argument(
         "--detail",
@@ -164,7 +164,7 @@ def inference_settings(args: argparse.Namespace) -> InferenceSettings:
         args.tile,
         args.halo,
         args.compile,
-        calibration=tuple(args.calibration) if args.calibration else None,
+        mean_shares=tuple(args.mean_shares) if args.mean_shares else None,
         detail=args.detail,
         ensemble=args.ensemble,
         align=args.align,

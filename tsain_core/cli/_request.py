@@ -42,7 +42,7 @@ def request_of(args: argparse.Namespace, output: str) -> InterpolationRequest:
         getattr(args, "labels_dataset", None),
         getattr(args, "labels_output", None),
         getattr(args, "uncertainty", False),
-        getattr(args, "calibrate", False),
+        getattr(args, "mix", False),
     )
 
 

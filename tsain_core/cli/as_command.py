@@ -31,8 +31,8 @@ def as_command(request: InterpolationRequest) -> str:
     words += _option("labels_output", r.labels_output)
     words += _option("uncertainty", r.uncertainty)
     words += ["--model", r.model]
-    words += _option("calibrate", r.calibrate)
-    words += _option("calibration", r.inference.calibration)
+    words += _option("mix", r.mix)
+    words += _option("mean_shares", r.inference.mean_shares)
     words += _changed(r.inference, InferenceSettings(), "device", "precision", "tile", "halo")
     words += _changed(r.inference, InferenceSettings(), "detail", "ensemble", "compile")
     words += _changed(r.inference, InferenceSettings(), "align", "match_brightness")

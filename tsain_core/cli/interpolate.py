@@ -23,7 +23,7 @@ from ._blockwise import (
     add_run_options,
     follow,
 )
-from ._check import AUTO, add_calibrate_option, add_check_option, checked_model
+from ._check import AUTO, add_check_option, add_mix_option, checked_model
 from ._labels import add_label_options, labels_of, write_labels
 from ._options import (
     add_model_options,
@@ -69,7 +69,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_repair_options(parser)
     add_label_options(parser)
     add_model_options(parser, AUTO)
-    add_calibrate_option(parser)
+    add_mix_option(parser)
     add_check_option(parser)
     add_uncertainty_option(parser)
     parser.add_argument(
@@ -194,5 +194,5 @@ def _with_checked_model(
         check_output(request.output, volume.source, request.policy.overwrite)
     computed = len(request.schedule(volume, request.model in BASELINES).synthetic)
     chosen = checked_model(args, volume, computed)
-    settled = replace(request, model=chosen.name, inference=chosen.settings, calibrate=False)
+    settled = replace(request, model=chosen.name, inference=chosen.settings, mix=False)
     return settled, volume

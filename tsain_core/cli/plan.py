@@ -16,7 +16,7 @@ from ..errors import TsainError
 from ..interpolation.estimate import format_bytes
 from . import _progress as screen
 from ._blockwise import add_compression_option, add_layout_options
-from ._check import AUTO, add_calibrate_option
+from ._check import AUTO, add_mix_option
 from ._numbers import integer, memory, real
 from ._options import (
     add_model_options,
@@ -43,7 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", help="where the result would go: its disk is timed")
     add_schedule_options(parser)
     add_model_options(parser, AUTO)
-    add_calibrate_option(parser)
+    add_mix_option(parser)
     parser.add_argument(
         "--range", nargs=2, type=float, metavar=("LO", "HI"), help=argparse.SUPPRESS
     )

@@ -1,10 +1,10 @@
-"""What a computed slice gets after the network: the stack's calibration, then fine detail."""
+"""What a computed slice gets after the network: a share of the mean, then fine detail."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 
-from . import calibration, detail
+from . import detail, mixing
 from .slice_model import Image, SliceModel
 
 
@@ -16,19 +16,19 @@ def finish(
     Parameters
     ----------
     model : SliceModel
-        Says which calibration and how much detail.
+        Says in which shares, and how much detail.
     image : ndarray (y, x)
         Computed by it, at `fraction` of the way from `before` to `after`.
     before, after : ndarray (y, x)
         The real slices, scaled as `image` is.
     fraction : Fraction
     """
-    if model.calibration is not None:
-        image = calibration.calibrate(image, before, after, fraction, model.calibration)
+    if model.mean_shares is not None:
+        image = mixing.mix_with_mean(image, before, after, fraction, model.mean_shares)
     return detail.add_detail(image, before, after, fraction, model.detail)
 
 
 def reach(model: SliceModel) -> int:
     """Pixels round a pixel that `finish` depends on."""
-    mixed = calibration.REACH if model.calibration is not None else 0
+    mixed = mixing.REACH if model.mean_shares is not None else 0
     return mixed + (detail.REACH if model.detail else 0)

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .calibration import Calibration
 from .intensity import Scaling
+from .mixing import MeanShares
 from .region import Region
 from .tiles import Tile
 
@@ -73,8 +73,8 @@ class SliceModel(Protocol):
         """Which grey values of a volume are scaled to 0 and 1."""
 
     @property
-    def calibration(self) -> Calibration | None:
-        """Shares of the mean of neighbours in computed slices; see `calibrate`."""
+    def mean_shares(self) -> MeanShares | None:
+        """Shares of the mean of neighbours in computed slices; see `mix_with_mean`."""
 
     @property
     def detail(self) -> float:

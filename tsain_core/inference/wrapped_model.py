@@ -9,8 +9,8 @@ from .slice_model import SliceModel, TiledModel
 if TYPE_CHECKING:
     import torch
 
-    from .calibration import Calibration
     from .intensity import Scaling
+    from .mixing import MeanShares
 
 
 class WrappedModel:
@@ -43,9 +43,9 @@ class WrappedModel:
         return self._model.scaling
 
     @property
-    def calibration(self) -> Calibration | None:
-        """See `SliceModel.calibration`."""
-        return self._model.calibration
+    def mean_shares(self) -> MeanShares | None:
+        """See `SliceModel.mean_shares`."""
+        return self._model.mean_shares
 
     @property
     def detail(self) -> float:

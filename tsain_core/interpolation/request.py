@@ -120,8 +120,8 @@ class InterpolationRequest(Record):
         others.
     uncertainty : bool
         Whether maps of uncertainty are written with the result.
-    calibrate : bool
-        Whether the calibration of `inference` is still to be found on the stack.
+    mix : bool
+        Whether the `mean_shares` of `inference` are still to be found on the stack.
     compression : int or None
         Level of a TIFF or HDF5 file, 0 to 9; None is the format's usual one.
     policy : RunPolicy
@@ -149,7 +149,7 @@ class InterpolationRequest(Record):
     labels_dataset: str | None = None
     labels_output: str | None = None
     uncertainty: bool = False
-    calibrate: bool = False
+    mix: bool = False
     policy: RunPolicy = CAREFUL
     cluster: Cluster = HERE
 
@@ -169,9 +169,9 @@ class InterpolationRequest(Record):
                 f"The compression level is {self.compression}; choose 0 to 9 "
                 f"({argument('compression')})."
             )
-        if self.calibrate and self.inference.calibration:
+        if self.mix and self.inference.mean_shares:
             raise TsainError(
-                f"{argument('calibrate')} finds the shares that {argument('calibration')} gives; "
+                f"{argument('mix')} finds the shares that {argument('mean_shares')} gives; "
                 "give one of them."
             )
         if self.repair_mask:

@@ -6,28 +6,28 @@ from .check import (
     Checked,
     Chosen,
     auto_candidates,
-    calibrate_model,
     check_stack,
     choose_model,
+    mix_model,
     model_identity,
     settle_model,
 )
-from .fit_shares import Calibrated
+from .fit_shares import Mixed
 from .pairs import Advice, check_pairs
-from .verdict import Comparison, StackCheck, calibrated_name, in_words
+from .verdict import Comparison, StackCheck, in_words, mixed_name
 
 __all__ = [
     "Advice",
     "CROP",
     "TRIPLETS",
-    "Calibrated",
+    "Mixed",
     "Checked",
     "Chosen",
     "Comparison",
     "StackCheck",
     "auto_candidates",
-    "calibrate_model",
-    "calibrated_name",
+    "mix_model",
+    "mixed_name",
     "check_pairs",
     "check_stack",
     "choose_model",

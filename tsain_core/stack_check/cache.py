@@ -13,7 +13,7 @@ from .. import __version__
 from ..evaluation.metrics import Scores
 from ..system.atomic import write_text
 from ..system.folders import checks_folder
-from .fit_shares import Calibrated
+from .fit_shares import Mixed
 
 logger = logging.getLogger(__name__)
 
@@ -33,21 +33,21 @@ def keep_scores(digest: str, scores: Mapping[str, Sequence[Scores]]) -> None:
     _keep(digest, "scores", {name: _rows(triplets) for name, triplets in scores.items()})
 
 
-def load_calibrated(digest: str) -> dict[str, Calibrated]:
+def load_mixed(digest: str) -> dict[str, Mixed]:
     """Identity of a network -> its shares and scores; empty where nothing valid is kept."""
     try:
         return {
-            name: Calibrated(tuple(map(float, shares)) if shares else None, _scores(rows))  # type: ignore[arg-type]
-            for name, (shares, rows) in _load(digest, "calibrated").items()
+            name: Mixed(tuple(map(float, shares)) if shares else None, _scores(rows))  # type: ignore[arg-type]
+            for name, (shares, rows) in _load(digest, "mixed").items()
         }
     except (ValueError, TypeError):
         return {}
 
 
-def keep_calibrated(digest: str, calibrated: Mapping[str, Calibrated]) -> None:
+def keep_mixed(digest: str, mixed: Mapping[str, Mixed]) -> None:
     """Keep shares for the next check; a folder that cannot be written is no error."""
-    values = {name: (c.shares, _rows(c.scores)) for name, c in calibrated.items()}
-    _keep(digest, "calibrated", values)
+    values = {name: (c.shares, _rows(c.scores)) for name, c in mixed.items()}
+    _keep(digest, "mixed", values)
 
 
 def _scores(rows: Sequence[Sequence[float]]) -> tuple[Scores, ...]:

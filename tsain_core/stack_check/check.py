@@ -20,11 +20,11 @@ from ..inference.models import (
     shipped_models,
 )
 from ..model_files.checkpoint import read_info
-from .cache import keep_calibrated, keep_scores, load_calibrated, load_scores
-from .calibrate import calibrate_left_out
+from .cache import keep_mixed, keep_scores, load_mixed, load_scores
 from .fit_shares import FEWEST
+from .mixing import mix_left_out
 from .triplets import Triplets
-from .verdict import StackCheck, calibrated_name, in_words
+from .verdict import StackCheck, in_words, mixed_name
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +49,9 @@ def check_stack(
 ) -> Generator[Checked, None, StackCheck]:
     """Compute some slices of a stack from their neighbours with each model, and score them.
 
-    Networks are scored calibrated to the stack as well, with shares from other triplets than the
-    scored one. What was computed before, for the same grey values and weights, is not computed
-    again.
+    Networks are scored mixed with the mean of neighbours as well, in shares from other triplets
+    than the scored one. What was computed before, for the same grey values and weights, is not
+    computed again.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def check_stack(
     names : sequence of str
         Models, as for `open_model`; the baselines are always checked as well.
     settings : InferenceSettings
-        Device, precision, and whether pairs are aligned or matched; calibration, detail and
+        Device, precision, and whether pairs are aligned or matched; shares, detail and
         ensemble are left out.
     triplets : int
         Most triplets, spread over the stack.
@@ -83,14 +83,14 @@ def check_stack(
     known = Triplets(volume, triplets, crop)
     every = list(dict.fromkeys([*names, *BASELINES]))
     identities = {name: _key(name, settings) for name in every}
-    kept, calibrated = load_scores(known.digest), load_calibrated(known.digest)
+    kept, mixed = load_scores(known.digest), load_mixed(known.digest)
     fitted = {n for n in every if n not in BASELINES and len(known.slices) >= FEWEST}
     missing = [
         name
         for name, key in identities.items()
-        if key not in kept or (name in fitted and key not in calibrated)
+        if key not in kept or (name in fitted and key not in mixed)
     ]
-    plain = replace(settings, calibration=None, detail=0.0, ensemble=1)
+    plain = replace(settings, mean_shares=None, detail=0.0, ensemble=1)
     plain = replace(plain, tile=None, halo=None, compile=False)
     done, total = 0, len(missing) * len(known.slices)
     for name in missing:
@@ -102,12 +102,12 @@ def check_stack(
         kept[key] = tuple(left.scores for left in found)
         keep_scores(known.digest, kept)
         if name in fitted:
-            calibrated[key] = calibrate_left_out(known, found, crop)
-            keep_calibrated(known.digest, calibrated)
+            mixed[key] = mix_left_out(known, found, crop)
+            keep_mixed(known.digest, mixed)
     return StackCheck(
         known.slices,
         {name: kept[identities[name]] for name in every},
-        {name: calibrated[identities[name]] for name in every if name in fitted},
+        {name: mixed[identities[name]] for name in every if name in fitted},
     )
 
 
@@ -140,7 +140,7 @@ class Chosen:
     ----------
     name : str
     settings : InferenceSettings
-        With the calibration that suits the stack, if one does.
+        With the shares of the mean that suit the stack, if any do.
     check : StackCheck or None
         What it was chosen by; None if the stack cannot be checked.
     """
@@ -151,16 +151,16 @@ class Chosen:
 
     @property
     def label(self) -> str:
-        """The name, with "calibrated" where it is."""
-        return calibrated_name(self.name) if self.settings.calibration else self.name
+        """The name, and "mean" where it is mixed."""
+        return mixed_name(self.name) if self.settings.mean_shares else self.name
 
 
 def choose_model(
     volume: Any, settings: InferenceSettings = InferenceSettings()
 ) -> Generator[Checked, None, Chosen]:
-    """The best of `auto_candidates` on a stack, calibrated where that is better still.
+    """The best of `auto_candidates` on a stack, mixed with the mean where that is better still.
 
-    Networks are calibrated unless the settings hold a calibration. If the stack cannot be checked,
+    Shares that the settings hold stay. If the stack cannot be checked,
     it is the model of `default_model`.
     """
     try:
@@ -169,13 +169,13 @@ def choose_model(
         name = default_model(settings.device)
         logger.info("%s is taken, because the stack cannot be checked: %s", name, error)
         return Chosen(name, settings, None)
-    if settings.calibration is not None:
+    if settings.mean_shares is not None:
         return Chosen(check.best(), settings, check)
-    name, shares = check.best_calibrated()
-    return Chosen(name, replace(settings, calibration=shares), check)
+    name, shares = check.best_mixed()
+    return Chosen(name, replace(settings, mean_shares=shares), check)
 
 
-def calibrate_model(
+def mix_model(
     volume: Any, name: str, settings: InferenceSettings = InferenceSettings()
 ) -> Generator[Checked, None, Chosen]:
     """A model with the shares that suit a stack.
@@ -187,29 +187,30 @@ def calibrate_model(
     """
     if name in BASELINES:
         raise TsainError(
-            f"{in_words(name).capitalize()} cannot be calibrated; choose a network, or leave out "
-            f"{argument('calibrate')}."
+            f"{in_words(name).capitalize()} cannot be mixed with the mean; choose a network, or "
+            f"leave out {argument('mix')}."
         )
     check = yield from check_stack(volume, [name], settings)
-    if name not in check.calibrated:
+    if name not in check.mixed:
         raise TsainError(
-            f"The stack has {len(check.slices)} triplets of neighbouring slices that are fit for "
-            f"it; to calibrate a model, {FEWEST} are required: leave out {argument('calibrate')}."
+            f"The stack has {len(check.slices)} triplets of neighbouring slices that can be left "
+            f"out; to find how much of the mean a model needs, {FEWEST} are required: leave out "
+            f"{argument('mix')}."
         )
-    return Chosen(name, replace(settings, calibration=check.calibrated[name].shares), check)
+    return Chosen(name, replace(settings, mean_shares=check.mixed[name].shares), check)
 
 
 def settle_model(
-    volume: Any, name: str, settings: InferenceSettings, calibrated: bool
+    volume: Any, name: str, settings: InferenceSettings, mix: bool
 ) -> Generator[Checked, None, Chosen]:
-    """The model that a name stands for: "auto" is chosen, others are calibrated where that is true.
+    """The model that a name stands for: "auto" is chosen, others are mixed with the mean if told.
 
-    Errors are those of `calibrate_model`.
+    Errors are those of `mix_model`.
     """
     if name == "auto":
         return (yield from choose_model(volume, settings))
-    if calibrated:
-        return (yield from calibrate_model(volume, name, settings))
+    if mix:
+        return (yield from mix_model(volume, name, settings))
     return Chosen(name, settings, None)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluation.metrics import Scores
-from ..inference.calibration import LEAST, MOST, Calibration, split_bands
+from ..inference.mixing import LEAST, MOST, MeanShares, split_bands
 
 Floats = NDArray[np.float64]
 
@@ -25,7 +25,7 @@ _NONE = np.zeros(3)
 
 
 @dataclass(frozen=True)
-class Calibrated:
+class Mixed:
     """A model with the shares that suit a stack.
 
     Attributes
@@ -36,7 +36,7 @@ class Calibrated:
         Of each triplet, with shares from triplets that do not hold its slice.
     """
 
-    shares: Calibration | None
+    shares: MeanShares | None
     scores: tuple[Scores, ...]
 
 
@@ -83,7 +83,7 @@ def triplet_fit(
     return TripletFit(z, gram, bands @ off / off.size, float(off @ off) / off.size)
 
 
-def fit_shares(triplets: Sequence[TripletFit]) -> Calibration | None:
+def fit_shares(triplets: Sequence[TripletFit]) -> MeanShares | None:
     """The shares that do best, rounded to hundredths; None if they are no better than none.
 
     Parameters
@@ -101,7 +101,7 @@ def fit_shares(triplets: Sequence[TripletFit]) -> Calibration | None:
     return (fine, middle, coarse) if fine or middle or coarse else None
 
 
-def shares_without(triplets: Sequence[TripletFit], z: int) -> Calibration | None:
+def shares_without(triplets: Sequence[TripletFit], z: int) -> MeanShares | None:
     """The shares from the triplets that do not hold slice z."""
     return fit_shares([t for t in triplets if abs(t.z - z) > 1])
 

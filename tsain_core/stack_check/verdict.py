@@ -9,12 +9,13 @@ from typing import Literal
 import numpy as np
 
 from ..evaluation.metrics import Scores, mean_scores
-from ..inference.calibration import Calibration
+from ..inference.mixing import MeanShares
 from ..inference.models import BASELINES
-from .fit_shares import Calibrated
+from .fit_shares import Mixed
 
 _CONFIDENCE = 0.95
 _LEAST = 0.05  # dB; smaller differences are none
+_MIXED = " + mean"  # behind the name of a network
 _CEILING = 99.0  # dB that identical images count as
 
 Outcome = Literal["better", "worse", "even"]
@@ -82,24 +83,24 @@ class StackCheck:
         Slices that were left out.
     scores : mapping
         Model -> its scores, in the order of `slices`.
-    calibrated : mapping
+    mixed : mapping
         Network -> the shares that suit the stack, and its scores with shares from other triplets;
         of stacks with enough triplets.
     """
 
     slices: tuple[int, ...]
     scores: Mapping[str, tuple[Scores, ...]]
-    calibrated: Mapping[str, Calibrated] = field(default_factory=dict)
+    mixed: Mapping[str, Mixed] = field(default_factory=dict)
 
-    def best_calibrated(self) -> tuple[str, Calibration | None]:
+    def best_mixed(self) -> tuple[str, MeanShares | None]:
         """The best model, and the shares that it needs; None where it is best as it is."""
         name = self.best()
-        able = [n for n, c in self.calibrated.items() if c.shares is not None]
+        able = [n for n, c in self.mixed.items() if c.shares is not None]
         for network in able:
-            if self.compare(calibrated_name(network), name).difference > 0:
-                name = calibrated_name(network)
-        found = next((n for n in able if calibrated_name(n) == name), None)
-        return (found, self.calibrated[found].shares) if found else (name, None)
+            if self.compare(mixed_name(network), name).difference > 0:
+                name = mixed_name(network)
+        found = next((n for n in able if mixed_name(n) == name), None)
+        return (found, self.mixed[found].shares) if found else (name, None)
 
     def best(self, names: Iterable[str] | None = None) -> str:
         """Name of the model with the highest mean quality, of all or of these."""
@@ -121,24 +122,24 @@ class StackCheck:
     def verdict(self, model: str) -> Comparison:
         """A model against the best of all that were checked; the best against the best baseline."""
         best = self.best()
-        if model in (best, calibrated_name(best)):
+        if model in (best, mixed_name(best)):
             best = self.best(name for name in BASELINES if name != model)
         return self.compare(model, best)
 
     def sentence(self, model: str) -> str:
-        """The verdict on a model in words, and what calibrating it to the stack would gain."""
+        """The verdict on a model in words, and what mixing it with the mean would gain."""
         text = self.verdict(model).sentence()
-        if model not in self.calibrated or self.calibrated[model].shares is None:
+        if model not in self.mixed or self.mixed[model].shares is None:
             return text
-        gain = self.compare(calibrated_name(model), model)
+        gain = self.compare(mixed_name(model), model)
         if gain.outcome != "better":
             return text
-        return f"{text} Calibrated to the stack, {model} gains {gain.difference:.1f} dB."
+        return f"{text} Mixed with the mean of neighbours, {model} gains {gain.difference:.1f} dB."
 
     def table(self, model: str) -> str:
         """Mean scores of a model, of the two plain baselines and of the best, a line each."""
-        network = next((n for n in self.calibrated if model in (n, calibrated_name(n))), None)
-        both = (network, calibrated_name(network)) if network else (model,)
+        network = next((n for n in self.mixed if model in (n, mixed_name(n))), None)
+        both = (network, mixed_name(network)) if network else (model,)
         names = dict.fromkeys((*both, "mean", "optical-flow", self.best()))
         width = max(map(len, names))
         means = {name: self.mean(name) for name in names}
@@ -154,9 +155,9 @@ class StackCheck:
 
     @property
     def _known(self) -> dict[str, tuple[Scores, ...]]:
-        """Scores of all models, and of networks that are calibrated."""
-        calibrated = {calibrated_name(n): c.scores for n, c in self.calibrated.items()}
-        return {**self.scores, **calibrated}
+        """Scores of all models, and of networks mixed with the mean."""
+        mixed = {mixed_name(n): c.scores for n, c in self.mixed.items()}
+        return {**self.scores, **mixed}
 
     def _quality(self, name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """Mean of PSNR and structure in dB, of each triplet.
@@ -168,15 +169,16 @@ class StackCheck:
         return np.array(pairs, np.float64).mean(1)
 
 
-def calibrated_name(network: str) -> str:
-    """What a network is called that is calibrated to a stack."""
-    return f"calibrated {network}"
+def mixed_name(network: str) -> str:
+    """What a network is called that is mixed with the mean of neighbours."""
+    return f"{network}{_MIXED}"
 
 
 def in_words(name: str) -> str:
     """A model in a sentence: "the mean of neighbours blurred by 1 pixel", "tsain-lite"."""
     if name not in BASELINES:
-        return name
+        network, mixed, _ = name.partition(_MIXED)
+        return f"{network} mixed with the mean" if mixed else name
     method, _, sigma = name.partition("-blur")
     text = {"mean": "the mean of neighbours", "optical-flow": "optical flow"}[method]
     return f"{text} blurred by {sigma} pixel{'s' if sigma != '1' else ''}" if sigma else text

@@ -30,8 +30,8 @@ _ENOUGH = 5  # slices of a stack, to calibrate on
 
 
 def plain(settings: InferenceSettings) -> InferenceSettings:
-    """Settings that maps are computed with: one pass, no calibration, no detail."""
-    return replace(settings, calibration=None, detail=0.0, ensemble=1)
+    """Settings that maps are computed with: one pass, no mixing, no detail."""
+    return replace(settings, mean_shares=None, detail=0.0, ensemble=1)
 
 
 def find_calibration(

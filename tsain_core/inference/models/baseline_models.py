@@ -8,8 +8,8 @@ from fractions import Fraction
 
 import torch
 
-from ..calibration import Calibration
 from ..intensity import Scaling
+from ..mixing import MeanShares
 from ..slice_model import Image, Keys, TileDone
 from .baselines import blurred, mean_of_neighbours, optical_flow
 
@@ -25,7 +25,7 @@ class BaselineModel:
 
     name: str
     any_position: bool = True
-    calibration: Calibration | None = None
+    mean_shares: MeanShares | None = None
     detail: float = 0.0
     # all grey values: nothing is learned, so nothing is gained by stretching
     scaling: Scaling = Scaling((0.0, 100.0))

@@ -62,7 +62,7 @@ class NetworkModel:
         self.info, self.device, self.settings = info, device, settings
         self.precision = automatic_precision(device, settings.precision)
         self.tile, self.halo = settings.tile, settings.halo
-        self.calibration, self.detail = settings.calibration, settings.detail
+        self.mean_shares, self.detail = settings.mean_shares, settings.detail
         self._transforms = views(settings.ensemble)
         self._execution = Execution(self.network, device, self.precision, settings.compile)
         share = int(free_memory(device) * _FEATURE_SHARE)
@@ -132,7 +132,7 @@ class NetworkModel:
             "weights_sha256": self.info.weights_hash,
             "licence": self.info.licence,
             "precision": self.precision,
-            **({"calibration": list(self.calibration)} if self.calibration else {}),
+            **({"mean_shares": list(self.mean_shares)} if self.mean_shares else {}),
             **({"detail": self.detail} if self.detail else {}),
             **({"ensemble": len(self._transforms)} if len(self._transforms) > 1 else {}),
         }

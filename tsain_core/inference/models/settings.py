@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from ...errors import TsainError, argument
 from ...system.records import Record
-from ..calibration import LEAST, MOST, Calibration
 from ..ensemble import ENSEMBLES
+from ..mixing import LEAST, MOST, MeanShares
 from .device import Precision
 
 #: Sides of tiles, and halos, that are accepted: pixels.
@@ -34,10 +34,10 @@ class InferenceSettings(Record):
     feature_memory : int or None
         Bytes for features of the latest slices, which serve the next pair, too; None takes a share
         of the free memory.
-    calibration : (float, float, float) or None
+    mean_shares : (float, float, float) or None
         Shares of the mean of neighbours that computed slices get, of fine, middle and coarse
         detail: what slices that were left out of the stack show to be best. See
-        `tsain_core.inference.calibration`.
+        `tsain_core.inference.mixing`.
     detail : float
         Share of the real slices' fine detail that computed slices are given, 0 to 1: they are
         sharper, and no truer. See `tsain_core.inference.detail`.
@@ -61,7 +61,7 @@ class InferenceSettings(Record):
     halo: int | None = None
     compile: bool = False
     feature_memory: int | None = None
-    calibration: Calibration | None = None
+    mean_shares: MeanShares | None = None
     detail: float = 0.0
     ensemble: int = 1
     align: bool = False
@@ -79,10 +79,10 @@ class InferenceSettings(Record):
                     f"The {name} is {value} pixels; it must be from {least} to {LARGEST_SIDE} "
                     f"({argument(name)})."
                 )
-        if self.calibration and not all(LEAST <= v <= MOST for v in self.calibration):
+        if self.mean_shares and not all(LEAST <= v <= MOST for v in self.mean_shares):
             raise TsainError(
-                f"The calibration is {self.calibration}; expected three shares from {LEAST:g} to "
-                f"{MOST:g} ({argument('calibration')})."
+                f"The shares of the mean are {self.mean_shares}; expected three from {LEAST:g} to "
+                f"{MOST:g} ({argument('mean_shares')})."
             )
         if not 0 <= self.detail <= 1:
             raise TsainError(

@@ -1,15 +1,15 @@
-"""Calibrating a model to a stack, in Python."""
+"""How to mix a model with the mean of neighbours on a stack, in Python."""
 
 from __future__ import annotations
 
 import os
 
 from ..inference.models import InferenceSettings
-from ..stack_check import calibrate_model
+from ..stack_check import mix_model
 from .arguments import OnProgress, Source, as_volume, finished
 
 
-def calibrate(
+def find_mix(
     source: Source,
     model: str | os.PathLike[str] = "tsain-lite",
     settings: InferenceSettings | None = None,
@@ -19,8 +19,8 @@ def calibrate(
 ) -> InferenceSettings:
     """Find how much of the mean of neighbours a model's slices need on a stack.
 
-    Up to 10 slices are left out and computed, which takes seconds. "auto" as a model is calibrated
-    by itself.
+    Up to 10 slices are left out and computed, which takes seconds. "auto" as a model does
+    so by itself.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def calibrate(
     Returns
     -------
     InferenceSettings
-        As given, with the `calibration` found: None if the model is best as it is.
+        As given, with the `mean_shares` found: None if the model is best as it is.
 
     Raises
     ------
@@ -46,9 +46,9 @@ def calibrate(
 
     Examples
     --------
-    >>> settings = tsain.calibrate("stack.tif", "tsain-lite")
+    >>> settings = tsain.find_mix("stack.tif", "tsain-lite")
     >>> finer = tsain.interpolate("stack.tif", model="tsain-lite", settings=settings)
     """
     volume = as_volume(source, dataset=dataset)
-    work = calibrate_model(volume, os.fspath(model), settings or InferenceSettings())
+    work = mix_model(volume, os.fspath(model), settings or InferenceSettings())
     return finished(work, progress).settings

@@ -1,4 +1,4 @@
-"""Calibrating a model to a stack: shares of the mean of neighbours, found on left-out slices."""
+"""Mixing a model with the mean of neighbours, in shares that are found on left-out slices."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import tsain_core as tsain
 from tsain_core.cli import main
 from tsain_core.errors import TsainError
 from tsain_core.evaluation.metrics import Scores
-from tsain_core.inference.calibration import MOST, calibrate, split_bands
+from tsain_core.inference.mixing import MOST, mix_with_mean, split_bands
 from tsain_core.inference.models import BASELINES, InferenceSettings, open_model, run_to_end
 from tsain_core.interpolation.interpolate import slice_between
 from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN
-from tsain_core.stack_check import StackCheck, calibrate_model, check_stack, choose_model
+from tsain_core.stack_check import StackCheck, check_stack, choose_model, mix_model
 from tsain_core.stack_check.fit_shares import (
-    Calibrated,
+    Mixed,
     TripletFit,
     fit_shares,
     shares_without,
@@ -66,10 +66,10 @@ def test_shares_of_one_make_it_the_mean(fraction: Fraction) -> None:
     image, before, after = images(3)
     mean = (1 - float(fraction)) * before + float(fraction) * after
     np.testing.assert_allclose(
-        calibrate(image, before, after, fraction, (1, 1, 1)), mean, atol=0.01
+        mix_with_mean(image, before, after, fraction, (1, 1, 1)), mean, atol=0.01
     )
-    np.testing.assert_array_equal(calibrate(image, before, after, fraction, (0, 0, 0)), image)
-    coarse = calibrate(image, before, after, fraction, (0, 0, 1))
+    np.testing.assert_array_equal(mix_with_mean(image, before, after, fraction, (0, 0, 0)), image)
+    coarse = mix_with_mean(image, before, after, fraction, (0, 0, 1))
     difference = gaussian_filter(mean - image, 2.0, radius=8)
     np.testing.assert_allclose(coarse - image, difference, atol=0.01)
 
@@ -77,7 +77,7 @@ def test_shares_of_one_make_it_the_mean(fraction: Fraction) -> None:
 def mixed(shares: tuple[float, float, float], z: int, noise: float = 0.0) -> TripletFit:
     """Moments of a triplet whose real slice is a mix, known but for noise."""
     image, mean = images(2)
-    truth = calibrate(image, mean, mean, Fraction(1, 2), shares)
+    truth = mix_with_mean(image, mean, mean, Fraction(1, 2), shares)
     truth = truth + noise * RNG.normal(size=truth.shape).astype(np.float32)
     return triplet_fit(z, image, mean, truth)
 
@@ -117,18 +117,18 @@ def test_a_poor_network_becomes_nearly_as_good_as_the_mean(offset: str) -> None:
     check = run_to_end(check_stack(stack, [offset]))
     plain = check.compare(offset, "mean")
     assert plain.outcome == "worse"
-    calibrated = check.compare(f"calibrated {offset}", "mean")
-    assert calibrated.difference > 0.1 * plain.difference
+    mix = check.compare(f"{offset} + mean", "mean")
+    assert mix.difference > 0.1 * plain.difference
+    gain = f"{mix.difference - plain.difference:.1f} dB"
     assert check.sentence(offset).endswith(
-        f"Calibrated to the stack, {offset} gains "
-        f"{calibrated.difference - plain.difference:.1f} dB."
+        f"Mixed with the mean of neighbours, {offset} gains {gain}."
     )
-    assert f"calibrated {offset}" in check.table(offset)
+    assert f"{offset} + mean" in check.table(offset)
     kept = run_to_end(check_stack(stack, [offset]))
-    assert kept.calibrated == check.calibrated
-    chosen = run_to_end(calibrate_model(stack, offset))
-    shares = chosen.settings.calibration
-    assert shares == check.calibrated[offset].shares
+    assert kept.mixed == check.mixed
+    chosen = run_to_end(mix_model(stack, offset))
+    shares = chosen.settings.mean_shares
+    assert shares == check.mixed[offset].shares
     assert shares is not None
     assert max(shares) > 0.5
 
@@ -138,13 +138,13 @@ def test_what_is_found_is_what_is_computed(offset: str) -> None:
     before, after = (image / np.float32(255) for image in images(2))
     shares = (0.9, -0.2, 0.4)
     settings = InferenceSettings("cpu", "fp32")
-    work = [settings, InferenceSettings("cpu", "fp32", calibration=shares)]
+    work = [settings, InferenceSettings("cpu", "fp32", mean_shares=shares)]
     plain, mix = (run_to_end(slice_between(open_model(offset, s), before, after))[0] for s in work)
     np.testing.assert_allclose(
-        mix, calibrate(plain, before, after, Fraction(1, 2), shares), atol=1e-6
+        mix, mix_with_mean(plain, before, after, Fraction(1, 2), shares), atol=1e-6
     )
-    assert open_model(offset, work[1]).provenance()["calibration"] == list(shares)
-    assert "calibration" not in open_model(offset, settings).provenance()
+    assert open_model(offset, work[1]).provenance()["mean_shares"] == list(shares)
+    assert "mean_shares" not in open_model(offset, settings).provenance()
 
 
 def test_aligned_pairs_are_checked_by_themselves(offset: str) -> None:
@@ -154,60 +154,58 @@ def test_aligned_pairs_are_checked_by_themselves(offset: str) -> None:
     assert len(list(check_stack(stack, [offset], aligned))) == 7 * (1 + len(BASELINES))
 
 
-def test_stacks_and_models_that_cannot_be_calibrated(offset: str) -> None:
-    with pytest.raises(TsainError, match="The mean of neighbours cannot be calibrated"):
-        run_to_end(calibrate_model(clean_stack(), "mean"))
+def test_stacks_and_models_that_cannot_be_mixed(offset: str) -> None:
+    with pytest.raises(TsainError, match="The mean of neighbours cannot be mixed"):
+        run_to_end(mix_model(clean_stack(), "mean"))
     with pytest.raises(TsainError, match="has 3 triplets .* 4 are required"):
-        run_to_end(calibrate_model(clean_stack(5), offset))
-    with pytest.raises(TsainError, match="expected three shares from -1 to 1.5"):
-        InferenceSettings(calibration=(0.0, 2.0, 0.0))
+        run_to_end(mix_model(clean_stack(5), offset))
+    with pytest.raises(TsainError, match="expected three from -1 to 1.5"):
+        InferenceSettings(mean_shares=(0.0, 2.0, 0.0))
 
 
 def scores(*psnr: float) -> tuple[Scores, ...]:
     return tuple(Scores(value, value + 2, 0.5, 10, 1) for value in psnr)
 
 
-def test_the_best_may_be_calibrated() -> None:
+def test_the_best_may_be_a_mix() -> None:
     shares = (0.5, 0.0, 0.0)
     known = {"a": scores(20, 21, 22), "mean": scores(20.5, 21.5, 22.5), "b": scores(19, 20, 21)}
-    fit = {"a": Calibrated(None, scores(23, 24, 25)), "b": Calibrated(shares, scores(21, 22, 23))}
+    fit = {"a": Mixed(None, scores(23, 24, 25)), "b": Mixed(shares, scores(21, 22, 23))}
     check = StackCheck((1, 2, 3), known, fit)
     assert check.best() == "mean"
-    assert check.best_calibrated() == ("b", shares)  # a is best as it is, whatever its scores
-    assert check.verdict("calibrated b").other == "mean"
-    assert StackCheck((1, 2, 3), known).best_calibrated() == ("mean", None)
+    assert check.best_mixed() == ("b", shares)  # a is best as it is, whatever its scores
+    assert check.verdict("b + mean").other == "mean"
+    assert StackCheck((1, 2, 3), known).best_mixed() == ("mean", None)
 
 
-def test_auto_calibrates_on_every_way(
+def test_auto_mixes_on_every_way(
     tmp_path: Path, offset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Command, to TIFF and OME-Zarr, and Python choose the same shares."""
     monkeypatch.setattr("tsain_core.stack_check.check.auto_candidates", lambda _: [offset])
-    monkeypatch.setattr(
-        StackCheck, "best_calibrated", lambda c: (offset, c.calibrated[offset].shares)
-    )
+    monkeypatch.setattr(StackCheck, "best_mixed", lambda c: (offset, c.mixed[offset].shares))
     stack, path = clean_stack(), tmp_path / "in.h5"
     with create_volume(path, stack.shape, stack.dtype) as writer:
         for z, image in enumerate(stack):
             writer.write(z, image)
-    shares = run_to_end(choose_model(stack)).settings.calibration
+    shares = run_to_end(choose_model(stack)).settings.mean_shares
     assert shares is not None
     expected = tsain.interpolate(stack)
-    settings = tsain.calibrate(path, offset)
-    assert settings.calibration == shares
+    settings = tsain.find_mix(path, offset)
+    assert settings.mean_shares == shares
     np.testing.assert_array_equal(
         tsain.interpolate(stack, model=offset, settings=settings), expected
     )
     words = [str(share) for share in shares]
     for name, options in (
         ("a.tif", ["--model", "auto"]),
-        ("b.zarr", ["--model", offset, "--calibrate"]),
-        ("c.tif", ["--model", offset, "--calibration", *words]),
+        ("b.zarr", ["--model", offset, "--mix"]),
+        ("c.tif", ["--model", offset, "--mean-shares", *words]),
     ):
         out = tmp_path / name
         assert main(["interpolate", str(path), str(out), *options]) == 0
         result = open_volume(out)
-        assert result.provenance["calibration"] == list(shares)
+        assert result.provenance["mean_shares"] == list(shares)
         np.testing.assert_array_equal(np.asarray(result.data), expected)
-    assert main(["interpolate", str(path), str(tmp_path / "e.tif"), "--calibrate", "--model",
-                 offset, "--calibration", "0", "0", "1"]) == 1  # fmt: skip
+    assert main(["interpolate", str(path), str(tmp_path / "e.tif"), "--mix", "--model",
+                 offset, "--mean-shares", "0", "0", "1"]) == 1  # fmt: skip

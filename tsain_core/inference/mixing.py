@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.float32]
 #: Share of the mean of neighbours in each band, finest first; all 0 leaves a slice as it is.
-Calibration = tuple[float, float, float]
+MeanShares = tuple[float, float, float]
 
 _SIGMAS = (1.0, 2.0)  # pixels: between the three bands
 _RADII = (4, 8)
@@ -41,8 +41,8 @@ def split_bands(image: Image) -> tuple[Image, Image, Image]:
     return image - middle, middle - coarse, coarse
 
 
-def calibrate(
-    image: Image, before: Image, after: Image, fraction: Fraction, calibration: Calibration
+def mix_with_mean(
+    image: Image, before: Image, after: Image, fraction: Fraction, shares: MeanShares
 ) -> Image:
     """Mix a computed slice with the mean of its neighbours, band by band.
 
@@ -54,7 +54,7 @@ def calibrate(
         The real slices, scaled as `image` is.
     fraction : Fraction
         Weighs them in the mean.
-    calibration : Calibration
+    shares : MeanShares
 
     Returns
     -------
@@ -64,7 +64,7 @@ def calibrate(
     share = np.float32(fraction)
     mean = (1 - share) * before + share * after
     mixed = image
-    for band, weight in zip(split_bands(mean - image), calibration, strict=True):
+    for band, weight in zip(split_bands(mean - image), shares, strict=True):
         if weight:
             mixed = mixed + np.float32(weight) * band
     return mixed

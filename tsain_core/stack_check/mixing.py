@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from ..evaluation.leave_one_out import LeftOut, leave_out
 from ..evaluation.metrics import Scores, score
-from ..inference.calibration import calibrate
+from ..inference.mixing import mix_with_mean
 from ..inference.models import BaselineModel
-from .fit_shares import Calibrated, TripletFit, fit_shares, shares_without, triplet_fit
+from .fit_shares import Mixed, TripletFit, fit_shares, shares_without, triplet_fit
 
 Pairs = list[tuple[LeftOut, NDArray[np.float32]]]
 
@@ -39,19 +39,19 @@ def fits_of(pairs: Pairs) -> list[TripletFit]:
     return [triplet_fit(left.z, left.image, mean, left.truth) for left, mean in pairs]
 
 
-def score_calibrated(pairs: Pairs, fits: Sequence[TripletFit]) -> tuple[Scores, ...]:
+def score_mixed(pairs: Pairs, fits: Sequence[TripletFit]) -> tuple[Scores, ...]:
     """Scores with shares from those triplets that do not hold the scored slice."""
     scores: list[Scores] = []
     for left, mean in pairs:
         image, shares = left.image, shares_without(fits, left.z)
         if shares is not None:
-            image = calibrate(image, mean, mean, Fraction(1, 2), shares)
+            image = mix_with_mean(image, mean, mean, Fraction(1, 2), shares)
         scores.append(score(image, left.truth, left.valid))
     return tuple(scores)
 
 
-def calibrate_left_out(volume: Any, left_out: Sequence[LeftOut], crop: int) -> Calibrated:
+def mix_left_out(volume: Any, left_out: Sequence[LeftOut], crop: int) -> Mixed:
     """The shares that suit a stack, and what they gain; parameters as for `with_means`."""
     pairs = with_means(volume, left_out, crop)
     fits = fits_of(pairs)
-    return Calibrated(fit_shares(fits), score_calibrated(pairs, fits))
+    return Mixed(fit_shares(fits), score_mixed(pairs, fits))
