@@ -22,20 +22,23 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line sets 
 
 from collections.abc import Mapping, Sequence  # noqa: E402
 from dataclasses import asdict  # noqa: E402
+from fractions import Fraction  # noqa: E402
 from pathlib import Path  # noqa: E402
 
+import numpy as np  # noqa: E402
 from common import print_head, print_row  # noqa: E402
 from peers import EXTRA, PeerScores, open_peers  # noqa: E402
 from regime_rows import Row, rows  # noqa: E402
 
-from tsain_core.evaluation.leave_one_out import CROP, leave_out  # noqa: E402
-from tsain_core.evaluation.metrics import Scores, mean_scores  # noqa: E402
+from tsain_core.evaluation.leave_one_out import CROP, central, leave_out  # noqa: E402
+from tsain_core.evaluation.metrics import Scores, mean_scores, score  # noqa: E402
+from tsain_core.inference.detail import add_detail  # noqa: E402
 from tsain_core.inference.models import InferenceSettings, SliceModel, open_model  # noqa: E402
 from tsain_core.stack_check import CROP as CHECKED  # noqa: E402
 from tsain_core.stack_check import TRIPLETS, mixed_name  # noqa: E402
 from tsain_core.stack_check.mixing import (  # noqa: E402
     fits_of,
-    score_mixed,
+    mixed_slices,
     with_means,
 )
 from tsain_core.stack_check.triplets import Triplets  # noqa: E402
@@ -48,6 +51,7 @@ _COLUMNS = {
 }
 _HEADS = {"psnr": "PSNR dB", "structure": "structure dB", "ssim": "SSIM"}
 _SHARP = (0.5, 1.2)  # sharpness that a sharp model must have
+_AND_DETAIL = ", detail "  # behind the name of a model, and how much
 _SOFT = 0.2  # sharpness from which a peer is compared with a sharp model
 
 Methods = dict[str, Scores]  # model or peer -> mean scores
@@ -58,11 +62,6 @@ def main() -> None:
     """Score, print the tables and verdicts, write the JSON file."""
     args = _arguments()
     models = _open_models(args.models)
-    sharp = list(args.sharp)
-    if args.detail:
-        sharp = [f"{name}, detail {args.detail:g}" for name in args.sharp]
-        settings = InferenceSettings(precision="fp32", detail=args.detail)
-        models |= {s: open_model(n, settings) for s, n in zip(sharp, args.sharp, strict=True)}
     peers = open_peers(args.peers)
     kept = PeerScores(args.cache)
     table: Table = {}
@@ -71,14 +70,15 @@ def main() -> None:
     for row in rows(args.data, args.also, 4 if args.quick else args.triplets, crop):
         scores = {peer.name: kept.mean(row, peer) for peer in peers}
         for name, model in models.items():
-            scores |= _score(row, name, model, args.mix)
+            detail = args.detail if name in args.sharp else 0.0
+            scores |= _score(row, name, model, args.mix, detail)
         table[row.name], counts[row.name] = scores, len(row.slices)
     names = [peer.name for peer in peers]
-    shown = [n for name in models for n in (name, mixed_name(name))]
-    shown = [name for name in shown if all(name in scores for scores in table.values())]
+    shown = [name for name in next(iter(table.values())) if name not in names]
     verdicts = {name: _report(table, counts, name, names) for name in shown}
-    for name in sharp:
-        verdicts[f"{name} as a sharp model"] = _report_sharp(table, name, names)
+    for name in shown:
+        if name.partition(_AND_DETAIL)[0].removesuffix(mixed_name("")) in args.sharp:
+            verdicts[f"{name} as a sharp model"] = _report_sharp(table, name, names)
     if args.all:
         _print_all(table)
     if args.json:
@@ -111,21 +111,35 @@ def _open_models(names: Sequence[str]) -> dict[str, SliceModel]:
     return {name: open_model(name, InferenceSettings(precision="fp32")) for name in names}
 
 
-def _score(row: Row, name: str, model: SliceModel, mixed: bool) -> Methods:
-    """Mean scores of a model; if wanted, mixed with the mean of neighbours as well.
+def _score(row: Row, name: str, model: SliceModel, mix: bool, detail: float) -> Methods:
+    """Mean scores of a model, and of what is made of its slices: mixed, with detail, or both.
 
     Shares are found as the check of a stack finds them, without the triplets that hold the scored
     slice.
     """
     left_out = list(leave_out(row.stack, [model], row.crop, slices=row.slices))
-    scores = {name: mean_scores([left.scores for left in left_out])}
-    if mixed:
+    made = {name: [left.image for left in left_out]}
+    if mix:
         known = Triplets(row.stack, TRIPLETS, CHECKED)
         others = list(leave_out(known, [model], CHECKED, slices=known.slices))
         fits = fits_of(with_means(known, others, CHECKED))
-        pairs = with_means(row.stack, left_out, row.crop)
-        scores[mixed_name(name)] = mean_scores(score_mixed(pairs, fits))
-    return scores
+        made[mixed_name(name)] = mixed_slices(with_means(row.stack, left_out, row.crop), fits)
+    if detail:
+        box = central(row.stack.shape[1:], row.crop)
+        real = [np.float32(row.stack[z - 1 : z + 2 : 2, *box]) for z in row.slices]
+        made |= {
+            f"{label}{_AND_DETAIL}{detail:g}": [
+                add_detail(image, pair[0], pair[1], Fraction(1, 2), detail)
+                for image, pair in zip(images, real, strict=True)
+            ]
+            for label, images in made.items()
+        }
+    return {
+        label: mean_scores(
+            [score(i, left.truth, left.valid) for i, left in zip(images, left_out, strict=True)]
+        )
+        for label, images in made.items()
+    }
 
 
 def _report(

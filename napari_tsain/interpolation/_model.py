@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, Container, FileEdit, FloatSlider, SpinBox
 from qtpy.QtCore import Signal
@@ -97,11 +98,16 @@ class ModelForm(QWidget):
             "knowledge of the slice between",
         )
         self.mix_box = CheckBox(
-            text="Mix with the mean",
+            text="+ mean",
             tooltip="Mix what the network computes with the mean of neighbours, as much of each as "
             "slices that are left out of this stack show to be best; auto does so by itself",
         )
-        boxes = [self.model_box, self.file_box, self.mix_box, self.detail_box]
+        both = [self.model_box, self.mix_box]
+        row: Container[Any] = Container(
+            widgets=both, layout="horizontal", labels=False, label="model"
+        )
+        row.margins = (0, 0, 0, 0)
+        boxes = [row, self.file_box, self.detail_box]
         self._form = Container(widgets=boxes, labels=True)
         self._form.margins = (0, 0, 0, 0)
         self.summary = QLabel()
@@ -112,10 +118,10 @@ class ModelForm(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._form.native)
-        row = QHBoxLayout()
-        row.addWidget(self.summary, 1)
-        row.addWidget(self.card_button)
-        layout.addLayout(row)
+        about = QHBoxLayout()
+        about.addWidget(self.summary, 1)
+        about.addWidget(self.card_button)
+        layout.addLayout(about)
         layout.addWidget(self.advanced)
         self._recall()
         MODEL_ADDED.arrived.connect(self._news)

@@ -88,7 +88,7 @@ def test_same_voxels_as_in_memory(
             "cpu",
             tile=32,
             halo=None if request_.damaged or "sharp" in model else 12,
-            mean_shares=(0.9, -0.4, 0.3) if "sharp" in model else None,
+            mean_shares=(0.9, -0.4) if "sharp" in model else None,
             detail=0.9 if "sharp" in model else 0.0,
             ensemble=4 if "four" in model else 1,
         ),

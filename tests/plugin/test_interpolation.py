@@ -284,6 +284,7 @@ def test_settings_are_remembered(qtbot: Any, viewer: Any) -> None:
     dock.model.tile_box.value = 128
     dock.model.detail_box.value = 0.9
     dock.model.ensemble_box.value = 4
+    dock.model.mix_box.value = True
     viewer.window.remove_dock_widget(dock)
     again = open_dock(viewer)
     assert again.model.model_box.value == "optical-flow" and again.model.tile_box.value == 128
@@ -291,6 +292,8 @@ def test_settings_are_remembered(qtbot: Any, viewer: Any) -> None:
     assert again.model.detail_box.value == 0.9 and not again.model.detail_box.enabled
     assert again.model.choice.settings == InferenceSettings(tile=128)
     again.model.model_box.value = "tsain-lite"
+    assert again.model.mix_box.value
+    again.model.mix_box.value = False
     assert again.model.choice.settings == InferenceSettings(tile=128, detail=0.9, ensemble=4)
 
 
@@ -333,12 +336,22 @@ def test_the_model_is_checked_on_the_stack(qtbot: Any, viewer: Any) -> None:
     assert "worse than the mean of neighbours" in dock.check.text()
     assert "structure" in dock.check.toolTip()
 
+    assert dock.model.choice.settings.mean_shares is None
+    dock.model.mix_box.value = True
+    qtbot.waitUntil(lambda: "tsain-lite mixed with the mean" in dock.check.text(), timeout=TIMEOUT)
+    shares = dock.model.choice.settings.mean_shares
+    assert shares is not None and max(shares) > 0.5
+    layer = run_and_wait(qtbot, viewer, dock)
+    assert layer_marks(layer).provenance["mean_shares"] == list(shares)
+
     dock.model.model_box.value = "auto"
     assert "being compared" in dock.bar.run.toolTip() and not dock.bar.run.isEnabled()
-    qtbot.waitUntil(lambda: "Best here: mean" in dock.check.text(), timeout=TIMEOUT)
-    assert dock.model.choice.name == "mean"
+    qtbot.waitUntil(lambda: "Best here: " in dock.check.text(), timeout=TIMEOUT)
+    best = dock.model.choice
+    assert best.name == "mean" or best.settings.mean_shares
+    assert f"Best here: {best.name}" in dock.check.text()
     layer = run_and_wait(qtbot, viewer, dock)
-    assert layer_marks(layer).provenance["model"] == "mean"
+    assert layer_marks(layer).provenance["model"] == best.name
 
     viewer.add_image(tissue(2, 64), name="thin")
     dock.source.layer_box.value = viewer.layers["thin"]

@@ -14,7 +14,7 @@ import tsain_core as tsain
 from tsain_core.cli import main
 from tsain_core.errors import TsainError
 from tsain_core.evaluation.metrics import Scores
-from tsain_core.inference.mixing import MOST, mix_with_mean, split_bands
+from tsain_core.inference.mixing import MOST, mix_with_mean
 from tsain_core.inference.models import BASELINES, InferenceSettings, open_model, run_to_end
 from tsain_core.interpolation.interpolate import slice_between
 from tsain_core.model_files.checkpoint import ModelInfo, save
@@ -56,25 +56,18 @@ def images(count: int = 1) -> list[NDArray[np.float32]]:
     return list(RNG.normal(128, 30, (count, 40, 40)).astype(np.float32))
 
 
-def test_the_bands_make_up_the_image() -> None:
-    (image,) = images()
-    np.testing.assert_allclose(sum(split_bands(image)), image, atol=1e-3)
-
-
 @pytest.mark.parametrize("fraction", [Fraction(1, 2), Fraction(1, 5)])
-def test_shares_of_one_make_it_the_mean(fraction: Fraction) -> None:
+def test_what_is_finer_becomes_that_of_the_mean(fraction: Fraction) -> None:
     image, before, after = images(3)
     mean = (1 - float(fraction)) * before + float(fraction) * after
-    np.testing.assert_allclose(
-        mix_with_mean(image, before, after, fraction, (1, 1, 1)), mean, atol=0.01
-    )
-    np.testing.assert_array_equal(mix_with_mean(image, before, after, fraction, (0, 0, 0)), image)
-    coarse = mix_with_mean(image, before, after, fraction, (0, 0, 1))
-    difference = gaussian_filter(mean - image, 2.0, radius=8)
-    np.testing.assert_allclose(coarse - image, difference, atol=0.01)
+    mixes = {s: mix_with_mean(image, before, after, fraction, s) for s in ((0, 0), (1, 0), (1, 1))}
+    np.testing.assert_array_equal(mixes[0, 0], image)
+    for sigma, radius, mixed in ((1.0, 4, mixes[1, 0]), (2.0, 8, mixes[1, 1])):
+        coarse, theirs = (gaussian_filter(i, sigma, radius=radius) for i in (image, mean))
+        np.testing.assert_allclose(mixed, mean - theirs + coarse, atol=0.01)
 
 
-def mixed(shares: tuple[float, float, float], z: int, noise: float = 0.0) -> TripletFit:
+def mixed(shares: tuple[float, float], z: int, noise: float = 0.0) -> TripletFit:
     """Moments of a triplet whose real slice is a mix, known but for noise."""
     image, mean = images(2)
     truth = mix_with_mean(image, mean, mean, Fraction(1, 2), shares)
@@ -83,42 +76,42 @@ def mixed(shares: tuple[float, float, float], z: int, noise: float = 0.0) -> Tri
 
 
 def test_known_shares_are_found() -> None:
-    shares = (0.8, -0.3, 0.1)
+    shares = (0.8, -0.3)
     found = fit_shares([mixed(shares, z, noise=20.0) for z in range(1, 11)])
     assert found == pytest.approx(shares, abs=0.06)
 
 
 def test_where_no_share_helps_none_is_given() -> None:
     """By chance some of ten lists of noise have a use for a small one."""
-    fits = [[mixed((0, 0, 0), z, noise=30.0) for z in range(1, 9)] for _ in range(10)]
+    fits = [[mixed((0, 0), z, noise=30.0) for z in range(1, 9)] for _ in range(10)]
     found = [fit_shares(triplets) for triplets in fits]
-    assert sum(shares is None for shares in found) >= 5
+    assert sum(shares is None for shares in found) >= 8
     assert all(max(map(abs, shares)) < 0.1 for shares in found if shares)
 
 
 def test_too_few_triplets_and_wild_ones() -> None:
-    one = mixed((1, 1, 1), 3)
+    one = mixed((1, 1), 3)
     assert fit_shares([]) is None
     assert fit_shares([one]) is None
-    wild = fit_shares([mixed((9, 0, 0), z) for z in range(4)])
+    wild = fit_shares([mixed((9, 0), z) for z in range(4)])
     assert wild is not None
     assert wild[0] == MOST
 
 
 def test_a_slice_is_not_judged_by_triplets_that_hold_it() -> None:
     """Slices 4 to 6 say nothing that fits the others."""
-    fits = [mixed((0.5, 0.5, 0.5) if 4 <= z <= 6 else (1, 0, 0), z) for z in range(1, 9)]
-    assert shares_without(fits, 5) == pytest.approx((1, 0, 0), abs=0.01)
-    assert fit_shares(fits) != pytest.approx((1, 0, 0), abs=0.1)
+    fits = [mixed((0.5, 0.5) if 4 <= z <= 6 else (1, 0), z) for z in range(1, 9)]
+    assert shares_without(fits, 5) == pytest.approx((1, 0), abs=0.01)
+    assert fit_shares(fits) != pytest.approx((1, 0), abs=0.1)
 
 
-def test_a_poor_network_becomes_nearly_as_good_as_the_mean(offset: str) -> None:
+def test_a_poor_network_gains(offset: str) -> None:
     stack = clean_stack()
     check = run_to_end(check_stack(stack, [offset]))
     plain = check.compare(offset, "mean")
     assert plain.outcome == "worse"
     mix = check.compare(f"{offset} + mean", "mean")
-    assert mix.difference > 0.1 * plain.difference
+    assert mix.difference > plain.difference + 1
     gain = f"{mix.difference - plain.difference:.1f} dB"
     assert check.sentence(offset).endswith(
         f"Mixed with the mean of neighbours, {offset} gains {gain}."
@@ -136,7 +129,7 @@ def test_a_poor_network_becomes_nearly_as_good_as_the_mean(offset: str) -> None:
 def test_what_is_found_is_what_is_computed(offset: str) -> None:
     """The slice of a run is the model's, mixed with the mean; detail comes after that."""
     before, after = (image / np.float32(255) for image in images(2))
-    shares = (0.9, -0.2, 0.4)
+    shares = (0.9, -0.2)
     settings = InferenceSettings("cpu", "fp32")
     work = [settings, InferenceSettings("cpu", "fp32", mean_shares=shares)]
     plain, mix = (run_to_end(slice_between(open_model(offset, s), before, after))[0] for s in work)
@@ -159,8 +152,8 @@ def test_stacks_and_models_that_cannot_be_mixed(offset: str) -> None:
         run_to_end(mix_model(clean_stack(), "mean"))
     with pytest.raises(TsainError, match="has 3 triplets .* 4 are required"):
         run_to_end(mix_model(clean_stack(5), offset))
-    with pytest.raises(TsainError, match="expected three from -1 to 1.5"):
-        InferenceSettings(mean_shares=(0.0, 2.0, 0.0))
+    with pytest.raises(TsainError, match="expected two from -1 to 1.5"):
+        InferenceSettings(mean_shares=(0.0, 2.0))
 
 
 def scores(*psnr: float) -> tuple[Scores, ...]:
@@ -168,7 +161,7 @@ def scores(*psnr: float) -> tuple[Scores, ...]:
 
 
 def test_the_best_may_be_a_mix() -> None:
-    shares = (0.5, 0.0, 0.0)
+    shares = (0.5, 0.0)
     known = {"a": scores(20, 21, 22), "mean": scores(20.5, 21.5, 22.5), "b": scores(19, 20, 21)}
     fit = {"a": Mixed(None, scores(23, 24, 25)), "b": Mixed(shares, scores(21, 22, 23))}
     check = StackCheck((1, 2, 3), known, fit)
@@ -176,6 +169,8 @@ def test_the_best_may_be_a_mix() -> None:
     assert check.best_mixed() == ("b", shares)  # a is best as it is, whatever its scores
     assert check.verdict("b + mean").other == "mean"
     assert StackCheck((1, 2, 3), known).best_mixed() == ("mean", None)
+    little = {"b": Mixed(shares, scores(20.51, 21.51, 22.51))}
+    assert StackCheck((1, 2, 3), known, little).best_mixed() == ("mean", None)
 
 
 def test_auto_mixes_on_every_way(
@@ -208,4 +203,4 @@ def test_auto_mixes_on_every_way(
         assert result.provenance["mean_shares"] == list(shares)
         np.testing.assert_array_equal(np.asarray(result.data), expected)
     assert main(["interpolate", str(path), str(tmp_path / "e.tif"), "--mix", "--model",
-                 offset, "--mean-shares", "0", "0", "1"]) == 1  # fmt: skip
+                 offset, "--mean-shares", "0", "1"]) == 1  # fmt: skip

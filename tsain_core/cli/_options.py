@@ -119,10 +119,10 @@ def add_model_options(
     )
     parser.add_argument(
         "--mean-shares",
-        nargs=3,
+        nargs=2,
         type=real(LEAST, MOST, open_at_least=False),
-        metavar=("FINE", "MIDDLE", "COARSE"),
-        help="shares of the mean of neighbours in computed slices, by size of detail: what "
+        metavar=("FINE", "MIDDLE"),
+        help="shares of the mean of neighbours in what is finer than 1 and 2 pixels: what "
         "--mix found",
     )
     parser.add_argument(

@@ -1,7 +1,8 @@
 """How much of the mean of neighbours a model's slices need on a stack: shares, and what they gain.
 
 Shares are fitted by ridge regression to slices that were left out. The strength of the ridge is
-the one that does best on triplets that were not fitted, and among them is "no change".
+the one that does best on triplets that were not fitted; no share is taken unless that is clearly
+better than none.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluation.metrics import Scores
-from ..inference.mixing import LEAST, MOST, MeanShares, split_bands
+from ..inference.mixing import LEAST, MOST, MeanShares, fine_bands
 
 Floats = NDArray[np.float64]
 
@@ -21,7 +22,9 @@ Floats = NDArray[np.float64]
 FEWEST = 4
 #: Strengths: so many triplets that say "no share" count for as much as the stack's own.
 _RIDGES = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, np.inf)
-_NONE = np.zeros(3)
+_NONE = np.zeros(2)
+#: Standard errors by which shares must do better than none.
+_CLEARLY = 2.0
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Mixed:
 
     Attributes
     ----------
-    shares : (float, float, float) or None
+    shares : (float, float) or None
         From all triplets; None if the model is best as it is.
     scores : tuple of Scores
         Of each triplet, with shares from triplets that do not hold its slice.
@@ -48,9 +51,9 @@ class TripletFit:
     ----------
     z : int
         The slice that was left out.
-    gram : ndarray (3, 3)
+    gram : ndarray (2, 2)
         Of the bands of mean minus model.
-    product : ndarray (3,)
+    product : ndarray (2,)
         Of these bands and truth minus model.
     power : float
         Mean square of truth minus model.
@@ -77,14 +80,14 @@ def triplet_fit(
     image, mean, truth : ndarray (y, x)
         Computed by the model, mean of neighbours, and the real slice, in the same grey levels.
     """
-    bands = np.stack([band.ravel() for band in split_bands(mean - image)]).astype(np.float64)
+    bands = np.stack([band.ravel() for band in fine_bands(mean - image)]).astype(np.float64)
     off = (truth - image).ravel().astype(np.float64)
     gram = bands @ bands.T / off.size
     return TripletFit(z, gram, bands @ off / off.size, float(off @ off) / off.size)
 
 
 def fit_shares(triplets: Sequence[TripletFit]) -> MeanShares | None:
-    """The shares that do best, rounded to hundredths; None if they are no better than none.
+    """The shares that do best, rounded to hundredths; None if that is not clearly better.
 
     Parameters
     ----------
@@ -93,12 +96,13 @@ def fit_shares(triplets: Sequence[TripletFit]) -> MeanShares | None:
     """
     if len(triplets) < 2:
         return None
-    errors = [_left_out_error(triplets, ridge) for ridge in _RIDGES]
-    ridge = _RIDGES[int(np.argmin(errors))]
-    if np.isinf(ridge):
+    errors = [_left_out_errors(triplets, ridge) for ridge in _RIDGES]
+    best = int(np.argmin([np.mean(e) for e in errors]))
+    gains = errors[-1] - errors[best]
+    if np.mean(gains) <= _CLEARLY * np.std(gains, ddof=1) / len(gains) ** 0.5:
         return None
-    fine, middle, coarse = (float(share) for share in np.round(_solve(triplets, ridge), 2))
-    return (fine, middle, coarse) if fine or middle or coarse else None
+    fine, middle = (float(share) for share in np.round(_solve(triplets, _RIDGES[best]), 2))
+    return (fine, middle) if fine or middle else None
 
 
 def shares_without(triplets: Sequence[TripletFit], z: int) -> MeanShares | None:
@@ -106,12 +110,12 @@ def shares_without(triplets: Sequence[TripletFit], z: int) -> MeanShares | None:
     return fit_shares([t for t in triplets if abs(t.z - z) > 1])
 
 
-def _left_out_error(triplets: Sequence[TripletFit], ridge: float) -> float:
-    """Mean logarithm of the error on each triplet, fitted to the others: all count alike."""
+def _left_out_errors(triplets: Sequence[TripletFit], ridge: float) -> Floats:
+    """Logarithm of the error on each triplet, fitted to the others: all count alike."""
     errors = [
         t.error(_solve([other for other in triplets if other is not t], ridge)) for t in triplets
     ]
-    return float(np.mean(np.log(np.maximum(errors, 1e-9))))
+    return np.log(np.maximum(errors, 1e-9))
 
 
 def _solve(triplets: Sequence[TripletFit], ridge: float) -> Floats:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluation.leave_one_out import LeftOut, leave_out
-from ..evaluation.metrics import Scores, score
+from ..evaluation.metrics import score
 from ..inference.mixing import mix_with_mean
 from ..inference.models import BaselineModel
 from .fit_shares import Mixed, TripletFit, fit_shares, shares_without, triplet_fit
@@ -39,19 +39,19 @@ def fits_of(pairs: Pairs) -> list[TripletFit]:
     return [triplet_fit(left.z, left.image, mean, left.truth) for left, mean in pairs]
 
 
-def score_mixed(pairs: Pairs, fits: Sequence[TripletFit]) -> tuple[Scores, ...]:
-    """Scores with shares from those triplets that do not hold the scored slice."""
-    scores: list[Scores] = []
-    for left, mean in pairs:
-        image, shares = left.image, shares_without(fits, left.z)
-        if shares is not None:
-            image = mix_with_mean(image, mean, mean, Fraction(1, 2), shares)
-        scores.append(score(image, left.truth, left.valid))
-    return tuple(scores)
+def mixed_slices(pairs: Pairs, fits: Sequence[TripletFit]) -> list[NDArray[np.float32]]:
+    """Each slice, mixed in the shares from those triplets that do not hold it."""
+    shares = [shares_without(fits, left.z) for left, _ in pairs]
+    return [
+        mix_with_mean(left.image, mean, mean, Fraction(1, 2), found) if found else left.image
+        for (left, mean), found in zip(pairs, shares, strict=True)
+    ]
 
 
 def mix_left_out(volume: Any, left_out: Sequence[LeftOut], crop: int) -> Mixed:
     """The shares that suit a stack, and what they gain; parameters as for `with_means`."""
     pairs = with_means(volume, left_out, crop)
     fits = fits_of(pairs)
-    return Mixed(fit_shares(fits), score_mixed(pairs, fits))
+    images = zip(mixed_slices(pairs, fits), left_out, strict=True)
+    scores = tuple(score(image, left.truth, left.valid) for image, left in images)
+    return Mixed(fit_shares(fits), scores)

@@ -15,6 +15,7 @@ from .fit_shares import Mixed
 
 _CONFIDENCE = 0.95
 _LEAST = 0.05  # dB; smaller differences are none
+_WORTH = 0.02  # dB that mixing must gain
 _MIXED = " + mean"  # behind the name of a network
 _CEILING = 99.0  # dB that identical images count as
 
@@ -97,7 +98,7 @@ class StackCheck:
         name = self.best()
         able = [n for n, c in self.mixed.items() if c.shares is not None]
         for network in able:
-            if self.compare(mixed_name(network), name).difference > 0:
+            if self.compare(mixed_name(network), name).difference > _WORTH:
                 name = mixed_name(network)
         found = next((n for n in able if mixed_name(n) == name), None)
         return (found, self.mixed[found].shares) if found else (name, None)

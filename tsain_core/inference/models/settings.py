@@ -34,9 +34,9 @@ class InferenceSettings(Record):
     feature_memory : int or None
         Bytes for features of the latest slices, which serve the next pair, too; None takes a share
         of the free memory.
-    mean_shares : (float, float, float) or None
-        Shares of the mean of neighbours that computed slices get, of fine, middle and coarse
-        detail: what slices that were left out of the stack show to be best. See
+    mean_shares : (float, float) or None
+        Shares of the mean of neighbours that computed slices get, of what is finer than 1 pixel
+        and than 2: what slices that were left out of the stack show to be best. See
         `tsain_core.inference.mixing`.
     detail : float
         Share of the real slices' fine detail that computed slices are given, 0 to 1: they are
@@ -81,7 +81,7 @@ class InferenceSettings(Record):
                 )
         if self.mean_shares and not all(LEAST <= v <= MOST for v in self.mean_shares):
             raise TsainError(
-                f"The shares of the mean are {self.mean_shares}; expected three from {LEAST:g} to "
+                f"The shares of the mean are {self.mean_shares}; expected two from {LEAST:g} to "
                 f"{MOST:g} ({argument('mean_shares')})."
             )
         if not 0 <= self.detail <= 1:
