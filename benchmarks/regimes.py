@@ -126,7 +126,7 @@ def _score(row: Row, name: str, model: SliceModel, mix: bool, detail: float) -> 
         made[mixed_name(name)] = mixed_slices(with_means(row.stack, left_out, row.crop), fits)
     if detail:
         box = central(row.stack.shape[1:], row.crop)
-        real = [np.float32(row.stack[z - 1 : z + 2 : 2, *box]) for z in row.slices]
+        real = [row.stack[z - 1 : z + 2 : 2, *box].astype(np.float32) for z in row.slices]
         made |= {
             f"{label}{_AND_DETAIL}{detail:g}": [
                 add_detail(image, pair[0], pair[1], Fraction(1, 2), detail)
