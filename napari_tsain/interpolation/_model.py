@@ -79,37 +79,7 @@ class ModelForm(QWidget):
         # for any stack; models that were tuned stay with the stack that they were chosen for
         self._general = {AUTO, *shipped_models(), *BASELINES}
         self._stack = ""
-        self.model_box = ComboBox(
-            label="model",
-            choices=[AUTO, *self._known, ModelFile.CHOSEN],
-            tooltip="Networks first, then what to compare them with; auto takes the best on some "
-            "slices of the stack",
-        )
-        self.file_box = FileEdit(
-            label="file", filter="*.safetensors", tooltip="A model file (.safetensors)"
-        )
-        self.detail_box = FloatSlider(
-            label="real detail",
-            min=0,
-            max=1,
-            step=0.05,
-            tooltip="How much of the fine detail of the real slices computed ones get: 0 leaves "
-            "them soft, with 0.9 they look as sharp as real ones. It is the neighbours' grain, no "
-            "knowledge of the slice between",
-        )
-        self.mix_box = CheckBox(
-            text="+ mean",
-            tooltip="Mix what the network computes with the mean of neighbours, as much of each as "
-            "slices that are left out of this stack show to be best; auto does so by itself",
-        )
-        both = [self.model_box, self.mix_box]
-        row: Container[Any] = Container(
-            widgets=both, layout="horizontal", labels=False, label="model"
-        )
-        row.margins = (0, 0, 0, 0)
-        boxes = [row, self.file_box, self.detail_box]
-        self._form = Container(widgets=boxes, labels=True)
-        self._form.margins = (0, 0, 0, 0)
+        self._form = self._main()
         self.summary = QLabel()
         self.summary.setWordWrap(True)
         self.card_button = QPushButton("Card")
@@ -260,6 +230,40 @@ class ModelForm(QWidget):
 
     def _news(self, _: str) -> None:
         self.refresh()
+
+    def _main(self) -> Container[Any]:
+        self.model_box = ComboBox(
+            label="model",
+            choices=[AUTO, *self._known, ModelFile.CHOSEN],
+            tooltip="Networks first, then what to compare them with; auto takes the best on some "
+            "slices of the stack",
+        )
+        self.file_box = FileEdit(
+            label="file", filter="*.safetensors", tooltip="A model file (.safetensors)"
+        )
+        self.detail_box = FloatSlider(
+            label="real detail",
+            min=0,
+            max=1,
+            step=0.05,
+            tooltip="How much of the fine detail of the real slices computed ones get: 0 leaves "
+            "them soft, with 0.9 they look as sharp as real ones. It is the neighbours' grain, no "
+            "knowledge of the slice between",
+        )
+        self.mix_box = CheckBox(
+            text="+ mean",
+            tooltip="Mix what the network computes with the mean of neighbours, as much of each as "
+            "slices that are left out of this stack show to be best; auto does so by itself",
+        )
+        both = [self.model_box, self.mix_box]
+        row: Container[Any] = Container(
+            widgets=both, layout="horizontal", labels=False, label="model"
+        )
+        row.margins = (0, 0, 0, 0)
+        boxes = [row, self.file_box, self.detail_box]
+        form: Container[Any] = Container(widgets=boxes, labels=True)
+        form.margins = (0, 0, 0, 0)
+        return form
 
     def _advanced(self) -> QCollapsible:
         self.device_box = ComboBox(
