@@ -255,6 +255,9 @@ class ModelForm(QWidget):
             tooltip="Mix what the network computes with the mean of neighbours, as much of each as "
             "slices that are left out of this stack show to be best; auto does so by itself",
         )
+        picker = self.model_box.native
+        picker.setSizeAdjustPolicy(picker.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        picker.setMinimumContentsLength(4)
         both = [self.model_box, self.mix_box]
         row: Container[Any] = Container(
             widgets=both, layout="horizontal", labels=False, label="model"

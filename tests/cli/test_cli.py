@@ -209,8 +209,7 @@ def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> 
 def test_help_does_not_wait_for_torch() -> None:
     code = """
 import sys
-from support.forked import Forked
-from tsain_core.cli import demo, main
+from tsain_core.cli import main
 try:
     main(["--help"])
 except SystemExit:

@@ -38,12 +38,13 @@ def plugin_known() -> None:
 
 
 @pytest.fixture(autouse=True)
-def own_settings(tmp_path: Path) -> Iterator[None]:
-    """What docks remember stays within a test."""
+def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What docks remember stays within a test, and what is remembered on this machine outside."""
     from qtpy.QtCore import QSettings
 
     path = tmp_path / "settings"
     QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(path))  # of processes that a test starts
     yield
 
 

@@ -71,7 +71,7 @@ def test_killed_dock_goes_on_from_dock_and_command(
     tmp_path: Path,
 ) -> None:
     source = tmp_path / "stack.ome.tif"
-    tifffile.imwrite(source, tissue(9, 96), metadata={"axes": "ZYX"})
+    tifffile.imwrite(source, tissue(9, 128), metadata={"axes": "ZYX"})
     killed, copied, whole = (tmp_path / name / "result.zarr" for name in ("a", "b", "c"))
     for path in (killed, whole):
         path.parent.mkdir()
@@ -107,4 +107,4 @@ def test_killed_dock_goes_on_from_dock_and_command(
     # and a run that nothing interrupted
     assert main([str(whole) if w == str(killed) else w for w in shlex.split(line)[1:]]) == 0
     assert content(killed) == content(copied) == content(whole)
-    np.testing.assert_array_equal(open_volume(whole).data[::2], tissue(9, 96))
+    np.testing.assert_array_equal(open_volume(whole).data[::2], tissue(9, 128))
