@@ -11,6 +11,9 @@ set_up napari,test \
     libxcb-keysyms1 libxcb-image0 libxcb-render-util0 libxcb-xkb1 libxcb-xinerama0 \
     libxcb-shape0 libfontconfig1 libglib2.0-0
 
+# Else each of the suite's processes compiles what it imports, and pytest all that it may rewrite.
+unset PYTHONDONTWRITEBYTECODE
+
 status=0
 
 check() {
