@@ -95,13 +95,13 @@ class StackCheck:
 
     def best_mixed(self) -> tuple[str, MeanShares | None]:
         """The best model, and the shares that it needs; None where it is best as it is."""
-        name = self.best()
-        able = [n for n, c in self.mixed.items() if c.shares is not None]
-        for network in able:
-            if self.compare(mixed_name(network), name).difference > _WORTH:
-                name = mixed_name(network)
-        found = next((n for n in able if mixed_name(n) == name), None)
-        return (found, self.mixed[found].shares) if found else (name, None)
+        best = self.best()
+        found: tuple[str, MeanShares | None] = best, None
+        for network, fit in self.mixed.items():
+            mix = mixed_name(network)
+            if fit.shares is not None and self.compare(mix, best).difference > _WORTH:
+                best, found = mix, (network, fit.shares)
+        return found
 
     def best(self, names: Iterable[str] | None = None) -> str:
         """Name of the model with the highest mean quality, of all or of these."""
