@@ -10,6 +10,7 @@ from .check import (
     choose_model,
     mix_model,
     model_identity,
+    score_key,
     settle_model,
 )
 from .fit_shares import Mixed
@@ -33,5 +34,6 @@ __all__ = [
     "choose_model",
     "in_words",
     "model_identity",
+    "score_key",
     "settle_model",
 ]

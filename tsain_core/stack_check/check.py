@@ -82,7 +82,7 @@ def check_stack(
     """
     known = Triplets(volume, triplets, crop)
     every = list(dict.fromkeys([*names, *BASELINES]))
-    identities = {name: _key(name, settings) for name in every}
+    identities = {name: score_key(name, settings) for name in every}
     kept, mixed = load_scores(known.digest), load_mixed(known.digest)
     fitted = {n for n in every if n not in BASELINES and len(known.slices) >= FEWEST}
     missing = [
@@ -111,7 +111,7 @@ def check_stack(
     )
 
 
-def _key(name: str, settings: InferenceSettings) -> str:
+def score_key(name: str, settings: InferenceSettings) -> str:
     """What scores and shares are kept under."""
     aligned = " aligned" if settings.align else ""
     return model_identity(name) + aligned + (" matched" if settings.match_brightness else "")

@@ -21,7 +21,7 @@ from ..inference.models.baselines import blurred
 from ..inspection import Inspection, inspect_stack
 from ..interpolation.selection import format_slices
 from ..model_files.checkpoint import read_info
-from ..stack_check import StackCheck, model_identity
+from ..stack_check import StackCheck, model_identity, score_key
 from ..stack_check.cache import keep_scores, load_scores
 from ..stack_check.triplets import Triplets
 from ..volumes import Volume
@@ -166,8 +166,10 @@ class _Scoring:
         return open_model(name, self.settings)
 
     def _key(self, name: str) -> str:
-        if name in (*BASELINES, CUBIC):
+        if name == CUBIC:
             return name
+        if name in BASELINES:  # which align and match pairs as networks do
+            return score_key(name, self.settings)
         s = self.settings
         plain = InferenceSettings(s.device, s.precision)
         changes = "" if replace(s, tile=None, halo=None, compile=False) == plain else f" {s}"
