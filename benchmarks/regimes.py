@@ -37,6 +37,7 @@ from tsain_core.inference.models import InferenceSettings, SliceModel, open_mode
 from tsain_core.stack_check import CROP as CHECKED  # noqa: E402
 from tsain_core.stack_check import TRIPLETS, mixed_name  # noqa: E402
 from tsain_core.stack_check.mixing import (  # noqa: E402
+    brightness_of,
     fits_of,
     mixed_slices,
     with_means,
@@ -114,8 +115,8 @@ def _open_models(names: Sequence[str]) -> dict[str, SliceModel]:
 def _score(row: Row, name: str, model: SliceModel, mix: bool, detail: float) -> Methods:
     """Mean scores of a model, and of what is made of its slices: mixed, with detail, or both.
 
-    Shares are found as the check of a stack finds them, without the triplets that hold the scored
-    slice.
+    How a model is mixed is found as the check of a stack finds it, without the triplets that hold
+    the scored slice, and without its own brightness.
     """
     left_out = list(leave_out(row.stack, [model], row.crop, slices=row.slices))
     made = {name: [left.image for left in left_out]}
@@ -123,7 +124,8 @@ def _score(row: Row, name: str, model: SliceModel, mix: bool, detail: float) -> 
         known = Triplets(row.stack, TRIPLETS, CHECKED)
         others = list(leave_out(known, [model], CHECKED, slices=known.slices))
         fits = fits_of(with_means(known, others, CHECKED))
-        made[mixed_name(name)] = mixed_slices(with_means(row.stack, left_out, row.crop), fits)
+        pairs = with_means(row.stack, left_out, row.crop)
+        made[mixed_name(name)] = mixed_slices(pairs, fits, brightness_of(row.stack, row.slices))
     if detail:
         box = central(row.stack.shape[1:], row.crop)
         real = [row.stack[z - 1 : z + 2 : 2, *box].astype(np.float32) for z in row.slices]

@@ -78,6 +78,7 @@ class RifeModel:
     name = "rife"
     any_position = False
     mean_shares = None
+    brightness_slices = 1
     detail = 0.0
     scaling = Scaling((0.0, 100.0))
     tiled = None

@@ -106,6 +106,7 @@ class UNetModel:
     name = "unet"
     any_position = True
     mean_shares = None
+    brightness_slices = 1
     detail = 0.0
     scaling = Scaling()
     tiled = None

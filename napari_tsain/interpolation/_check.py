@@ -10,7 +10,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLabel, QWidget
 
 from tsain_core.errors import TsainError
-from tsain_core.inference.models import BASELINES, default_model
+from tsain_core.inference.models import BASELINES, InferenceSettings, default_model
 from tsain_core.stack_check import Checked, Chosen, check_stack, choose_model
 from tsain_core.volumes import Volume
 
@@ -56,7 +56,7 @@ class CheckLine(QLabel):
     def forget(self) -> None:
         """The stack is another one."""
         self._checked = None
-        self._model.set_shares({})
+        self._model.set_mixes({})
         self._model.set_best(None)
         self._say("")
 
@@ -105,13 +105,13 @@ class CheckLine(QLabel):
         self._running = False
         self._say(f"Not checked: {error}")
         name = default_model() if chosen == AUTO else chosen
-        self._model.set_shares({name: None})
+        self._model.set_mixes({name: InferenceSettings()})
         if chosen == AUTO:
             self._model.set_best(name)
 
     def _arrived(self, wanted: str, chosen: Chosen) -> None:
         self._running = False
-        self._model.set_shares({chosen.name: chosen.settings.mean_shares})
+        self._model.set_mixes({chosen.name: chosen.settings})
         if chosen.check is None:
             self._say("Not checked: the slices of the stack are too few, too small or empty.")
         else:
@@ -134,5 +134,4 @@ def _work(volume: Volume, choice: ModelChoice) -> Generator[Checked, None, Chose
     networks = [choice.name if choice.name not in BASELINES else default_model()]
     check = yield from check_stack(volume, networks, choice.settings)
     known = check.mixed.get(choice.name)
-    settings = replace(choice.settings, mean_shares=known.shares if known else None)
-    return Chosen(choice.name, settings, check)
+    return Chosen(choice.name, known.settings(choice.settings) if known else choice.settings, check)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from tsain_core.errors import TsainError
-from tsain_core.inference.mixing import MeanShares
 from tsain_core.inference.models import (
     BASELINES,
     ENSEMBLES,
@@ -75,7 +74,7 @@ class ModelForm(QWidget):
         self._known = describe_models()
         self._best: str | None = None
         # network -> the shares that suit the stack, as far as a check has found them
-        self._shares: dict[str, MeanShares | None] = {}
+        self._mixes: dict[str, InferenceSettings] = {}
         # for any stack; models that were tuned stay with the stack that they were chosen for
         self._general = {AUTO, *shipped_models(), *BASELINES}
         self._stack = ""
@@ -121,13 +120,12 @@ class ModelForm(QWidget):
             )
         if not self.mixes:
             return choice
-        if choice.name not in self._shares:
+        if choice.name not in self._mixes:
             raise TsainError(
                 "How to mix the model with the mean is being found on this stack; wait some "
                 "seconds, or switch that off."
             )
-        settings = replace(choice.settings, mean_shares=self._shares[choice.name])
-        return ModelChoice(choice.name, settings)
+        return ModelChoice(choice.name, choice.settings.mixed_as(self._mixes[choice.name]))
 
     @property
     def _unmixed(self) -> ModelChoice:
@@ -177,10 +175,10 @@ class ModelForm(QWidget):
             self._show_summary()
             self.changed.emit()
 
-    def set_shares(self, shares: Mapping[str, MeanShares | None]) -> None:
-        """Networks whose shares on the stack are known; None is best as it is."""
-        if shares != self._shares:
-            self._shares = dict(shares)
+    def set_mixes(self, mixes: Mapping[str, InferenceSettings]) -> None:
+        """Networks of which is known how they are mixed on the stack."""
+        if mixes != self._mixes:
+            self._mixes = dict(mixes)
             if self.mixes:
                 self.changed.emit()
 

@@ -183,13 +183,15 @@ class InterpolationPanel(QWidget):
         depth, here = volume.shape[0], self.source.here
         if self.selection.mode is Mode.REPLACE:
             damaged = {*self.selection.damaged_or_none(), here}
-            chosen = by_factor(depth, 1, damaged, choice.any_position).slices[here]
+            made = by_factor(depth, 1, damaged, choice.any_position)
+            chosen = made.slices[here]
         else:
             # a slice that the result will have: the one nearest to the middle of the gap ahead
             middle = min(here, depth - 2) + Fraction(1, 2)
-            made = plan_for(volume, self.selection.chosen, choice).schedule.slices
-            chosen = min((s for s in made if s.synthetic), key=lambda s: abs(s.position - middle))
-        return PreviewRequest(layer, volume, chosen, choice)
+            made = plan_for(volume, self.selection.chosen, choice).schedule
+            synthetic = (s for s in made.slices if s.synthetic)
+            chosen = min(synthetic, key=lambda s: abs(s.position - middle))
+        return PreviewRequest(layer, volume, chosen, made.damaged, choice)
 
     # What changed
 

@@ -40,11 +40,15 @@ _LOOKS = ("contrast_limits", "colormap", "gamma", "interpolation2d")
 
 @dataclass(frozen=True)
 class PreviewRequest:
-    """What to preview: a slice of a stack, with a model, on its layer."""
+    """What to preview: a slice of a stack, with a model, on its layer.
+
+    The brightness of slices that are `damaged` counts for nothing.
+    """
 
     layer: Image
     volume: Volume
     slice: OutputSlice
+    damaged: frozenset[int]
     choice: ModelChoice
 
 
@@ -171,7 +175,8 @@ class PreviewLayer(QObject):
         seen = visible_rectangle(request.layer)
         rectangle = central(seen, LARGEST)
         s = request.slice
-        key = (request.layer.unique_id, s.before, s.after, s.fraction, rectangle, request.choice)
+        what = s.before, s.after, s.fraction, request.damaged
+        key = (request.layer.unique_id, *what, rectangle, request.choice)
         return key, rectangle, rectangle != seen
 
     def _compute(self) -> None:
@@ -200,7 +205,13 @@ class PreviewLayer(QObject):
         self._await(s)
         self._queue.start(
             lambda: preview(
-                request.volume, s, rectangle, request.choice, self._models, self._ranges
+                request.volume,
+                s,
+                request.damaged,
+                rectangle,
+                request.choice,
+                self._models,
+                self._ranges,
             ),
             on_event=self._step,
             on_done=lambda done: self._arrived(

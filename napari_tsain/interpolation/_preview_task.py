@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tsain_core.inference.brightness import find_shifts
 from tsain_core.inference.intensity import IntensityRange, estimate_range
 from tsain_core.inference.models import BaselineModel
 from tsain_core.inference.region import Region
@@ -54,12 +55,16 @@ class Preview:
 def preview(
     volume: Volume,
     wanted: OutputSlice,
+    damaged: frozenset[int],
     rectangle: Region,
     choice: ModelChoice,
     models: ModelCache,
     ranges: dict[str, IntensityRange],
 ) -> Generator[TileProgress, None, Preview]:
-    """Compute one slice within a rectangle. `ranges` keeps intensity ranges by model name."""
+    """Compute one slice within a rectangle.
+
+    `ranges` keeps intensity ranges by model name; slices that are `damaged` count for nothing.
+    """
     model = models.open(choice)
     if model.name not in ranges:
         ranges[model.name] = estimate_range(volume, model.scaling)
@@ -68,7 +73,9 @@ def preview(
     grown = rectangle.grow(PREVIEW_MARGIN).clip((volume.shape[1], volume.shape[2]))
     y, x = grown.slices
     part = replace(volume, data=volume.data[:, y, x])
-    one = Schedule((wanted,), wanted.position * 0 + 1)
+    ends = (wanted.before, wanted.after)
+    shifts = find_shifts(volume, [ends], model.brightness_slices, damaged)
+    one = Schedule((wanted,), wanted.position * 0 + 1, shifts)
     image: NDArray[Any] | None = None
     for event in interpolate(part, one, model, intensity):
         if isinstance(event, SliceReady):
@@ -76,7 +83,7 @@ def preview(
         else:
             yield event
     assert image is not None
-    mean = interpolate(part, one, BaselineModel("mean"), intensity)
+    mean = interpolate(part, replace(one, shifts={}), BaselineModel("mean"), intensity)
     images = {
         Compared.INTERPOLATED: image,
         Compared.MEAN: next(event.image for event in mean if isinstance(event, SliceReady)),

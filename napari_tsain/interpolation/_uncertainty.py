@@ -13,7 +13,7 @@ from tsain_core.errors import TsainError
 from tsain_core.inference.intensity import estimate_range
 from tsain_core.inference.models import open_model
 from tsain_core.stack_check import Checked
-from tsain_core.uncertainty import Calibration, find_calibration, plain, uncertainty_maps
+from tsain_core.uncertainty import Calibration, find_calibration, uncertainty_maps
 
 from ..layers.provenance import HELPER_KEY
 from ..layers.result import expand_axes, placed_like
@@ -139,7 +139,7 @@ class UncertaintyRow(QWidget):
 
 def _work(plan: LayerRunPlan) -> Generator[Checked, None, tuple[NDArray[Any], Calibration]]:
     volume, schedule = plan.volume, plan.schedule
-    model = open_model(plan.choice.name, plain(plan.choice.settings))
+    model = open_model(plan.choice.name, plan.choice.settings.plain)
     found = yield from find_calibration(volume, plan.choice.name, model)
     intensity = estimate_range(volume, model.scaling)
     maps = np.zeros((len(schedule.slices), *volume.shape[1:]), volume.dtype)

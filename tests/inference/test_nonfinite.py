@@ -146,6 +146,7 @@ class Broken:
 
     name, any_position, scaling, detail = "broken", True, Scaling((0.0, 100.0)), 0.0
     mean_shares = None
+    brightness_slices = 1
 
     def __init__(self, value: float) -> None:
         self.value = value

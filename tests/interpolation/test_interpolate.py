@@ -37,6 +37,7 @@ class Middle:
 
     name, any_position, scaling, detail = "middle", False, Scaling((0.0, 100.0)), 0.0
     mean_shares = None
+    brightness_slices = 1
     calls = 0
 
     def between(self, before, after, fraction=Fraction(1, 2)):  # type: ignore[no-untyped-def]

@@ -163,13 +163,13 @@ def scores(*psnr: float) -> tuple[Scores, ...]:
 def test_the_best_may_be_a_mix() -> None:
     shares = (0.5, 0.0)
     known = {"a": scores(20, 21, 22), "mean": scores(20.5, 21.5, 22.5), "b": scores(19, 20, 21)}
-    fit = {"a": Mixed(None, scores(23, 24, 25)), "b": Mixed(shares, scores(21, 22, 23))}
+    fit = {"a": Mixed(None, 1, scores(23, 24, 25)), "b": Mixed(shares, 1, scores(21, 22, 23))}
     check = StackCheck((1, 2, 3), known, fit)
     assert check.best() == "mean"
-    assert check.best_mixed() == ("b", shares)  # a is best as it is, whatever its scores
+    assert check.best_mixed() == ("b", fit["b"])  # a is best as it is, whatever its scores
     assert check.verdict("b + mean").other == "mean"
     assert StackCheck((1, 2, 3), known).best_mixed() == ("mean", None)
-    little = {"b": Mixed(shares, scores(20.51, 21.51, 22.51))}
+    little = {"b": Mixed(shares, 1, scores(20.51, 21.51, 22.51))}
     assert StackCheck((1, 2, 3), known, little).best_mixed() == ("mean", None)
 
 
@@ -178,7 +178,7 @@ def test_auto_mixes_on_every_way(
 ) -> None:
     """Command, to TIFF and OME-Zarr, and Python choose the same shares."""
     monkeypatch.setattr("tsain_core.stack_check.check.auto_candidates", lambda _: [offset])
-    monkeypatch.setattr(StackCheck, "best_mixed", lambda c: (offset, c.mixed[offset].shares))
+    monkeypatch.setattr(StackCheck, "best_mixed", lambda c: (offset, c.mixed[offset]))
     stack, path = clean_stack(), tmp_path / "in.h5"
     with create_volume(path, stack.shape, stack.dtype) as writer:
         for z, image in enumerate(stack):

@@ -17,7 +17,7 @@ def find_mix(
     dataset: str | None = None,
     progress: OnProgress | None = None,
 ) -> InferenceSettings:
-    """Find how much of the mean of neighbours a model's slices need on a stack.
+    """Find how a model is best mixed with the mean of neighbours on a stack.
 
     Up to 10 slices are left out and computed, which takes seconds. "auto" as a model does
     so by itself.
@@ -37,7 +37,8 @@ def find_mix(
     Returns
     -------
     InferenceSettings
-        As given, with the `mean_shares` found: None if the model is best as it is.
+        As given, with the `mean_shares` and `brightness_slices` found: None and 1 if the model is
+        best as it is.
 
     Raises
     ------

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from threading import Lock
@@ -160,7 +160,7 @@ def compute(run: OpenRun, block: Block) -> Generator[BlockStep, None, dict[str, 
     volume = WindowVolume(run.volume, part.read, first, last)
     events = interpolate(
         volume,
-        Schedule(slices, run.schedule.step),
+        replace(run.schedule, slices=slices),
         WindowModel(run.model, part, table),
         run.plan.intensity,
     )

@@ -89,6 +89,8 @@ class RunPlan(Record):
         That each process computes with on CPU.
     memory_bytes : int
         Bytes that a process takes, estimated.
+    shifts : tuple of (int, float)
+        Of the schedule: how much brighter slices are than their neighbours.
     """
 
     id: str
@@ -105,6 +107,7 @@ class RunPlan(Record):
     features: int
     threads: int
     memory_bytes: int
+    shifts: tuple[tuple[int, float], ...] = ()
 
     @property
     def tiling(self) -> Tiling:
@@ -134,7 +137,8 @@ class RunPlan(Record):
 
     def schedule(self, volume: Volume) -> Schedule:
         """All slices of the output."""
-        return self.request.schedule(volume, self.any_position)
+        schedule = self.request.schedule(volume, self.any_position)
+        return replace(schedule, shifts=dict(self.shifts))
 
     def target(self, volume: Volume) -> Target:
         """What the output says about itself."""

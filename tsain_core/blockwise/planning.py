@@ -65,6 +65,7 @@ def _make_plan(request: InterpolationRequest, given: Given) -> RunPlan:
         request = replace(request, model=chosen.name, inference=chosen.settings, mix=False)
     model = given.open_model(request, request.inference)
     schedule = request.schedule(volume, model.any_position)
+    schedule = schedule.brightened(volume, model.brightness_slices)
     intensity = request.intensity_range(volume, model.scaling)
     tiled = cutting_model(model)
     halo = _halo(tiled, volume, schedule, intensity)
@@ -101,6 +102,7 @@ def _make_plan(request: InterpolationRequest, given: Given) -> RunPlan:
         features,
         torch.get_num_threads(),
         taken + int((need + features + _MARGIN) / (1 - _HOLES)),
+        tuple((schedule.shifts or {}).items()),
     )
 
 

@@ -49,9 +49,9 @@ def add_mix_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mix",
         action="store_true",
-        help="mix what the model computes with the mean of neighbours, as much of each as up to "
-        f"{TRIPLETS} slices that are left out of the stack show to be best; --model auto does so "
-        "by itself",
+        help="mix what the model computes with the mean of neighbours, in fine detail and "
+        f"brightness, as up to {TRIPLETS} slices that are left out of the stack show to be best; "
+        "--model auto does so by itself",
     )
 
 

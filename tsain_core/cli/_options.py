@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from ..errors import TsainError
+from ..inference.brightness import MOST_SLICES
 from ..inference.mixing import LEAST, MOST
 from ..inference.models import ENSEMBLES, InferenceSettings
 from ..inference.models.settings import LARGEST_SIDE, SMALLEST_TILE
@@ -126,6 +127,14 @@ def add_model_options(
         "--mix found",
     )
     parser.add_argument(
+        "--brightness-slices",
+        type=integer(1, MOST_SLICES),
+        default=1,
+        metavar="N",
+        help="give computed slices the brightness of N slices on each side instead of the pair's: "
+        "for stacks whose brightness jumps; --mix finds how many",
+    )
+    parser.add_argument(
         "--detail",
         type=real(0.0, 1.0, open_at_least=False),
         default=0.0,
@@ -165,6 +174,7 @@ def inference_settings(args: argparse.Namespace) -> InferenceSettings:
         args.halo,
         args.compile,
         mean_shares=tuple(args.mean_shares) if args.mean_shares else None,
+        brightness_slices=args.brightness_slices,
         detail=args.detail,
         ensemble=args.ensemble,
         align=args.align,

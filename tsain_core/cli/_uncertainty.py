@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import TsainError, argument
 from ..inference.models import open_model
 from ..interpolation.request import InterpolationRequest
-from ..uncertainty import NAME, find_calibration, plain, write_uncertainty
+from ..uncertainty import NAME, find_calibration, write_uncertainty
 from ..volumes.companion import companion_path
 from . import _progress as screen
 from ._check import with_bar
@@ -51,7 +51,7 @@ def check_maps(request: InterpolationRequest) -> None:
 def add_maps(request: InterpolationRequest) -> None:
     """Compute the maps of a result that is complete, and write them."""
     volume = request.open_volume()
-    model = open_model(request.model, plain(request.inference))
+    model = open_model(request.model, request.inference.plain)
     schedule = request.schedule(volume, model.any_position)
     intensity = request.intensity_range(volume, model.scaling)
     found = with_bar(find_calibration(volume, request.model, model), "Calibrating uncertainty")

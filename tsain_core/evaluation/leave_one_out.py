@@ -144,6 +144,14 @@ def leave_out(
         )
 
 
+def grey_scale(volume: Any) -> float:
+    """What a grey value of a volume is in those that `leave_out` gives."""
+    if volume.dtype == np.uint8:
+        return 1.0
+    grey = estimate_range(volume)
+    return 255.0 / (grey.hi - grey.lo)
+
+
 def _check(shape: tuple[int, int, int], crop: int, every: int) -> None:
     depth, height, width = shape
     if depth < 3:

@@ -77,6 +77,10 @@ class SliceModel(Protocol):
         """Shares of the mean of neighbours in computed slices; see `mix_with_mean`."""
 
     @property
+    def brightness_slices(self) -> int:
+        """Slices on each side whose brightness computed ones get; see `Schedule.brightened`."""
+
+    @property
     def detail(self) -> float:
         """Share of the real slices' fine detail that computed ones get; see `add_detail`."""
 

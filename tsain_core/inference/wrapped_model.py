@@ -48,6 +48,11 @@ class WrappedModel:
         return self._model.mean_shares
 
     @property
+    def brightness_slices(self) -> int:
+        """See `SliceModel.brightness_slices`."""
+        return self._model.brightness_slices
+
+    @property
     def detail(self) -> float:
         """See `SliceModel.detail`."""
         return self._model.detail

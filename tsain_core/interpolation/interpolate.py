@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TsainError, argument
+from ..inference.brightness import shift_at
 from ..inference.finishing import finish
 from ..inference.intensity import IntensityRange, estimate_range
 from ..inference.models import Image, Keys, SliceKey, SliceModel, TileDone
@@ -93,6 +94,7 @@ def interpolate(
         If memory does not suffice, or the model computes values that are not finite.
     """
     intensity = intensity or estimate_range(volume, model.scaling)
+    schedule = schedule.brightened(volume, model.brightness_slices)
     total = evaluations(schedule, model.any_position)
     done, run = 0, object()
     ordered = enumerate(schedule.slices)
@@ -116,7 +118,9 @@ def interpolate(
                     yield SliceReady(index, blank.values, synthetic=True, without_data=blank.mask)
             else:
                 filled = pair.before is not before.scaled or pair.after is not after.scaled
-                place = _Gap(run, (ends[0], ends[1]), filled)
+                shift = (schedule.shifts or {}).get(ends[0], 0.0)
+                brighter = _Brighter.between(before, after, shift, intensity)
+                place = _Gap(run, (ends[0], ends[1]), filled, brighter)
                 for event in _computed(gap, place, pair, model, done, total):
                     if isinstance(event, TileProgress):
                         yield event
@@ -180,7 +184,40 @@ def _computed(
                 known[middle] = yield from _steps(work, index, done + len(known) - 2, total)
         # not in `known`: what is computed from this slice is computed from the soft one
         image = finish(model, known[wanted.fraction], pair.before, pair.after, wanted.fraction)
-        yield index, image
+        yield index, place.brighter.add(image, wanted.fraction) if place.brighter else image
+
+
+@dataclass(frozen=True)
+class _Brighter:
+    """Adds the brightness that slices of a gap have beyond that of their neighbours.
+
+    Attributes
+    ----------
+    half_way : float
+        What the middle is brighter, with grey values scaled to [0, 1].
+    inside : ndarray of bool (y, x) or None
+        False where both slices are 0, which is padding and stays; None: everywhere.
+    """
+
+    half_way: float
+    inside: NDArray[np.bool_] | None
+
+    @classmethod
+    def between(
+        cls, before: ReadSlice, after: ReadSlice, shift: float, intensity: IntensityRange
+    ) -> _Brighter | None:
+        """Of a gap whose middle is so many grey values brighter; None of none."""
+        if not shift:
+            return None
+        integer = before.real.dtype.kind in "ui"
+        inside = (before.real != 0) | (after.real != 0) if integer else None
+        return cls(shift / (intensity.hi - intensity.lo), inside)
+
+    def add(self, image: Image, fraction: Fraction) -> Image:
+        """An image at a fraction of the gap, as much brighter as it is there."""
+        shift = np.float32(shift_at(self.half_way, fraction))
+        brighter: Image = image + (shift if self.inside is None else shift * self.inside)
+        return brighter
 
 
 @dataclass(frozen=True)
@@ -194,11 +231,14 @@ class _Gap:
     ends : (int, int)
     filled : bool
         Whether NaN of one was filled by the other.
+    brighter : _Brighter or None
+        What makes slices between them brighter; None: nothing.
     """
 
     run: object
     ends: tuple[int, int]
     filled: bool
+    brighter: _Brighter | None
 
     def key(self, fraction: Fraction) -> SliceKey:
         """Of the slice at a fraction of the gap."""

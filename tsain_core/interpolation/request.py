@@ -121,7 +121,8 @@ class InterpolationRequest(Record):
     uncertainty : bool
         Whether maps of uncertainty are written with the result.
     mix : bool
-        Whether the `mean_shares` of `inference` are still to be found on the stack.
+        Whether the `mean_shares` and `brightness_slices` of `inference` are still to be found on
+        the stack.
     compression : int or None
         Level of a TIFF or HDF5 file, 0 to 9; None is the format's usual one.
     policy : RunPolicy
@@ -169,10 +170,10 @@ class InterpolationRequest(Record):
                 f"The compression level is {self.compression}; choose 0 to 9 "
                 f"({argument('compression')})."
             )
-        if self.mix and self.inference.mean_shares:
+        if self.mix and self.inference.mixes:
             raise TsainError(
-                f"{argument('mix')} finds the shares that {argument('mean_shares')} gives; "
-                "give one of them."
+                f"{argument('mix')} finds what {argument('mean_shares')} and "
+                f"{argument('brightness_slices')} say; give either."
             )
         if self.repair_mask:
             self._refuse_with_mask()

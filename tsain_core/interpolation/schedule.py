@@ -12,10 +12,12 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 from ..errors import TsainError
+from ..inference.brightness import Shifts, find_shifts
 
 #: More slices than any stack has.
 MOST_SLICES = 1_000_000
@@ -56,16 +58,37 @@ class OutputSlice:
 class Schedule:
     """All slices of the result, ascending in z, `step` source slices apart.
 
-    `step` is the z voxel size of the result over that of the source.
+    Attributes
+    ----------
+    slices : tuple of OutputSlice
+    step : Fraction
+        The z voxel size of the result over that of the source.
+    shifts : mapping or None
+        First slice of a gap -> grey values that its middle is brighter than the mean of both ends;
+        None until it is measured, where the settings call for it. See
+        `tsain_core.inference.brightness`.
     """
 
     slices: tuple[OutputSlice, ...]
     step: Fraction
+    shifts: Shifts | None = None
 
     @property
     def synthetic(self) -> tuple[int, ...]:
         """Indices of the computed slices in the result."""
         return tuple(i for i, s in enumerate(self.slices) if s.synthetic)
+
+    @property
+    def damaged(self) -> frozenset[int]:
+        """Slices of the source that nothing is computed from, between those that are."""
+        return frozenset(z for s in self.slices for z in range(s.before + 1, s.after))
+
+    def brightened(self, volume: Any, count: int) -> Schedule:
+        """With the brightness of `count` slices on each side; as it is where that is known."""
+        if self.shifts is not None:
+            return self
+        gaps = sorted({(s.before, s.after) for s in self.slices if s.synthetic})
+        return replace(self, shifts=find_shifts(volume, gaps, count, self.damaged))
 
     @property
     def largest_shift(self) -> float:

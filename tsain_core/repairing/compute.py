@@ -101,7 +101,8 @@ def _mend(
     fraction = Fraction(patch.z - patch.before, patch.after - patch.before)
     if not model.any_position:
         fraction = reachable_fraction(fraction, patch.after - patch.before)
-    one = Schedule((OutputSlice(fraction, 0, 1, fraction),), AS_SOURCE)
+    # what is computed is fitted to the pixels round it, in brightness too
+    one = Schedule((OutputSlice(fraction, 0, 1, fraction),), AS_SOURCE, shifts={})
     for i, (box, window) in enumerate(parts):
         pair = real_pair(volume, places, (patch.before, patch.after), window)
         small = Volume(da.from_array(pair, chunks=(1, -1, -1)))

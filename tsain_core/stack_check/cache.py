@@ -17,7 +17,7 @@ from .fit_shares import Mixed
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 def load_scores(digest: str) -> dict[str, tuple[Scores, ...]]:
@@ -37,8 +37,8 @@ def load_mixed(digest: str) -> dict[str, Mixed]:
     """Identity of a network -> its shares and scores; empty where nothing valid is kept."""
     try:
         return {
-            name: Mixed(tuple(map(float, shares)) if shares else None, _scores(rows))  # type: ignore[arg-type]
-            for name, (shares, rows) in _load(digest, "mixed").items()
+            name: Mixed(tuple(map(float, shares)) if shares else None, int(count), _scores(rows))  # type: ignore[arg-type]
+            for name, (shares, count, rows) in _load(digest, "mixed").items()
         }
     except (ValueError, TypeError):
         return {}
@@ -46,7 +46,7 @@ def load_mixed(digest: str) -> dict[str, Mixed]:
 
 def keep_mixed(digest: str, mixed: Mapping[str, Mixed]) -> None:
     """Keep shares for the next check; a folder that cannot be written is no error."""
-    values = {name: (c.shares, _rows(c.scores)) for name, c in mixed.items()}
+    values = {name: (c.shares, c.brightness_slices, _rows(c.scores)) for name, c in mixed.items()}
     _keep(digest, "mixed", values)
 
 

@@ -22,7 +22,7 @@ from ..inference.models import (
 from ..model_files.checkpoint import read_info
 from .cache import keep_mixed, keep_scores, load_mixed, load_scores
 from .fit_shares import FEWEST
-from .mixing import mix_left_out
+from .mixing import brightness_of, mix_left_out
 from .triplets import Triplets
 from .verdict import StackCheck, in_words, mixed_name
 
@@ -49,8 +49,8 @@ def check_stack(
 ) -> Generator[Checked, None, StackCheck]:
     """Compute some slices of a stack from their neighbours with each model, and score them.
 
-    Networks are scored mixed with the mean of neighbours as well, in shares from other triplets
-    than the scored one. What was computed before, for the same grey values and weights, is not
+    Networks are scored mixed with the mean of neighbours as well, as other triplets than the
+    scored one say. What was computed before, for the same grey values and weights, is not
     computed again.
 
     Parameters
@@ -59,8 +59,8 @@ def check_stack(
     names : sequence of str
         Models, as for `open_model`; the baselines are always checked as well.
     settings : InferenceSettings
-        Device, precision, and whether pairs are aligned or matched; shares, detail and
-        ensemble are left out.
+        Device, precision, and whether pairs are aligned or matched; mixing, detail and ensemble
+        are left out.
     triplets : int
         Most triplets, spread over the stack.
     crop : int
@@ -90,9 +90,10 @@ def check_stack(
         for name, key in identities.items()
         if key not in kept or (name in fitted and key not in mixed)
     ]
-    plain = replace(settings, mean_shares=None, detail=0.0, ensemble=1)
-    plain = replace(plain, tile=None, halo=None, compile=False)
+    plain = replace(settings.plain, tile=None, halo=None, compile=False)
     done, total = 0, len(missing) * len(known.slices)
+    if fitted & {*missing}:
+        brightness = brightness_of(volume, known.slices)
     for name in missing:
         key, found = identities[name], []
         for left in leave_out(known, [open_model(name, plain)], crop, slices=known.slices):
@@ -102,7 +103,7 @@ def check_stack(
         kept[key] = tuple(left.scores for left in found)
         keep_scores(known.digest, kept)
         if name in fitted:
-            mixed[key] = mix_left_out(known, found, crop)
+            mixed[key] = mix_left_out(known, found, crop, brightness)
             keep_mixed(known.digest, mixed)
     return StackCheck(
         known.slices,
@@ -140,7 +141,7 @@ class Chosen:
     ----------
     name : str
     settings : InferenceSettings
-        With the shares of the mean that suit the stack, if any do.
+        With how it is mixed with the mean of neighbours on the stack, if that is better.
     check : StackCheck or None
         What it was chosen by; None if the stack cannot be checked.
     """
@@ -152,7 +153,7 @@ class Chosen:
     @property
     def label(self) -> str:
         """The name, and "mean" where it is mixed."""
-        return mixed_name(self.name) if self.settings.mean_shares else self.name
+        return mixed_name(self.name) if self.settings.mixes else self.name
 
 
 def choose_model(
@@ -160,7 +161,7 @@ def choose_model(
 ) -> Generator[Checked, None, Chosen]:
     """The best of `auto_candidates` on a stack, mixed with the mean where that is better still.
 
-    Shares that the settings hold stay. If the stack cannot be checked,
+    A mix that the settings hold stays. If the stack cannot be checked,
     it is the model of `default_model`.
     """
     try:
@@ -169,16 +170,16 @@ def choose_model(
         name = default_model(settings.device)
         logger.info("%s is taken, because the stack cannot be checked: %s", name, error)
         return Chosen(name, settings, None)
-    if settings.mean_shares is not None:
+    if settings.mixes:
         return Chosen(check.best(), settings, check)
-    name, shares = check.best_mixed()
-    return Chosen(name, replace(settings, mean_shares=shares), check)
+    name, mix = check.best_mixed()
+    return Chosen(name, mix.settings(settings) if mix else settings, check)
 
 
 def mix_model(
     volume: Any, name: str, settings: InferenceSettings = InferenceSettings()
 ) -> Generator[Checked, None, Chosen]:
-    """A model with the shares that suit a stack.
+    """A model, mixed with the mean of neighbours as suits a stack.
 
     Raises
     ------
@@ -197,7 +198,7 @@ def mix_model(
             f"out; to find how much of the mean a model needs, {FEWEST} are required: leave out "
             f"{argument('mix')}."
         )
-    return Chosen(name, replace(settings, mean_shares=check.mixed[name].shares), check)
+    return Chosen(name, check.mixed[name].settings(settings), check)
 
 
 def settle_model(

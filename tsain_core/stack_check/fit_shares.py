@@ -8,13 +8,14 @@ better than none.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluation.metrics import Scores
 from ..inference.mixing import LEAST, MOST, MeanShares, fine_bands
+from ..inference.models import InferenceSettings
 
 Floats = NDArray[np.float64]
 
@@ -29,18 +30,30 @@ _CLEARLY = 2.0
 
 @dataclass(frozen=True)
 class Mixed:
-    """A model with the shares that suit a stack.
+    """How a model is mixed with the mean of neighbours on a stack.
 
     Attributes
     ----------
     shares : (float, float) or None
-        From all triplets; None if the model is best as it is.
+        From all triplets; None if the model's fine detail is best as it is.
+    brightness_slices : int
+        On each side, whose brightness slices get.
     scores : tuple of Scores
-        Of each triplet, with shares from triplets that do not hold its slice.
+        Of each triplet, mixed as triplets and slices say that do not hold its slice.
     """
 
     shares: MeanShares | None
+    brightness_slices: int
     scores: tuple[Scores, ...]
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything is mixed at all."""
+        return self.shares is not None or self.brightness_slices > 1
+
+    def settings(self, settings: InferenceSettings) -> InferenceSettings:
+        """Settings by which the model is mixed in this way."""
+        return replace(settings, mean_shares=self.shares, brightness_slices=self.brightness_slices)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 
 from ..evaluation.metrics import Scores, mean_scores
-from ..inference.mixing import MeanShares
 from ..inference.models import BASELINES
 from .fit_shares import Mixed
 
@@ -85,22 +84,22 @@ class StackCheck:
     scores : mapping
         Model -> its scores, in the order of `slices`.
     mixed : mapping
-        Network -> the shares that suit the stack, and its scores with shares from other triplets;
-        of stacks with enough triplets.
+        Network -> how it is mixed with the mean on this stack, and its scores; of stacks with
+        enough triplets.
     """
 
     slices: tuple[int, ...]
     scores: Mapping[str, tuple[Scores, ...]]
     mixed: Mapping[str, Mixed] = field(default_factory=dict)
 
-    def best_mixed(self) -> tuple[str, MeanShares | None]:
-        """The best model, and the shares that it needs; None where it is best as it is."""
+    def best_mixed(self) -> tuple[str, Mixed | None]:
+        """The best model, and how it is mixed; None where it is best as it is."""
         best = self.best()
-        found: tuple[str, MeanShares | None] = best, None
+        found: tuple[str, Mixed | None] = best, None
         for network, fit in self.mixed.items():
             mix = mixed_name(network)
-            if fit.shares is not None and self.compare(mix, best).difference > _WORTH:
-                best, found = mix, (network, fit.shares)
+            if fit.changes and self.compare(mix, best).difference > _WORTH:
+                best, found = mix, (network, fit)
         return found
 
     def best(self, names: Iterable[str] | None = None) -> str:
@@ -130,7 +129,7 @@ class StackCheck:
     def sentence(self, model: str) -> str:
         """The verdict on a model in words, and what mixing it with the mean would gain."""
         text = self.verdict(model).sentence()
-        if model not in self.mixed or self.mixed[model].shares is None:
+        if model not in self.mixed or not self.mixed[model].changes:
             return text
         gain = self.compare(mixed_name(model), model)
         if gain.outcome != "better":

@@ -4,7 +4,7 @@ from .calibration import COVERAGE, Calibration, ErrorSample, calibration_file, f
 from .features import Disagreement, features_of
 from .left_out import calibrate_on, left_out_samples
 from .maps import MapReady, uncertainty_maps
-from .to_file import NAME, find_calibration, maps_in_zarr, plain, write_uncertainty
+from .to_file import NAME, find_calibration, maps_in_zarr, write_uncertainty
 
 __all__ = [
     "COVERAGE",
@@ -21,7 +21,6 @@ __all__ = [
     "left_out_samples",
     "load_calibration",
     "maps_in_zarr",
-    "plain",
     "uncertainty_maps",
     "write_uncertainty",
 ]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from ..blockwise.run_store import FOLDER
 from ..blockwise.slice_run import SliceRun, stored_settings
 from ..errors import TsainError
 from ..inference.intensity import IntensityRange
-from ..inference.models import InferenceSettings, SliceModel, model_files, open_model
+from ..inference.models import SliceModel, model_files, open_model
 from ..interpolation.request import InterpolationRequest
 from ..interpolation.schedule import Schedule
 from ..interpolation.to_file import provenance, result_geometry, synthetic_slices
@@ -27,11 +26,6 @@ from .maps import uncertainty_maps
 #: Name of the group, dataset or file.
 NAME = "uncertainty"
 _ENOUGH = 5  # slices of a stack, to calibrate on
-
-
-def plain(settings: InferenceSettings) -> InferenceSettings:
-    """Settings that maps are computed with: one pass, no mixing, no detail."""
-    return replace(settings, mean_shares=None, detail=0.0, ensemble=1)
 
 
 def find_calibration(
@@ -148,7 +142,7 @@ def maps_in_zarr(request: InterpolationRequest, folder: Path) -> Iterator[tuple[
         If they cannot be calibrated.
     """
     volume = request.open_volume()
-    model = open_model(request.model, plain(request.inference))
+    model = open_model(request.model, request.inference.plain)
     schedule = request.schedule(volume, model.any_position)
     intensity = request.intensity_range(volume, model.scaling)
     total = len(schedule.slices)

@@ -26,6 +26,7 @@ class BaselineModel:
     name: str
     any_position: bool = True
     mean_shares: MeanShares | None = None
+    brightness_slices: int = 1
     detail: float = 0.0
     # all grey values: nothing is learned, so nothing is gained by stretching
     scaling: Scaling = Scaling((0.0, 100.0))

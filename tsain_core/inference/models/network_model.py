@@ -63,6 +63,7 @@ class NetworkModel:
         self.precision = automatic_precision(device, settings.precision)
         self.tile, self.halo = settings.tile, settings.halo
         self.mean_shares, self.detail = settings.mean_shares, settings.detail
+        self.brightness_slices = settings.brightness_slices
         self._transforms = views(settings.ensemble)
         self._execution = Execution(self.network, device, self.precision, settings.compile)
         share = int(free_memory(device) * _FEATURE_SHARE)
@@ -133,6 +134,7 @@ class NetworkModel:
             "licence": self.info.licence,
             "precision": self.precision,
             **({"mean_shares": list(self.mean_shares)} if self.mean_shares else {}),
+            **({"brightness_slices": b} if (b := self.brightness_slices) > 1 else {}),
             **({"detail": self.detail} if self.detail else {}),
             **({"ensemble": len(self._transforms)} if len(self._transforms) > 1 else {}),
         }

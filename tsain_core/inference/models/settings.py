@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...errors import TsainError, argument
 from ...system.records import Record
+from ..brightness import MOST_SLICES
 from ..ensemble import ENSEMBLES
 from ..mixing import LEAST, MOST, MeanShares
 from .device import Precision
@@ -38,6 +39,9 @@ class InferenceSettings(Record):
         Shares of the mean of neighbours that computed slices get, of what is finer than 1 pixel
         and than 2: what slices that were left out of the stack show to be best. See
         `tsain_core.inference.mixing`.
+    brightness_slices : int
+        Real slices on each side whose brightness computed slices get half way, nearer ones more,
+        1 to 16; 1 is the pair alone. Of networks only. See `tsain_core.inference.brightness`.
     detail : float
         Share of the real slices' fine detail that computed slices are given, 0 to 1: they are
         sharper, and no truer. See `tsain_core.inference.detail`.
@@ -62,10 +66,27 @@ class InferenceSettings(Record):
     compile: bool = False
     feature_memory: int | None = None
     mean_shares: MeanShares | None = None
+    brightness_slices: int = 1
     detail: float = 0.0
     ensemble: int = 1
     align: bool = False
     match_brightness: bool = False
+
+    @property
+    def plain(self) -> InferenceSettings:
+        """The same, with one pass, and nothing done with what the network computes."""
+        return replace(self, mean_shares=None, brightness_slices=1, detail=0.0, ensemble=1)
+
+    @property
+    def mixes(self) -> bool:
+        """Whether what the network computes is mixed with the mean of neighbours."""
+        return self.mean_shares is not None or self.brightness_slices > 1
+
+    def mixed_as(self, other: InferenceSettings) -> InferenceSettings:
+        """The same, but mixed as by other settings."""
+        return replace(
+            self, mean_shares=other.mean_shares, brightness_slices=other.brightness_slices
+        )
 
     @property
     def adjusts(self) -> bool:
@@ -83,6 +104,11 @@ class InferenceSettings(Record):
             raise TsainError(
                 f"The shares of the mean are {self.mean_shares}; expected two from {LEAST:g} to "
                 f"{MOST:g} ({argument('mean_shares')})."
+            )
+        if not 1 <= self.brightness_slices <= MOST_SLICES:
+            raise TsainError(
+                f"The brightness of {self.brightness_slices} slices on each side cannot be taken; "
+                f"expected 1 to {MOST_SLICES} ({argument('brightness_slices')})."
             )
         if not 0 <= self.detail <= 1:
             raise TsainError(
