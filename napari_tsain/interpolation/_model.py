@@ -250,8 +250,8 @@ class ModelForm(QWidget):
         )
         self.mix_box = CheckBox(
             text="+ mean",
-            tooltip="Mix what the network computes with the mean of neighbours, as much of each as "
-            "slices that are left out of this stack show to be best; auto does so by itself",
+            tooltip="Mix what the network computes with the mean of neighbours, in fine detail and "
+            "brightness, as slices left out of this stack show to be best; auto does so by itself",
         )
         picker = self.model_box.native
         picker.setSizeAdjustPolicy(picker.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)

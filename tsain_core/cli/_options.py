@@ -118,6 +118,33 @@ def add_model_options(
         type=integer(0, LARGEST_SIDE),
         help="pixels read around a tile; default: as far as the network looks",
     )
+    _add_finishing_options(parser)
+    parser.add_argument(
+        "--ensemble",
+        type=int,
+        choices=ENSEMBLES,
+        default=1,
+        help="passes over turned and mirrored slices to average: better, so many times slower",
+    )
+    parser.add_argument(
+        "--align",
+        action="store_true",
+        help="move the two slices onto each other, by whole pixels, for what is computed from them",
+    )
+    parser.add_argument(
+        "--match-brightness",
+        action="store_true",
+        help="give what is computed a brightness and contrast between those of the two slices",
+    )
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the network first: slow to start, faster for long runs on CUDA cards",
+    )
+
+
+def _add_finishing_options(parser: argparse.ArgumentParser) -> None:
+    """What is done with slices that the network computed."""
     parser.add_argument(
         "--mean-shares",
         nargs=2,
@@ -140,28 +167,6 @@ def add_model_options(
         default=0.0,
         metavar="SHARE",
         help="of the real slices' fine detail that computed ones get, 0 to 1: sharper, not truer",
-    )
-    parser.add_argument(
-        "--ensemble",
-        type=int,
-        choices=ENSEMBLES,
-        default=1,
-        help="passes over turned and mirrored slices to average: better, so many times slower",
-    )
-    parser.add_argument(
-        "--align",
-        action="store_true",
-        help="move the two slices onto each other, by whole pixels, for what is computed from them",
-    )
-    parser.add_argument(
-        "--match-brightness",
-        action="store_true",
-        help="give what is computed a brightness and contrast between those of the two slices",
-    )
-    parser.add_argument(
-        "--compile",
-        action="store_true",
-        help="compile the network first: slow to start, faster for long runs on CUDA cards",
     )
 
 
