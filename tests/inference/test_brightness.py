@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 import tsain_core as tsain
 from tsain_core.cli import main
 from tsain_core.errors import TsainError
+from tsain_core.evaluation.leave_one_out import grey_scale, leave_out
 from tsain_core.inference.brightness import (
+    Brighter,
     choose_slices,
     find_shifts,
-    shift_at,
     shifts_of,
     slice_levels,
 )
@@ -117,8 +118,9 @@ def test_damaged_slices_do_not_count() -> None:
 
 
 def test_nothing_changes_beside_real_slices() -> None:
-    shares = [shift_at(8.0, Fraction(i, 4)) for i in range(5)]
-    assert shares == [0, 6, 8, 6, 0]
+    brighter = Brighter(8.0, None)
+    image = np.ones((2, 2), np.float32)
+    assert [brighter.add(image, Fraction(i, 4))[0, 0] - 1 for i in range(5)] == [0, 6, 8, 6, 0]
 
 
 def test_slices_get_it_and_padding_and_real_slices_do_not() -> None:
@@ -136,11 +138,26 @@ def test_slices_get_it_and_padding_and_real_slices_do_not() -> None:
     moved = 0
     for plain, bright, wanted in zip(*made, schedule.slices, strict=True):
         np.testing.assert_array_equal(bright.image[:, :5], 0)
-        shift = shift_at(shifts[wanted.before], wanted.fraction) if wanted.synthetic else 0.0
+        share = float(4 * wanted.fraction * (1 - wanted.fraction))
+        shift = share * shifts[wanted.before] if wanted.synthetic else 0.0
         difference = bright.image[:, 5:].astype(float) - plain.image[:, 5:]
         np.testing.assert_allclose(difference, shift, atol=1)
         moved += abs(shift) > 5
     assert moved > 5
+
+
+def test_evaluation_scores_what_a_run_computes() -> None:
+    stack = grains(jumping(9)).astype(np.uint16) * 100
+    model = BaselineModel("mean", brightness_slices=3)
+    schedule = by_factor(9, 1, (4,), exact=True)
+    events = interpolate(stack, schedule, model)
+    made = [event.image for event in events if isinstance(event, SliceReady)][4]
+    (left,) = leave_out(stack, [model], 40, slices=[4])
+    (plain,) = leave_out(stack, [BaselineModel("mean")], 40, slices=[4])
+    scale = grey_scale(stack)
+    there = left.image.mean() - left.truth.mean()
+    assert there == pytest.approx(scale * (made.mean() - stack[4].mean()), abs=0.1)
+    assert abs(left.image.mean() - plain.image.mean()) > 3
 
 
 @pytest.fixture

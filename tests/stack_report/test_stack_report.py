@@ -19,7 +19,7 @@ from tsain_core.evaluation.cubic import CubicInZ
 from tsain_core.evaluation.intervals import interval
 from tsain_core.evaluation.leave_one_out import leave_out
 from tsain_core.evaluation.metrics import Scores
-from tsain_core.inference.models import run_to_end
+from tsain_core.inference.models import InferenceSettings, run_to_end
 from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN
 from tsain_core.stack_check import StackCheck
@@ -174,6 +174,17 @@ def test_what_was_scored_before_is_not_computed_again(tmp_path: Path) -> None:
     first = {event.what for event in report_on(volume, ["mean"], crop=32)}
     again = {event.what for event in report_on(volume, ["mean"], crop=32)}
     assert "cubic" in first and again == {"mean", "looking for damage"}
+
+
+def test_scores_of_aligned_pairs_are_kept_by_themselves(tmp_path: Path) -> None:
+    volume = open_volume(write(tmp_path / "a.tif", tissue(5, 48)))
+    aligned = InferenceSettings(align=True)
+    computed = [
+        {event.what for event in report_on(volume, ["mean"], settings, crop=32)}
+        for settings in (InferenceSettings(), aligned, aligned)
+    ]
+    assert "optical-flow" in computed[0] & computed[1]
+    assert "optical-flow" not in computed[2]
 
 
 def test_command_folder_and_what_is_not_replaced(

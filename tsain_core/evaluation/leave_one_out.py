@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TsainError, argument
+from ..inference.brightness import Brighter, find_shifts
 from ..inference.intensity import IntensityRange, estimate_range
 from ..inference.models import SliceModel, run_to_end
 from ..interpolation.interpolate import slice_between
@@ -130,6 +132,7 @@ def leave_out(
                 image, hole = model.between((outer[0], before, after, outer[1])), None
             else:
                 image, hole = run_to_end(slice_between(model, before, after))
+                image = _brightened(image, model, volume, z, (triplet[0], triplet[2]), intensity)
             valid = np.isfinite(truth) if hole is None else np.isfinite(truth) & ~hole
             valid &= np.isfinite(image)
             if not valid.any():
@@ -166,6 +169,20 @@ def _check(shape: tuple[int, int, int], crop: int, every: int) -> None:
         raise TsainError(
             f"Every {every}th triplet cannot be taken; give {argument('every', 1)} or more."
         )
+
+
+def _brightened(
+    image: NDArray[np.float32],
+    model: SliceModel,
+    volume: Any,
+    z: int,
+    ends: tuple[NDArray[Any], NDArray[Any]],
+    intensity: IntensityRange,
+) -> NDArray[np.float32]:
+    """The computed slice with the brightness that the model's settings call for."""
+    shifts = find_shifts(volume, [(z - 1, z + 1)], model.brightness_slices)
+    brighter = Brighter.between(*ends, shifts.get(z - 1, 0.0), intensity)
+    return brighter.add(image, Fraction(1, 2)) if brighter else image
 
 
 def _outer(

@@ -9,6 +9,7 @@ slices that are left out (Hastie et al., The Elements of Statistical Learning, 6
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TsainError
+from .intensity import IntensityRange
 
 #: Slice -> its mean grey value.
 Levels = Mapping[int, float]
@@ -125,9 +127,49 @@ def find_shifts(
     return shifts_of(slice_levels(volume, near), gaps, count)
 
 
-def shift_at(half_way: float, fraction: Fraction) -> float:
-    """Of the shift half-way through a gap, what is left at a fraction: none beside real slices."""
-    return half_way * float(4 * fraction * (1 - fraction))
+@dataclass(frozen=True)
+class Brighter:
+    """Adds the brightness that slices of a gap have beyond that of their neighbours.
+
+    Attributes
+    ----------
+    half_way : float
+        What the middle is brighter, with grey values scaled to [0, 1].
+    inside : ndarray of bool (y, x) or None
+        False where both slices are 0, which is padding and stays; None: everywhere.
+    """
+
+    half_way: float
+    inside: NDArray[np.bool_] | None
+
+    @classmethod
+    def between(
+        cls, before: NDArray[Any], after: NDArray[Any], shift: float, intensity: IntensityRange
+    ) -> Brighter | None:
+        """Of a gap whose middle is so many grey values brighter; None of none.
+
+        Parameters
+        ----------
+        before, after : ndarray (y, x)
+            As they are in the volume.
+        shift : float
+        intensity : IntensityRange
+        """
+        if not shift:
+            return None
+        inside = (before != 0) | (after != 0) if before.dtype.kind in "ui" else None
+        return cls(shift / (intensity.hi - intensity.lo), inside)
+
+    def add(self, image: NDArray[np.float32], fraction: Fraction) -> NDArray[np.float32]:
+        """An image at a fraction of the gap, as much brighter as it is there.
+
+        All of it in the middle, nothing beside real slices.
+        """
+        shift = np.float32(self.half_way * float(4 * fraction * (1 - fraction)))
+        brighter: NDArray[np.float32] = image + (
+            shift if self.inside is None else shift * self.inside
+        )
+        return brighter
 
 
 def _foretold(levels: Levels, first: int, last: int, count: int) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TsainError, argument
-from ..inference.brightness import shift_at
+from ..inference.brightness import Brighter
 from ..inference.finishing import finish
 from ..inference.intensity import IntensityRange, estimate_range
 from ..inference.models import Image, Keys, SliceKey, SliceModel, TileDone
@@ -119,7 +119,7 @@ def interpolate(
             else:
                 filled = pair.before is not before.scaled or pair.after is not after.scaled
                 shift = (schedule.shifts or {}).get(ends[0], 0.0)
-                brighter = _Brighter.between(before, after, shift, intensity)
+                brighter = Brighter.between(before.real, after.real, shift, intensity)
                 place = _Gap(run, (ends[0], ends[1]), filled, brighter)
                 for event in _computed(gap, place, pair, model, done, total):
                     if isinstance(event, TileProgress):
@@ -188,39 +188,6 @@ def _computed(
 
 
 @dataclass(frozen=True)
-class _Brighter:
-    """Adds the brightness that slices of a gap have beyond that of their neighbours.
-
-    Attributes
-    ----------
-    half_way : float
-        What the middle is brighter, with grey values scaled to [0, 1].
-    inside : ndarray of bool (y, x) or None
-        False where both slices are 0, which is padding and stays; None: everywhere.
-    """
-
-    half_way: float
-    inside: NDArray[np.bool_] | None
-
-    @classmethod
-    def between(
-        cls, before: ReadSlice, after: ReadSlice, shift: float, intensity: IntensityRange
-    ) -> _Brighter | None:
-        """Of a gap whose middle is so many grey values brighter; None of none."""
-        if not shift:
-            return None
-        integer = before.real.dtype.kind in "ui"
-        inside = (before.real != 0) | (after.real != 0) if integer else None
-        return cls(shift / (intensity.hi - intensity.lo), inside)
-
-    def add(self, image: Image, fraction: Fraction) -> Image:
-        """An image at a fraction of the gap, as much brighter as it is there."""
-        shift = np.float32(shift_at(self.half_way, fraction))
-        brighter: Image = image + (shift if self.inside is None else shift * self.inside)
-        return brighter
-
-
-@dataclass(frozen=True)
 class _Gap:
     """The two real slices that are worked on, and the names by which models know what lies there.
 
@@ -231,14 +198,14 @@ class _Gap:
     ends : (int, int)
     filled : bool
         Whether NaN of one was filled by the other.
-    brighter : _Brighter or None
+    brighter : Brighter or None
         What makes slices between them brighter; None: nothing.
     """
 
     run: object
     ends: tuple[int, int]
     filled: bool
-    brighter: _Brighter | None
+    brighter: Brighter | None
 
     def key(self, fraction: Fraction) -> SliceKey:
         """Of the slice at a fraction of the gap."""

@@ -32,8 +32,10 @@ class Triplets:
     ----------
     slices : tuple of int
         Middle slices of the triplets.
-    volume : Volume or array-like (z, y, x)
-        All of it.
+    chunks : (z, y, x)
+        Of the volume: what is read at once.
+    computed : tuple of int
+        Its slices that were computed.
 
     Raises
     ------
@@ -44,7 +46,7 @@ class Triplets:
     def __init__(self, volume: Any, most: int, crop: int) -> None:
         depth, height, width = self.shape = volume.shape
         self.dtype = volume.dtype
-        self.volume = volume
+        self._volume = volume
         self._box = central((height, width), crop)
         self._read: dict[int, NDArray[Any] | None] = {}
         if min(height, width) < WINDOW:
@@ -52,7 +54,9 @@ class Triplets:
                 f"Slices of {height} x {width} px are too small to be checked; at least "
                 f"{WINDOW} x {WINDOW} are required."
             )
-        synthetic = set(getattr(volume, "computed", ()))
+        self.chunks = getattr(volume, "chunks", (1, height, width))
+        self.computed = tuple(getattr(volume, "computed", ()))
+        synthetic = set(self.computed)
         real = [z for z in range(1, depth - 1) if not synthetic & {z - 1, z, z + 1}]
         chosen: list[int] = []
         for z in dict.fromkeys((*_spread(real, most), *_spread(real, 3 * most))):
@@ -76,15 +80,15 @@ class Triplets:
         return digest.hexdigest()[:24]
 
     def __getitem__(self, z: int) -> NDArray[Any]:
-        return np.asarray(self.volume[z])
+        return np.asarray(self._volume[z])
 
     def read(self, z: slice, y: slice, x: slice) -> NDArray[Any]:
         """A box of the volume (z, y, x)."""
         kept = self._read.get(z.start) if z.stop - z.start == 1 else None
         if kept is not None and (y, x) == self._box:
             return kept[None]
-        if hasattr(self.volume, "read"):
-            return np.asarray(self.volume.read(z, y, x))
+        if hasattr(self._volume, "read"):
+            return np.asarray(self._volume.read(z, y, x))
         return np.stack([self[i][y, x] for i in range(z.start, z.stop)])
 
     def _fit(self, z: int) -> bool:
@@ -98,11 +102,11 @@ class Triplets:
         """The crop of a slice, or None if it is damaged, empty or not finite."""
         if z not in self._read:
             try:
-                image = read_crop(self.volume, z, self._box)
+                image = read_crop(self._volume, z, self._box)
             except TsainError:
                 self._read[z] = None
                 return None
-            missing = getattr(self.volume, "missing", None)
+            missing = getattr(self._volume, "missing", None)
             y, x = (s.start for s in self._box)
             gaps = missing(image, z, y, x) if missing else None
             good = bool(np.isfinite(image).all()) and image.min() < image.max()
