@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,7 +20,13 @@ from tsain_core.inference.models import BASELINES, InferenceSettings, open_model
 from tsain_core.interpolation.interpolate import slice_between
 from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN
-from tsain_core.stack_check import StackCheck, check_stack, choose_model, mix_model
+from tsain_core.stack_check import (
+    StackCheck,
+    auto_candidates,
+    check_stack,
+    choose_model,
+    mix_model,
+)
 from tsain_core.stack_check.fit_shares import (
     Mixed,
     TripletFit,
@@ -173,11 +180,38 @@ def test_the_best_may_be_a_mix() -> None:
     assert StackCheck((1, 2, 3), known, little).best_mixed() == ("mean", None)
 
 
+def test_a_slower_network_must_be_clearly_better() -> None:
+    """Names come in the order of speed; baselines are the fastest, wherever they stand."""
+    known = {"fast": scores(20, 21), "slow": scores(20.01, 21.01), "mean": scores(19, 20)}
+    assert StackCheck((1, 2), known).best_mixed() == ("fast", None)
+    known["slow"] = scores(20.1, 21.1)
+    assert StackCheck((1, 2), known).best_mixed() == ("slow", None)
+    fit = {"fast": Mixed(None, 4, scores(20.09, 21.09)), "slow": Mixed(None, 1, scores(25, 25))}
+    assert StackCheck((1, 2), known, fit).best_mixed() == ("fast", fit["fast"])
+
+
+def test_auto_takes_the_larger_network_where_time_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stirred_network: TSAIN
+) -> None:
+    small = stirred_network.settings
+    files = {}
+    for name, settings in (
+        ("a-large", replace(small, channels=48)),
+        ("fast", replace(small, channels=32)),
+        ("full", replace(small, channels=64, unshuffle=1)),
+    ):
+        files[name] = tmp_path / f"{name}.safetensors"
+        save(files[name], TSAIN(settings), ModelInfo(name, settings))
+    monkeypatch.setattr("tsain_core.stack_check.check.shipped_models", lambda: files)
+    assert auto_candidates("cpu", 400 * 512 * 512) == ["fast", "a-large", *BASELINES]
+    assert auto_candidates("cpu", 1000 * 512 * 512) == ["fast", *BASELINES]
+
+
 def test_auto_mixes_on_every_way(
     tmp_path: Path, offset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Command, to TIFF and OME-Zarr, and Python choose the same shares."""
-    monkeypatch.setattr("tsain_core.stack_check.check.auto_candidates", lambda _: [offset])
+    monkeypatch.setattr("tsain_core.stack_check.check.auto_candidates", lambda *_: [offset])
     monkeypatch.setattr(StackCheck, "best_mixed", lambda c: (offset, c.mixed[offset]))
     stack, path = clean_stack(), tmp_path / "in.h5"
     with create_volume(path, stack.shape, stack.dtype) as writer:

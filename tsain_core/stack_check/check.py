@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ logger = logging.getLogger(__name__)
 
 #: Triplets of a check, and the side in pixels of what is computed of each.
 TRIPLETS, CROP = 10, 192
+
+_FEW_CHANNELS = 32  # of the networks that are fast on a CPU
+_SOON = 1 << 27  # voxels; a CPU makes them twice as many in some quarter of an hour otherwise
 
 
 @dataclass(frozen=True)
@@ -118,17 +122,18 @@ def score_key(name: str, settings: InferenceSettings) -> str:
     return model_identity(name) + aligned + (" matched" if settings.match_brightness else "")
 
 
-def auto_candidates(device: str = "auto") -> list[str]:
-    """Names that "auto" chooses from: shipped models that the device can bear, and the baselines.
+def auto_candidates(device: str = "auto", voxels: int = 0) -> list[str]:
+    """Names that "auto" chooses from: shipped models, the fastest first, and the baselines.
 
-    On a CPU, networks that work at full resolution are left out: they take some twenty times as
-    long.
+    On a CPU, networks that take too long are left out: those that work at full resolution, some
+    twenty times as long as the fastest, and of stacks of many voxels those with more channels.
     """
     on_cpu = choose_device(device).type == "cpu"
+    settings = {name: read_info(path).settings for name, path in shipped_models().items()}
     networks = [
         name
-        for name, path in shipped_models().items()
-        if not on_cpu or read_info(path).settings.unshuffle > 1
+        for name, s in sorted(settings.items(), key=lambda item: item[1].channels)
+        if not on_cpu or (s.unshuffle > 1 and (s.channels <= _FEW_CHANNELS or voxels <= _SOON))
     ]
     return [*networks, *BASELINES]
 
@@ -165,7 +170,8 @@ def choose_model(
     it is the model of `default_model`.
     """
     try:
-        check = yield from check_stack(volume, auto_candidates(settings.device), settings)
+        names = auto_candidates(settings.device, prod(volume.shape))
+        check = yield from check_stack(volume, names, settings)
     except TsainError as error:
         name = default_model(settings.device)
         logger.info("%s is taken, because the stack cannot be checked: %s", name, error)

@@ -14,7 +14,7 @@ from .fit_shares import Mixed
 
 _CONFIDENCE = 0.95
 _LEAST = 0.05  # dB; smaller differences are none
-_WORTH = 0.02  # dB that mixing must gain
+_WORTH = 0.02  # dB that mixing, or a slower network, must gain
 _MIXED = " + mean"  # behind the name of a network
 _CEILING = 99.0  # dB that identical images count as
 
@@ -93,12 +93,19 @@ class StackCheck:
     mixed: Mapping[str, Mixed] = field(default_factory=dict)
 
     def best_mixed(self) -> tuple[str, Mixed | None]:
-        """The best model, and how it is mixed; None where it is best as it is."""
-        best = self.best()
+        """The best model, and how it is mixed; None where it is best as it is.
+
+        Mixing, and a network that comes later, because it is slower, must gain 0.02 dB.
+        """
+        baselines = [name for name in self.scores if name in BASELINES]
+        best = self.best(baselines) if baselines else next(iter(self.scores))
         found: tuple[str, Mixed | None] = best, None
-        for network, fit in self.mixed.items():
-            mix = mixed_name(network)
-            if fit.changes and self.compare(mix, best).difference > _WORTH:
+        for network in (name for name in self.scores if name not in baselines):
+            least = 0.0 if best in baselines else _WORTH
+            if self.compare(network, best).difference > least:
+                best, found = network, (network, None)
+            fit, mix = self.mixed.get(network), mixed_name(network)
+            if fit and fit.changes and self.compare(mix, best).difference > _WORTH:
                 best, found = mix, (network, fit)
         return found
 
