@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from support import REPOSITORY
+from tsain_core.model_files.checkpoint import ModelInfo, save
 from tsain_core.network import TSAIN, AdaptiveSampling, NetworkSettings
 
 if not torch.cuda.is_available():
@@ -98,3 +99,11 @@ def stirred_network() -> TSAIN:
         if isinstance(module, AdaptiveSampling):
             torch.nn.init.normal_(module.offset_conv.weight, std=0.05)
     return network
+
+
+@pytest.fixture(scope="session")
+def stirred(tmp_path_factory: pytest.TempPathFactory, stirred_network: TSAIN) -> str:
+    """A file of it: a network that has not learnt what a slice looks like."""
+    path = tmp_path_factory.mktemp("model") / "stirred.safetensors"
+    save(path, stirred_network, ModelInfo("stirred", stirred_network.settings))
+    return str(path)

@@ -26,8 +26,6 @@ from tsain_core.inference.brightness import (
 from tsain_core.inference.models import BaselineModel, InferenceSettings, run_to_end
 from tsain_core.interpolation.interpolate import SliceReady, interpolate
 from tsain_core.interpolation.schedule import by_factor
-from tsain_core.model_files.checkpoint import ModelInfo, save
-from tsain_core.network import TSAIN
 from tsain_core.stack_check import check_stack, mix_model
 from tsain_core.volumes import Volume, create_volume, open_volume
 
@@ -165,37 +163,29 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TSAIN_HOME", str(tmp_path / "home"))
 
 
-@pytest.fixture(scope="module")
-def offset(tmp_path_factory: pytest.TempPathFactory, stirred_network: TSAIN) -> str:
-    """A network, barely trained."""
-    path = tmp_path_factory.mktemp("model") / "offset.safetensors"
-    save(path, stirred_network, ModelInfo("offset", stirred_network.settings))
-    return str(path)
-
-
 @pytest.mark.usefixtures("own_cache")
-def test_the_check_finds_jumps(offset: str) -> None:
+def test_the_check_finds_jumps(stirred: str) -> None:
     stack = grains(jumping(60))
-    check = run_to_end(check_stack(stack, [offset]))
-    found = check.mixed[offset].brightness_slices
+    check = run_to_end(check_stack(stack, [stirred]))
+    found = check.mixed[stirred].brightness_slices
     assert found > 1
-    gain = check.compare(f"{offset} + mean", offset)
+    gain = check.compare(f"{stirred} + mean", stirred)
     assert gain.difference > 1
-    chosen = run_to_end(mix_model(stack, offset))
+    chosen = run_to_end(mix_model(stack, stirred))
     assert chosen.settings.brightness_slices == found
-    assert chosen.label == f"{offset} + mean"
-    steady = run_to_end(check_stack(grains(np.linspace(90, 150, 60)), [offset]))
-    assert steady.mixed[offset].brightness_slices == 1
+    assert chosen.label == f"{stirred} + mean"
+    steady = run_to_end(check_stack(grains(np.linspace(90, 150, 60)), [stirred]))
+    assert steady.mixed[stirred].brightness_slices == 1
     wide = stack.astype(np.uint16) * 200  # other grey values, the same judgement
-    again = run_to_end(check_stack(wide, [offset]))
-    assert again.mixed[offset].brightness_slices == found
-    assert again.compare(f"{offset} + mean", offset).difference == pytest.approx(
+    again = run_to_end(check_stack(wide, [stirred]))
+    assert again.mixed[stirred].brightness_slices == found
+    assert again.compare(f"{stirred} + mean", stirred).difference == pytest.approx(
         gain.difference, abs=0.3
     )
 
 
 @pytest.mark.usefixtures("own_cache")
-def test_the_same_on_every_way(tmp_path: Path, offset: str) -> None:
+def test_the_same_on_every_way(tmp_path: Path, stirred: str) -> None:
     """Python, TIFF, and OME-Zarr in several blocks, with a slice that is replaced."""
     stack = grains(jumping(9), 96)
     path = tmp_path / "in.h5"
@@ -203,15 +193,24 @@ def test_the_same_on_every_way(tmp_path: Path, offset: str) -> None:
         for z, image in enumerate(stack):
             writer.write(z, image)
     settings = InferenceSettings(brightness_slices=3, tile=32)
-    expected = tsain.interpolate(stack, replace=[4], model=offset, settings=settings)
+    expected = tsain.interpolate(stack, replace=[4], model=stirred, settings=settings)
     plain = tsain.interpolate(
-        stack, replace=[4], model=offset, settings=replace(settings, brightness_slices=1)
+        stack, replace=[4], model=stirred, settings=replace(settings, brightness_slices=1)
     )
     shift = find_shifts(stack, [(3, 5)], 3, {4})[3]
     assert abs(shift) > 3
     difference = expected[4].astype(float) - plain[4]
     np.testing.assert_allclose(np.median(difference), shift, atol=0.6)
-    options = ["--replace", "4", "--model", offset, "--brightness-slices", "3", "--tile", "32"]
+    options = [
+        "--replace",
+        "4",
+        "--model",
+        stirred,
+        "--brightness-slices",
+        "3",
+        "--tile",
+        "32",
+    ]
     for name, more in (("a.tif", []), ("b.zarr", ["--chunks", "4", "32", "32"])):
         out = tmp_path / name
         assert main(["interpolate", str(path), str(out), *options, *more]) == 0

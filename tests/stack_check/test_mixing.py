@@ -44,14 +44,6 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TSAIN_HOME", str(tmp_path / "home"))
 
 
-@pytest.fixture(scope="module")
-def offset(tmp_path_factory: pytest.TempPathFactory, stirred_network: TSAIN) -> str:
-    """A network, barely trained, that has not learnt what a slice looks like."""
-    path = tmp_path_factory.mktemp("model") / "offset.safetensors"
-    save(path, stirred_network, ModelInfo("offset", stirred_network.settings))
-    return str(path)
-
-
 def clean_stack(depth: int = 9, side: int = 48) -> NDArray[np.uint8]:
     """Structure that changes evenly along z, fine grain in it that goes on from slice to slice."""
     noise = np.random.default_rng(1).normal(size=(depth, side, side))
@@ -112,53 +104,53 @@ def test_a_slice_is_not_judged_by_triplets_that_hold_it() -> None:
     assert fit_shares(fits) != pytest.approx((1, 0), abs=0.1)
 
 
-def test_a_poor_network_gains(offset: str) -> None:
+def test_a_poor_network_gains(stirred: str) -> None:
     stack = clean_stack()
-    check = run_to_end(check_stack(stack, [offset]))
-    plain = check.compare(offset, "mean")
+    check = run_to_end(check_stack(stack, [stirred]))
+    plain = check.compare(stirred, "mean")
     assert plain.outcome == "worse"
-    mix = check.compare(f"{offset} + mean", "mean")
+    mix = check.compare(f"{stirred} + mean", "mean")
     assert mix.difference > plain.difference + 1
     gain = f"{mix.difference - plain.difference:.1f} dB"
-    assert check.sentence(offset).endswith(
-        f"Mixed with the mean of neighbours, {offset} gains {gain}."
+    assert check.sentence(stirred).endswith(
+        f"Mixed with the mean of neighbours, {stirred} gains {gain}."
     )
-    assert f"{offset} + mean" in check.table(offset)
-    kept = run_to_end(check_stack(stack, [offset]))
+    assert f"{stirred} + mean" in check.table(stirred)
+    kept = run_to_end(check_stack(stack, [stirred]))
     assert kept.mixed == check.mixed
-    chosen = run_to_end(mix_model(stack, offset))
+    chosen = run_to_end(mix_model(stack, stirred))
     shares = chosen.settings.mean_shares
-    assert shares == check.mixed[offset].shares
+    assert shares == check.mixed[stirred].shares
     assert shares is not None
     assert max(shares) > 0.5
 
 
-def test_what_is_found_is_what_is_computed(offset: str) -> None:
+def test_what_is_found_is_what_is_computed(stirred: str) -> None:
     """The slice of a run is the model's, mixed with the mean; detail comes after that."""
     before, after = (image / np.float32(255) for image in images(2))
     shares = (0.9, -0.2)
     settings = InferenceSettings("cpu", "fp32")
     work = [settings, InferenceSettings("cpu", "fp32", mean_shares=shares)]
-    plain, mix = (run_to_end(slice_between(open_model(offset, s), before, after))[0] for s in work)
+    plain, mix = (run_to_end(slice_between(open_model(stirred, s), before, after))[0] for s in work)
     np.testing.assert_allclose(
         mix, mix_with_mean(plain, before, after, Fraction(1, 2), shares), atol=1e-6
     )
-    assert open_model(offset, work[1]).provenance()["mean_shares"] == list(shares)
-    assert "mean_shares" not in open_model(offset, settings).provenance()
+    assert open_model(stirred, work[1]).provenance()["mean_shares"] == list(shares)
+    assert "mean_shares" not in open_model(stirred, settings).provenance()
 
 
-def test_aligned_pairs_are_checked_by_themselves(offset: str) -> None:
+def test_aligned_pairs_are_checked_by_themselves(stirred: str) -> None:
     stack = clean_stack()
-    assert len(list(check_stack(stack, [offset]))) == 7 * (1 + len(BASELINES))
+    assert len(list(check_stack(stack, [stirred]))) == 7 * (1 + len(BASELINES))
     aligned = InferenceSettings(align=True)
-    assert len(list(check_stack(stack, [offset], aligned))) == 7 * (1 + len(BASELINES))
+    assert len(list(check_stack(stack, [stirred], aligned))) == 7 * (1 + len(BASELINES))
 
 
-def test_stacks_and_models_that_cannot_be_mixed(offset: str) -> None:
+def test_stacks_and_models_that_cannot_be_mixed(stirred: str) -> None:
     with pytest.raises(TsainError, match="The mean of neighbours cannot be mixed"):
         run_to_end(mix_model(clean_stack(), "mean"))
     with pytest.raises(TsainError, match="has 3 triplets .* 4 are required"):
-        run_to_end(mix_model(clean_stack(5), offset))
+        run_to_end(mix_model(clean_stack(5), stirred))
     with pytest.raises(TsainError, match="expected two from -1 to 1.5"):
         InferenceSettings(mean_shares=(0.0, 2.0))
 
@@ -208,11 +200,11 @@ def test_auto_takes_the_larger_network_where_time_allows(
 
 
 def test_auto_mixes_on_every_way(
-    tmp_path: Path, offset: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, stirred: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Command, to TIFF and OME-Zarr, and Python choose the same shares."""
-    monkeypatch.setattr("tsain_core.stack_check.check.auto_candidates", lambda *_: [offset])
-    monkeypatch.setattr(StackCheck, "best_mixed", lambda c: (offset, c.mixed[offset]))
+    monkeypatch.setattr("tsain_core.stack_check.check.auto_candidates", lambda *_: [stirred])
+    monkeypatch.setattr(StackCheck, "best_mixed", lambda c: (stirred, c.mixed[stirred]))
     stack, path = clean_stack(), tmp_path / "in.h5"
     with create_volume(path, stack.shape, stack.dtype) as writer:
         for z, image in enumerate(stack):
@@ -220,16 +212,16 @@ def test_auto_mixes_on_every_way(
     shares = run_to_end(choose_model(stack)).settings.mean_shares
     assert shares is not None
     expected = tsain.interpolate(stack)
-    settings = tsain.find_mix(path, offset)
+    settings = tsain.find_mix(path, stirred)
     assert settings.mean_shares == shares
     np.testing.assert_array_equal(
-        tsain.interpolate(stack, model=offset, settings=settings), expected
+        tsain.interpolate(stack, model=stirred, settings=settings), expected
     )
     words = [str(share) for share in shares]
     for name, options in (
         ("a.tif", ["--model", "auto"]),
-        ("b.zarr", ["--model", offset, "--mix"]),
-        ("c.tif", ["--model", offset, "--mean-shares", *words]),
+        ("b.zarr", ["--model", stirred, "--mix"]),
+        ("c.tif", ["--model", stirred, "--mean-shares", *words]),
     ):
         out = tmp_path / name
         assert main(["interpolate", str(path), str(out), *options]) == 0
@@ -237,4 +229,4 @@ def test_auto_mixes_on_every_way(
         assert result.provenance["mean_shares"] == list(shares)
         np.testing.assert_array_equal(np.asarray(result.data), expected)
     assert main(["interpolate", str(path), str(tmp_path / "e.tif"), "--mix", "--model",
-                 offset, "--mean-shares", "0", "1"]) == 1  # fmt: skip
+                 stirred, "--mean-shares", "0", "1"]) == 1  # fmt: skip

@@ -8,6 +8,7 @@ slices that are left out (Hastie et al., The Elements of Statistical Learning, 6
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -73,11 +74,12 @@ def choose_slices(levels: Levels) -> int:
     """
     from scipy.special import stdtrit
 
-    inner = [z for z in levels if {z - 1, z + 1} <= levels.keys()]
+    ordered = sorted(levels)
+    inner = [z for z in ordered if {z - 1, z + 1} <= levels.keys()]
     if len(inner) < _FEWEST:
         return 1
     errors = {
-        count: np.array([(_foretold(levels, z, z, count) - levels[z]) ** 2 for z in inner])
+        count: np.array([(_foretold(levels, ordered, z, z, count) - levels[z]) ** 2 for z in inner])
         for count in CHOICES
     }
     needed = float(stdtrit(len(inner) - 1, _CONFIDENCE)) / len(inner) ** 0.5
@@ -98,8 +100,9 @@ def shifts_of(levels: Levels, gaps: Iterable[tuple[int, int]], count: int) -> di
     count : int
         Slices on each side whose brightness counts; nearer ones more.
     """
+    ordered = sorted(levels)
     return {
-        before: _foretold(levels, before + 1, after - 1, count)
+        before: _foretold(levels, ordered, before + 1, after - 1, count)
         - (levels[before] + levels[after]) / 2
         for before, after in gaps
         if before in levels and after in levels
@@ -172,14 +175,15 @@ class Brighter:
         return brighter
 
 
-def _foretold(levels: Levels, first: int, last: int, count: int) -> float:
-    """Level between the slices before `first` and those behind `last`."""
+def _foretold(levels: Levels, ordered: Sequence[int], first: int, last: int, count: int) -> float:
+    """Level between the slices before `first` and those behind `last`; `ordered` are all known."""
     total = weights = 0.0
+    before, behind = bisect_left(ordered, first), bisect_right(ordered, last)
     for side in (
-        sorted((z for z in levels if z < first), reverse=True),
-        sorted(z for z in levels if z > last),
+        ordered[max(0, before - count) : before][::-1],
+        ordered[behind : behind + count],
     ):
-        for rank, z in enumerate(side[:count]):
+        for rank, z in enumerate(side):
             total += (count - rank) * levels[z]
             weights += count - rank
     return total / weights

@@ -115,7 +115,7 @@ class StackCheck:
 
     def compare(self, model: str, other: str) -> Comparison:
         """A model against another one, triplet by triplet."""
-        from scipy.stats import t
+        from scipy.special import stdtrit  # scipy.stats takes a second to import
 
         differences = self._quality(model) - self._quality(other)
         count = len(differences)
@@ -123,7 +123,7 @@ class StackCheck:
         if count == 1:
             return Comparison(model, other, mean, -np.inf, np.inf, 1)
         error = float(differences.std(ddof=1)) / count**0.5
-        reach = float(t.ppf((1 + _CONFIDENCE) / 2, count - 1)) * error
+        reach = float(stdtrit(count - 1, (1 + _CONFIDENCE) / 2)) * error
         return Comparison(model, other, mean, mean - reach, mean + reach, count)
 
     def verdict(self, model: str) -> Comparison:
