@@ -132,7 +132,7 @@ def auto_candidates(device: str = "auto", voxels: int = 0) -> list[str]:
     settings = {name: read_info(path).settings for name, path in shipped_models().items()}
     networks = [
         name
-        for name, s in sorted(settings.items(), key=lambda item: item[1].channels)
+        for name, s in sorted(settings.items(), key=lambda item: (item[1].channels, item[0]))
         if not on_cpu or (s.unshuffle > 1 and (s.channels <= _FEW_CHANNELS or voxels <= _SOON))
     ]
     return [*networks, *BASELINES]
