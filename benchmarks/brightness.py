@@ -23,7 +23,7 @@ from tsain_core.evaluation.leave_one_out import (  # noqa: E402
     CROP,
     LeftOut,
     leave_out,
-    spread_slices,  # noqa: E402
+    spread_slices,
 )
 from tsain_core.evaluation.metrics import Scores, mean_scores, score  # noqa: E402
 from tsain_core.inference.brightness import choose_slices  # noqa: E402

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..evaluation.intervals import student_reach
 from ..evaluation.metrics import Scores
 from ..network import TSAIN
 from .blocks import Blocks
 
-CONFIDENCE = 0.95
 _FEW = 8  # slices
 _CLEARLY = 0.05  # dB by which a baseline has to be ahead to be recommended
 
@@ -52,10 +52,7 @@ class Gain:
         mean = float(difference.mean()) if n else 0.0
         if n < 2:
             return Gain(mean, -math.inf, math.inf, n)
-        from scipy.stats import t  # takes a second, which each job would wait for as it starts
-
-        half = float(t.ppf((1 + CONFIDENCE) / 2, n - 1) * difference.std(ddof=1))
-        half /= math.sqrt(n)
+        half = student_reach(difference)
         return Gain(mean, mean - half, mean + half, n)
 
     @property

@@ -8,11 +8,11 @@ from typing import Literal
 
 import numpy as np
 
+from ..evaluation.intervals import student_reach
 from ..evaluation.metrics import Scores, mean_scores
 from ..inference.models import BASELINES
 from .fit_shares import Mixed
 
-_CONFIDENCE = 0.95
 _LEAST = 0.05  # dB; smaller differences are none
 _WORTH = 0.02  # dB that mixing, or a slower network, must gain
 _MIXED = " + mean"  # behind the name of a network
@@ -115,15 +115,12 @@ class StackCheck:
 
     def compare(self, model: str, other: str) -> Comparison:
         """A model against another one, triplet by triplet."""
-        from scipy.special import stdtrit  # scipy.stats takes a second to import
-
         differences = self._quality(model) - self._quality(other)
         count = len(differences)
         mean = float(differences.mean())
         if count == 1:
             return Comparison(model, other, mean, -np.inf, np.inf, 1)
-        error = float(differences.std(ddof=1)) / count**0.5
-        reach = float(stdtrit(count - 1, (1 + _CONFIDENCE) / 2)) * error
+        reach = student_reach(differences)
         return Comparison(model, other, mean, mean - reach, mean + reach, count)
 
     def verdict(self, model: str) -> Comparison:
