@@ -8,6 +8,7 @@ import shutil
 import struct
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,17 +106,15 @@ def _tiff_writers() -> dict[str, Callable[[Path], Any]]:
         "white.ome.tif": {"photometric": "miniswhite", "metadata": {"axes": "ZYX"}},
         "plain.tif": {"metadata": None, "compression": "packbits"},
     }
-    writers = {
-        name: lambda path, options=options: tifffile.imwrite(path, STACK, **options)
-        for name, options in kinds.items()
-    }
     colours = np.stack([STACK] * 3, -1)
-    writers["rgb.tif"] = lambda path: tifffile.imwrite(path, colours, photometric="rgb")
-    return writers
+    plain: dict[str, Callable[[Path], Any]] = {
+        name: partial(tifffile.imwrite, data=STACK, **options) for name, options in kinds.items()
+    }
+    return plain | {"rgb.tif": partial(tifffile.imwrite, data=colours, photometric="rgb")}
 
 
 def _ours(path: Path, **options: Any) -> None:
-    known = {"voxel_size": (40.0, 4.0, 4.0), "unit": "nm", "synthetic": (1,)}
+    known: dict[str, Any] = {"voxel_size": (40.0, 4.0, 4.0), "unit": "nm", "synthetic": (1,)}
     with create_volume(path, STACK.shape, STACK.dtype, **known, **options) as writer:
         for z, image in enumerate(STACK):
             writer.write(z, image)

@@ -73,7 +73,7 @@ def command_line_rate(stack: Any) -> float:
                 for z in range(length):
                     writer.write(z, stack[z])
             out = Path(folder) / f"{length}.zarr"
-            command = [sys.executable, "-c", _COMMAND, "interpolate", path, out]
+            command = [sys.executable, "-c", _COMMAND, "interpolate", str(path), str(out)]
             start = time.perf_counter()
             subprocess.run(command, check=True, capture_output=True)
             seconds.append(time.perf_counter() - start)

@@ -15,19 +15,22 @@ import torch
 from regime_rows import Row
 from rife import RifeModel
 from scipy.ndimage import gaussian_filter
+from unet import load_unet
 
 from tsain_core.evaluation.leave_one_out import evaluate
 from tsain_core.evaluation.metrics import Scores, mean_scores
 from tsain_core.inference.models import BASELINES, BaselineModel, SliceModel
 
-#: Names by which `--peers` adds further ones.
-EXTRA = ("rife",)
-
 
 def open_peers(extra: Sequence[str] = (), device: str = "cpu") -> list[SliceModel]:
-    """The baselines, plain and blurred by 1 and 2 pixels, and those of EXTRA that are named."""
+    """The baselines, plain and blurred by 1 and 2 pixels, and further ones.
+
+    Each of `extra` is "rife", or a file that `unet.py` wrote.
+    """
     peers: list[SliceModel] = [BaselineModel(name) for name in BASELINES]
-    return peers + [RifeModel(torch.device(device)) for name in extra if name == "rife"]
+    for name in extra:
+        peers.append(RifeModel(torch.device(device)) if name == "rife" else load_unet(Path(name)))
+    return peers
 
 
 class PeerScores:

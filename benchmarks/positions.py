@@ -44,7 +44,7 @@ def main() -> None:
     args = parser.parse_args()
     model = open_model(args.model)
     stack = open_volume(args.input)
-    grey = estimate_range(stack, model.percentiles)
+    grey = estimate_range(stack, model.scaling)
     fractions = args.fractions or [Fraction(i, args.gap) for i in range(1, args.gap)]
     starts = np.linspace(args.first, stack.shape[0] - args.gap - 1, args.places).astype(int)
     print_head("fraction", "direct: PSNR / structure / SSIM", "halved", "weighted mean", "nearer")

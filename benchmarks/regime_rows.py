@@ -45,7 +45,7 @@ class Row:
     def digest(self) -> str:
         """Identifies the grey values and the crop."""
         digest = hashlib.sha256(str((self.stack.shape, self.crop)).encode())
-        digest.update(np.ascontiguousarray(self.stack))
+        digest.update(np.ascontiguousarray(self.stack).data)
         return digest.hexdigest()[:24]
 
 

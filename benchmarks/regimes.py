@@ -27,7 +27,7 @@ from pathlib import Path  # noqa: E402
 
 import numpy as np  # noqa: E402
 from common import print_head, print_row  # noqa: E402
-from peers import EXTRA, PeerScores, open_peers  # noqa: E402
+from peers import PeerScores, open_peers  # noqa: E402
 from regime_rows import Row, rows  # noqa: E402
 
 from tsain_core.evaluation.leave_one_out import CROP, central, leave_out  # noqa: E402
@@ -94,7 +94,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sharp", nargs="*", default=[], help="of these, judge as sharp models")
     parser.add_argument("--detail", type=float, default=0, help="detail that these are given")
     parser.add_argument("--mix", action="store_true", help="score models mixed with the mean, too")
-    parser.add_argument("--peers", nargs="*", default=[], choices=EXTRA, help="further peers")
+    parser.add_argument("--peers", nargs="*", default=[], help="rife, or files of unet.py")
     parser.add_argument("--also", nargs="*", type=Path, default=[], help="further stacks, uint8")
     parser.add_argument("--triplets", type=int, help="most triplets a row, evenly spread")
     parser.add_argument("--quick", action="store_true", help="4 triplets a row, crops of 256 px")

@@ -48,10 +48,10 @@ def main() -> None:
             ratios[i].append(own / turned)
             lengths[i].append(length)
     print(f"{args.input or 'phantom'}, {model.name}, 3 slices, queries every {args.every} px")
-    for i, (ratio, length) in enumerate(zip(ratios, lengths, strict=True), 1):
+    for i, (ratio, reach) in enumerate(zip(ratios, lengths, strict=True), 1):
         print(
             f"step {i}: difference in grey {np.mean(ratio):.3f} of that at turned points "
-            f"({min(ratio):.3f} to {max(ratio):.3f}), offsets {np.mean(length):.1f} px"
+            f"({min(ratio):.3f} to {max(ratio):.3f}), offsets {np.mean(reach):.1f} px"
         )
 
 

@@ -216,7 +216,8 @@ def main() -> None:
     )
     soak = Soak(options.seed, options.only)
     sys.excepthook = lambda *error: soak.faults.append("".join(traceback.format_exception(*error)))
-    process, rows = psutil.Process(), []
+    process = psutil.Process()
+    rows: list[tuple[float, int, int, int]] = []
     end = time.monotonic() + 60 * options.minutes
     print("round    MiB  threads  files  widgets", flush=True)
     while time.monotonic() < end or len(rows) < 4:

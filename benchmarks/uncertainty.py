@@ -19,6 +19,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line sets 
 
 from collections.abc import Mapping, Sequence  # noqa: E402
 from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
 
 import numpy as np  # noqa: E402
 from common import print_head, print_row  # noqa: E402
@@ -110,7 +111,8 @@ def _unseen(
 
 def _correlation(samples: Sequence[ErrorSample], found: Calibration) -> float:
     """Rank correlation of uncertainty and error, over patches of all slices of a stack."""
-    sure, off = [], []
+    sure: list[Any] = []
+    off: list[Any] = []
     for sample in samples:
         if not sample.shape[0]:
             continue  # pixels without a value

@@ -1,23 +1,40 @@
 """A plain U-Net that interpolates slices: what a sceptic would use instead of TSAIN.
 
+    python benchmarks/unet.py weights/tsain-lite.toml --data FOLDER --output runs/unet
+    python benchmarks/regimes.py --data FOLDER --peers rife runs/unet/unet.safetensors
+
 Ronneberger et al. 2015, without normalisation; both slices and their position go in, and what comes
-out is added to their mean, weighted by position.
+out is added to their mean, weighted by position. The first command trains one that is as wide as
+the multiply-adds of the recipe's network allow, on the recipe's batches, with its loss, learning
+rate and moving average; stopped, it goes on where it was.
 """
 
 from __future__ import annotations
 
+import argparse
+import copy
+import hashlib
+import time
 from collections.abc import Generator
+from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from tsain_core.inference.cost import multiply_adds, parameter_count
 from tsain_core.inference.intensity import Scaling
 from tsain_core.inference.models import Image, Keys, TileDone
+from tsain_core.network import PRESETS
+from tsain_core.system.atomic import replacing
 from tsain_core.training import TrainingSettings, TripletSampler
 from tsain_core.training.losses import total_loss
+from tsain_core.training.recipe import read_recipe
 
 _LEVELS = 4
 _MULTIPLE = 2 ** (_LEVELS - 1)  # of which image sides must be multiples
@@ -86,10 +103,23 @@ def unet_multiply_adds(network: PlainUNet, side: int) -> int:
     return int(counted.get_total_flops()) // 2
 
 
-def train_unet(network: PlainUNet, sampler: TripletSampler, s: TrainingSettings) -> PlainUNet:
-    """Train in place as `Trainer` does, on the CPU; its weights, not their average."""
+def train_unet(
+    network: PlainUNet, sampler: TripletSampler, s: TrainingSettings, state: Path | None = None
+) -> PlainUNet:
+    """Train as `Trainer` does, on the CPU; a network with the moving average of the weights.
+
+    With `state`, a file, training goes on from what is kept there, and is kept there.
+    """
+    averaged = copy.deepcopy(network).eval().requires_grad_(False)
     optimizer = torch.optim.Adam(network.parameters(), lr=s.lr)
-    for step in range(s.steps):
+    kept: dict[str, Any] = {"network": network, "averaged": averaged, "optimizer": optimizer}
+    first, start = 0, time.monotonic()
+    if state is not None and state.exists():
+        values = torch.load(state, weights_only=True)
+        first = values["step"]
+        for name, part in kept.items():
+            part.load_state_dict(values[name])
+    for step in range(first, s.steps):
         optimizer.param_groups[0]["lr"] = s.lr * s.lr_factor(step)
         before, truth, after, at = sampler.batch_at(step)
         loss = total_loss(network(before, after, at), truth, s.loss)
@@ -97,13 +127,23 @@ def train_unet(network: PlainUNet, sampler: TripletSampler, s: TrainingSettings)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), s.clip)
         optimizer.step()
-    return network.eval()
+        decay = min(s.ema, (step + 1) / (step + 10))
+        with torch.no_grad():
+            for mean, value in zip(averaged.parameters(), network.parameters(), strict=True):
+                mean.lerp_(value, 1 - decay)
+        if state is not None and ((step + 1) % s.save_every == 0 or step + 1 == s.steps):
+            with replacing(state) as partial:
+                torch.save(
+                    {"step": step + 1} | {n: p.state_dict() for n, p in kept.items()}, partial
+                )
+            minutes = (time.monotonic() - start) / 60
+            print(f"step {step + 1} of {s.steps}, loss {loss:.4f}, {minutes:.0f} min", flush=True)
+    return averaged
 
 
 class UNetModel:
     """A U-Net as a slice model; a slice is one tile."""
 
-    name = "unet"
     any_position = True
     mean_shares = None
     brightness_slices = 1
@@ -114,8 +154,9 @@ class UNetModel:
     device = torch.device("cpu")
     execution = "cpu"
 
-    def __init__(self, network: PlainUNet) -> None:
+    def __init__(self, network: PlainUNet, name: str = "unet") -> None:
         self._network = network
+        self.name = name
 
     def between(
         self,
@@ -133,4 +174,47 @@ class UNetModel:
 
     def provenance(self) -> dict[str, object]:
         """See `SliceModel.provenance`."""
-        return {"model": self.name, "version": "trained by benchmarks/ablation.py"}
+        return {"model": self.name, "version": "trained by benchmarks"}
+
+
+def save_unet(path: Path, network: PlainUNet) -> None:
+    """Write a file for `load_unet`, in half precision."""
+    save_file({name: value.half() for name, value in network.state_dict().items()}, path)
+
+
+def load_unet(path: Path) -> UNetModel:
+    """What `save_unet` wrote; its name tells one file from another."""
+    values = load_file(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:6]
+    network = PlainUNet(values["down.0.0.weight"].shape[0])
+    network.load_state_dict({name: value.float() for name, value in values.items()})
+    return UNetModel(network.eval(), f"{path.stem}-{digest}")
+
+
+def main() -> None:
+    """Train a U-Net by a recipe."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("recipe", type=Path, help="data, loss, settings, and how costly it may be")
+    parser.add_argument("--data", type=Path, default=Path(), help="folder of the recipe's volumes")
+    parser.add_argument("--output", type=Path, required=True, help="folder for state and weights")
+    parser.add_argument("--steps", type=int, help="instead of the recipe's")
+    args = parser.parse_args()
+    recipe = read_recipe(args.recipe)
+    s = replace(recipe.settings, steps=args.steps or recipe.settings.steps)
+    torch.manual_seed(s.seed)
+    side = 64
+    network = unet_of_cost(multiply_adds(PRESETS[recipe.preset], side, side), side)
+    cost = unet_multiply_adds(network, side) / side**2
+    print(f"{parameter_count(network):,} parameters, {cost:,.0f} multiply-adds a pixel", flush=True)
+    sources = [training for training, _ in recipe.load_sources(args.data)]
+    sampler = TripletSampler(sources, s.crop, s.batch, s.seed)
+    args.output.mkdir(parents=True, exist_ok=True)
+    network = network.to(memory_format=torch.channels_last)
+    save_unet(
+        args.output / "unet.safetensors",
+        train_unet(network, sampler, s, args.output / "state.pt"),
+    )
+
+
+if __name__ == "__main__":
+    main()
