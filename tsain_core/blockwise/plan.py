@@ -169,7 +169,7 @@ class RunPlan(Record):
         """
         changes = [
             (
-                "the weights, precision, detail or ensemble are others",
+                "the weights, precision, detail, mixing or ensemble are others",
                 self.model_id,
                 other.model_id,
             ),
