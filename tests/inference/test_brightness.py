@@ -26,6 +26,7 @@ from tsain_core.inference.brightness import (
 from tsain_core.inference.models import BaselineModel, InferenceSettings, run_to_end
 from tsain_core.interpolation.interpolate import SliceReady, interpolate
 from tsain_core.interpolation.schedule import by_factor
+from tsain_core.repairing import RepairMask, repair
 from tsain_core.stack_check import check_stack, mix_model
 from tsain_core.volumes import Volume, create_volume, open_volume
 
@@ -142,6 +143,27 @@ def test_slices_get_it_and_padding_and_real_slices_do_not() -> None:
         np.testing.assert_allclose(difference, shift, atol=1)
         moved += abs(shift) > 5
     assert moved > 5
+
+
+def test_a_slice_masked_as_a_whole_gets_it_as_one_that_is_replaced() -> None:
+    stack = grains(jumping(10))
+    stack[:, :, :5] = 0
+    volume = Volume(da.from_array(stack, chunks=(1, 40, 40)))
+    masked = np.zeros(stack.shape, bool)
+    masked[5] = True
+    masked[7, 10:20, 10:20] = True
+    model = BaselineModel("mean", brightness_slices=3)
+    ways = (
+        repair(volume, RepairMask.of(masked, stack.shape), model),
+        interpolate(stack, by_factor(10, 1, (5,), exact=True), model),
+        repair(volume, RepairMask.of(masked, stack.shape), BaselineModel("mean")),
+    )
+    repaired, replaced, plain = (
+        [event.image for event in way if isinstance(event, SliceReady)] for way in ways
+    )
+    np.testing.assert_array_equal(repaired[5], replaced[5])
+    assert abs(repaired[5].mean() - plain[5].mean()) > 1
+    np.testing.assert_array_equal(repaired[7], plain[7])  # fitted to the pixels round it
 
 
 def test_evaluation_scores_what_a_run_computes() -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..blockwise.fingerprint import fingerprint
 from ..blockwise.slice_run import slice_run
 from ..errors import TsainError
+from ..inference.brightness import Brighter, find_shifts
 from ..inference.intensity import IntensityRange, estimate_range
 from ..inference.models import SliceModel
 from ..interpolation.interpolate import SliceReady, TileProgress, interpolate
@@ -77,23 +78,44 @@ def repair(
         image = volume[z]
         if z in wanted:
             image = image.copy()
-            patches = places.patches(z)
+            patches, brightness = places.patches(z), _Brightness(volume, mask, model, z)
             for i, patch in enumerate(patches):
-                for share in _mend(image, patch, places, volume, model, intensity):
+                for share in _mend(image, patch, places, model, intensity, brightness):
                     yield TileProgress(z, reached + (i + share) / len(patches), total)
             reached += 1
         yield SliceReady(z, image, synthetic=mask.whole(z))
+
+
+class _Brightness:
+    """What a slice gets that is computed as a whole; parts are fitted to the pixels round them."""
+
+    def __init__(self, volume: Volume, mask: RepairMask, model: SliceModel, z: int) -> None:
+        self.volume = volume
+        self._whole = mask.whole_slices if mask.whole(z) else ()
+        self._count = model.brightness_slices if self._whole else 1
+        self._shifts: dict[tuple[int, int], float] = {}
+
+    def between(self, ends: tuple[int, int], pair: NDArray[Any]) -> Brighter | None:
+        """Of what is computed from these slices, (2, y, x) in the grey values of the volume."""
+        if self._count < 2:
+            return None
+        if ends not in self._shifts:
+            found = find_shifts(self.volume, [ends], self._count, self._whole)
+            self._shifts[ends] = found.get(ends[0], 0.0)
+        before, after = pair.astype(self.volume.dtype)
+        return Brighter.between(before, after, self._shifts[ends], IntensityRange(0, 1))
 
 
 def _mend(
     image: NDArray[Any],
     patch: Patch,
     places: Places,
-    volume: Volume,
     model: SliceModel,
     intensity: IntensityRange,
+    brightness: _Brightness,
 ) -> Iterator[float]:
     """Write the pixels of a patch into its slice; yields the share that is done."""
+    volume = brightness.volume
     size = volume.shape[1:]
     computed = np.full(patch.box.shape, np.nan)
     multiple = model.tiled.multiple if model.tiled else 1
@@ -101,16 +123,18 @@ def _mend(
     fraction = Fraction(patch.z - patch.before, patch.after - patch.before)
     if not model.any_position:
         fraction = reachable_fraction(fraction, patch.after - patch.before)
-    # what is computed is fitted to the pixels round it, in brightness too
     one = Schedule((OutputSlice(fraction, 0, 1, fraction),), AS_SOURCE, shifts={})
     for i, (box, window) in enumerate(parts):
-        pair = real_pair(volume, places, (patch.before, patch.after), window)
+        ends = patch.before, patch.after
+        pair = real_pair(volume, places, ends, window)
+        brighter = brightness.between(ends, pair)
         small = Volume(da.from_array(pair, chunks=(1, -1, -1)))
         for event in interpolate(small, one, model, intensity):
             if isinstance(event, TileProgress):
                 yield (i + event.done / event.total) / len(parts)
             else:
-                computed[box.within(patch.box).slices] = event.image[box.within(window).slices]
+                made = brighter.add(event.image, fraction) if brighter else event.image
+                computed[box.within(patch.box).slices] = made[box.within(window).slices]
     y, x = patch.box.slices
     values = blend(image[y, x].astype(float), computed, patch.mask)
     image[y, x][patch.mask] = intensity.stored(values[patch.mask], image.dtype)
