@@ -169,6 +169,16 @@ def test_a_fine_tuned_model_takes_part_and_is_not_trusted(
     assert "tuned" not in other.check.scores
 
 
+def test_a_mixed_model_is_not_quite_trusted(tmp_path: Path, stirred: str) -> None:
+    volume = open_volume(write(tmp_path / "a.tif", tissue(5, 48)))
+    mixed = InferenceSettings(mean_shares=(0.5, 0.2))
+    plain, with_mean = (
+        run_to_end(report_on(volume, [stirred], settings, crop=32))
+        for settings in (InferenceSettings(), mixed)
+    )
+    assert "learnt" in kinds(with_mean) and "learnt" not in kinds(plain)
+
+
 def test_what_was_scored_before_is_not_computed_again(tmp_path: Path) -> None:
     volume = open_volume(write(tmp_path / "a.tif", tissue(5, 48)))
     first = {event.what for event in report_on(volume, ["mean"], crop=32)}

@@ -99,6 +99,7 @@ def cautions_of(
     facts: Sequence[TripletFacts],
     inspection: Inspection | None,
     learnt: Sequence[str] = (),
+    mixed: bool = False,
 ) -> tuple[Caution, ...]:
     """Everything to know before the scores are believed.
 
@@ -111,6 +112,8 @@ def cautions_of(
     inspection : Inspection or None
     learnt : sequence of str
         Models that were fine-tuned on a stack of this name.
+    mixed : bool
+        Whether the chosen model is mixed with the mean of neighbours.
     """
     found = [*_blur(check, chosen), *_triplets(facts), *_amount(check.slices)]
     if inspection is not None:
@@ -121,6 +124,14 @@ def cautions_of(
                 "learnt",
                 f"{name} was fine-tuned on a stack of this name: its scores on slices that it "
                 "learnt from are too good. Its card lists the slices that it was judged by.",
+            )
+        )
+    if mixed:
+        found.append(
+            Caution(
+                "learnt",
+                f"How {in_words(chosen)} is mixed with the mean of neighbours was found on some of "
+                "these slices: its scores are a little too good.",
             )
         )
     return tuple(found)

@@ -117,7 +117,7 @@ def report_on(
         check,
         max(volume.shape[0] - 2, 0),
         (box[0].stop - box[0].start, box[1].stop - box[1].start),
-        cautions_of(check, chosen, facts, inspection, [n for n in learnt if n in networks]),
+        cautions_of(check, chosen, facts, inspection, learnt, settings.mixes),
         inspection,
         tuple(_worst(known, check, chosen, work, box)),
         ErrorStack(work.errors, volume.shape, (box[0].start, box[1].start)),
