@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 from common import hardware, print_head, print_row
-from unet import UNetModel, train_unet, unet_multiply_adds, unet_of_cost
+from unet import PlainModel, train_unet, unet_multiply_adds, unet_of_cost
 
 from tsain_core.evaluation.leave_one_out import evaluate, mean_by_model
 from tsain_core.evaluation.metrics import Scores, mean_scores
@@ -137,7 +137,7 @@ def _trained(
     if changes is None:
         unet = unet_of_cost(multiply_adds(SMALL, _CROP, _CROP), _CROP)
         train_unet(unet, sampler, training)
-        return UNetModel(unet), parameter_count(unet), unet_multiply_adds(unet, _CROP)
+        return PlainModel(unet), parameter_count(unet), unet_multiply_adds(unet, _CROP)
     settings = replace(SMALL, **changes)
     trainer = Trainer(TSAIN(settings), sampler, training, device=device)
     for _ in trainer.run():

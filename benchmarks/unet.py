@@ -141,8 +141,8 @@ def train_unet(
     return averaged
 
 
-class UNetModel:
-    """A U-Net as a slice model; a slice is one tile."""
+class PlainModel:
+    """A network that takes two slices and a position, as a slice model; a slice is one tile."""
 
     any_position = True
     mean_shares = None
@@ -154,7 +154,7 @@ class UNetModel:
     device = torch.device("cpu")
     execution = "cpu"
 
-    def __init__(self, network: PlainUNet, name: str = "unet") -> None:
+    def __init__(self, network: nn.Module, name: str = "unet") -> None:
         self._network = network
         self.name = name
 
@@ -182,13 +182,13 @@ def save_unet(path: Path, network: PlainUNet) -> None:
     save_file({name: value.half() for name, value in network.state_dict().items()}, path)
 
 
-def load_unet(path: Path) -> UNetModel:
+def load_unet(path: Path) -> PlainModel:
     """What `save_unet` wrote; its name tells one file from another."""
     values = load_file(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:6]
     network = PlainUNet(values["down.0.0.weight"].shape[0])
     network.load_state_dict({name: value.float() for name, value in values.items()})
-    return UNetModel(network.eval(), f"{path.stem}-{digest}")
+    return PlainModel(network.eval(), f"{path.stem}-{digest}")
 
 
 def main() -> None:
