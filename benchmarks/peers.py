@@ -21,15 +21,22 @@ from tsain_core.evaluation.leave_one_out import evaluate
 from tsain_core.evaluation.metrics import Scores, mean_scores
 from tsain_core.inference.models import BASELINES, BaselineModel, SliceModel
 
+#: The U-Net that was trained for the comparison; `unet.md` says how.
+UNET = Path(__file__).with_name("unet.safetensors")
+
 
 def open_peers(extra: Sequence[str] = (), device: str = "cpu") -> list[SliceModel]:
     """The baselines, plain and blurred by 1 and 2 pixels, and further ones.
 
-    Each of `extra` is "rife", or a file that `unet.py` wrote.
+    Each of `extra` is "rife", "unet" (`unet.safetensors` beside this file), or another file that
+    `unet.py` wrote.
     """
     peers: list[SliceModel] = [BaselineModel(name) for name in BASELINES]
     for name in extra:
-        peers.append(RifeModel(torch.device(device)) if name == "rife" else load_unet(Path(name)))
+        if name == "rife":
+            peers.append(RifeModel(torch.device(device)))
+        else:
+            peers.append(load_unet(UNET if name == "unet" else Path(name)))
     return peers
 
 

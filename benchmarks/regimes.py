@@ -1,6 +1,6 @@
 """Is a model anywhere worse than what needs no model? All validation stacks, coarse and fine.
 
-    python benchmarks/regimes.py --data FOLDER --models tsain-lite mine.safetensors --peers rife
+    python benchmarks/regimes.py --data FOLDER --models tsain-lite FILE --peers rife unet
 
 Every slice of each stack is computed from its neighbours, as `tsain evaluate` does, and compared
 with the real one: the stacks of FOLDER/validate, FIB-25's held-out end at spacings of 1, 2, 4 and 8
@@ -29,6 +29,7 @@ import numpy as np  # noqa: E402
 from common import print_head, print_row  # noqa: E402
 from peers import PeerScores, open_peers  # noqa: E402
 from regime_rows import Row, rows  # noqa: E402
+from unet import is_unet, load_unet  # noqa: E402
 
 from tsain_core.evaluation.leave_one_out import CROP, central, leave_out  # noqa: E402
 from tsain_core.evaluation.metrics import Scores, mean_scores, score  # noqa: E402
@@ -90,11 +91,13 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     data = os.environ.get("TSAIN_EM_DATA", "data")
     parser.add_argument("--data", type=Path, default=Path(data), help="folder of the stacks")
-    parser.add_argument("--models", nargs="*", default=["tsain-lite"], help="names or files")
+    parser.add_argument(
+        "--models", nargs="*", default=["tsain-lite"], help="names, or files, also of unet.py"
+    )
     parser.add_argument("--sharp", nargs="*", default=[], help="of these, judge as sharp models")
     parser.add_argument("--detail", type=float, default=0, help="detail that these are given")
     parser.add_argument("--mix", action="store_true", help="score models mixed with the mean, too")
-    parser.add_argument("--peers", nargs="*", default=[], help="rife, or files of unet.py")
+    parser.add_argument("--peers", nargs="*", default=[], help="rife, unet, or files of unet.py")
     parser.add_argument("--also", nargs="*", type=Path, default=[], help="further stacks, uint8")
     parser.add_argument("--triplets", type=int, help="most triplets a row, evenly spread")
     parser.add_argument("--quick", action="store_true", help="4 triplets a row, crops of 256 px")
@@ -109,7 +112,8 @@ def _arguments() -> argparse.Namespace:
 
 def _open_models(names: Sequence[str]) -> dict[str, SliceModel]:
     """Name as given -> model, in float32 on every device, so that scores agree."""
-    return {name: open_model(name, InferenceSettings(precision="fp32")) for name in names}
+    settings = InferenceSettings(precision="fp32")
+    return {n: load_unet(Path(n)) if is_unet(n) else open_model(n, settings) for n in names}
 
 
 def _score(row: Row, name: str, model: SliceModel, mix: bool, detail: float) -> Methods:

@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -37,6 +38,7 @@ from tsain_core.training.losses import total_loss
 from tsain_core.training.recipe import read_recipe
 
 _LEVELS = 4
+_MARK = {"network": "benchmarks/unet.py"}  # of its files
 _MULTIPLE = 2 ** (_LEVELS - 1)  # of which image sides must be multiples
 
 
@@ -179,7 +181,16 @@ class PlainModel:
 
 def save_unet(path: Path, network: PlainUNet) -> None:
     """Write a file for `load_unet`, in half precision."""
-    save_file({name: value.half() for name, value in network.state_dict().items()}, path)
+    values = {name: value.half().contiguous() for name, value in network.state_dict().items()}
+    save_file(values, path, _MARK)
+
+
+def is_unet(name: str) -> bool:
+    """Whether it is a file that `save_unet` wrote."""
+    if not Path(name).is_file():
+        return False
+    with safe_open(name, "pt") as file:
+        return file.metadata() == _MARK
 
 
 def load_unet(path: Path) -> PlainModel:
