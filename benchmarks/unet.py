@@ -6,7 +6,8 @@
 Ronneberger et al. 2015, without normalisation; both slices and their position go in, and what comes
 out is added to their mean, weighted by position. The first command trains one that is as wide as
 the multiply-adds of the recipe's network allow, on the recipe's batches, with its loss, learning
-rate and moving average; stopped, it goes on where it was.
+rate and moving average; stopped, it goes on where it was. `--plain` begins without the logarithms
+in the loss, as `tsain-lite` did.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from tsain_core.training.losses import total_loss
 from tsain_core.training.recipe import read_recipe
 
 _LEVELS = 4
+_SLOPE = 0.1  # of the leaky ReLUs, as in TSAIN; with plain ones all channels died
 _MARK = {"network": "benchmarks/unet.py"}  # of its files
 _MULTIPLE = 2 ** (_LEVELS - 1)  # of which image sides must be multiples
 
@@ -61,6 +63,9 @@ class PlainUNet(nn.Module):
             _block(coarse + fine, fine) for fine, coarse in zip(widths, widths[1:], strict=False)
         )
         self.last = nn.Conv2d(width, 1, 3, padding=1)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):  # else the features fade from layer to layer
+                nn.init.kaiming_normal_(layer.weight, _SLOPE)
         nn.init.zeros_(self.last.weight)  # starts as the mean of both slices
         if self.last.bias is not None:
             nn.init.zeros_(self.last.bias)
@@ -85,7 +90,7 @@ class PlainUNet(nn.Module):
 def _block(c_in: int, c_out: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for source in (c_in, c_out):
-        layers += [nn.Conv2d(source, c_out, 3, padding=1), nn.ReLU()]
+        layers += [nn.Conv2d(source, c_out, 3, padding=1), nn.LeakyReLU(_SLOPE)]
     return nn.Sequential(*layers)
 
 
@@ -209,6 +214,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(), help="folder of the recipe's volumes")
     parser.add_argument("--output", type=Path, required=True, help="folder for state and weights")
     parser.add_argument("--steps", type=int, help="instead of the recipe's")
+    parser.add_argument(
+        "--plain", type=int, default=0, help="of these, first ones without logarithms in the loss"
+    )
     args = parser.parse_args()
     recipe = read_recipe(args.recipe)
     s = replace(recipe.settings, steps=args.steps or recipe.settings.steps)
@@ -221,10 +229,10 @@ def main() -> None:
     sampler = TripletSampler(sources, s.crop, s.batch, s.seed)
     args.output.mkdir(parents=True, exist_ok=True)
     network = network.to(memory_format=torch.channels_last)
-    save_unet(
-        args.output / "unet.safetensors",
-        train_unet(network, sampler, s, args.output / "state.pt"),
-    )
+    state = args.output / "state.pt"
+    plain = replace(s.loss, log_mse=0.0, log_structure=0.0)
+    train_unet(network, sampler, replace(s, steps=args.plain, decay=0.0, loss=plain), state)
+    save_unet(args.output / "unet.safetensors", train_unet(network, sampler, s, state))
 
 
 if __name__ == "__main__":
