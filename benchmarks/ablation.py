@@ -136,7 +136,7 @@ def _trained(
     sampler = TripletSampler(sources, training.crop, training.batch, training.seed)
     if changes is None:
         unet = unet_of_cost(multiply_adds(SMALL, _CROP, _CROP), _CROP)
-        train_unet(unet, sampler, training)
+        unet = train_unet(unet, sampler, training)
         return PlainModel(unet), parameter_count(unet), unet_multiply_adds(unet, _CROP)
     settings = replace(SMALL, **changes)
     trainer = Trainer(TSAIN(settings), sampler, training, device=device)
