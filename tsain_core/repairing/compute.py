@@ -72,13 +72,14 @@ def repair(
         places.patches(z)  # what cannot be computed is told before anything is
     wanted, left_out = set(mask.slices), set(done)
     reached, total = len(wanted & left_out), len(wanted)
+    brightness = _Brightness(volume, mask, model)
     for z in range(volume.shape[0]):
         if z in left_out:
             continue
         image = volume[z]
         if z in wanted:
             image = image.copy()
-            patches, brightness = places.patches(z), _Brightness(volume, mask, model, z)
+            patches = places.patches(z)
             for i, patch in enumerate(patches):
                 for share in _mend(image, patch, places, model, intensity, brightness):
                     yield TileProgress(z, reached + (i + share) / len(patches), total)
@@ -87,18 +88,19 @@ def repair(
 
 
 class _Brightness:
-    """What a slice gets that is computed as a whole; parts are fitted to the pixels round them."""
+    """What slices get that are computed as a whole; parts are fitted to the pixels round them."""
 
-    def __init__(self, volume: Volume, mask: RepairMask, model: SliceModel, z: int) -> None:
+    def __init__(self, volume: Volume, mask: RepairMask, model: SliceModel) -> None:
         self.volume = volume
-        self._whole = mask.whole_slices if mask.whole(z) else ()
-        self._count = model.brightness_slices if self._whole else 1
+        self._count = model.brightness_slices
+        self._whole = frozenset(mask.whole_slices) if self._count > 1 else frozenset()
         self._shifts: dict[tuple[int, int], float] = {}
 
-    def between(self, ends: tuple[int, int], pair: NDArray[Any]) -> Brighter | None:
-        """Of what is computed from these slices, (2, y, x) in the grey values of the volume."""
-        if self._count < 2:
+    def of(self, patch: Patch, pair: NDArray[Any]) -> Brighter | None:
+        """Of a patch, from the slices (2, y, x) round it, in the grey values of the volume."""
+        if patch.z not in self._whole:
             return None
+        ends = patch.before, patch.after
         if ends not in self._shifts:
             found = find_shifts(self.volume, [ends], self._count, self._whole)
             self._shifts[ends] = found.get(ends[0], 0.0)
@@ -125,9 +127,8 @@ def _mend(
         fraction = reachable_fraction(fraction, patch.after - patch.before)
     one = Schedule((OutputSlice(fraction, 0, 1, fraction),), AS_SOURCE, shifts={})
     for i, (box, window) in enumerate(parts):
-        ends = patch.before, patch.after
-        pair = real_pair(volume, places, ends, window)
-        brighter = brightness.between(ends, pair)
+        pair = real_pair(volume, places, (patch.before, patch.after), window)
+        brighter = brightness.of(patch, pair)
         small = Volume(da.from_array(pair, chunks=(1, -1, -1)))
         for event in interpolate(small, one, model, intensity):
             if isinstance(event, TileProgress):
