@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line sets it
 
 import torch  # noqa: E402
+
+
+def add_data_option(parser: argparse.ArgumentParser) -> None:
+    """`--data`: the folder with `train/` and `validate/`; $TSAIN_EM_DATA, if not given."""
+    data = Path(os.environ.get("TSAIN_EM_DATA", "data"))
+    parser.add_argument("--data", type=Path, default=data, help="folder of the stacks")
 
 
 def hardware(device: torch.device) -> str:

@@ -15,10 +15,9 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line sets it
 
-from pathlib import Path  # noqa: E402
 
 import numpy as np  # noqa: E402
-from common import print_head, print_row  # noqa: E402
+from common import add_data_option, print_head, print_row  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from regime_rows import Row, rows  # noqa: E402
 from scipy.ndimage import gaussian_filter  # noqa: E402
@@ -34,8 +33,7 @@ _HELP = (BaselineModel("mean"), BaselineModel("optical-flow"))
 def main() -> None:
     """Print a line for each row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    data = os.environ.get("TSAIN_EM_DATA", "data")
-    parser.add_argument("--data", type=Path, default=Path(data), help="folder of the stacks")
+    add_data_option(parser)
     parser.add_argument("--model", default="tsain-base")
     parser.add_argument("--triplets", type=int, default=4, help="most triplets a row")
     parser.add_argument("--crop", type=int, default=256, help="side in pixels of what is computed")

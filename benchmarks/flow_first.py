@@ -11,13 +11,11 @@ whose offsets follow the flow. Up to four triplets a row, crops of 256 pixels.
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Generator
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
-from common import print_head, print_row
+from common import add_data_option, print_head, print_row
 from numpy.typing import NDArray
 from regime_rows import rows
 from scipy.ndimage import gaussian_filter
@@ -76,8 +74,7 @@ class FlowFirst(WrappedModel):
 def main() -> None:
     """Score and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    data = os.environ.get("TSAIN_EM_DATA", "data")
-    parser.add_argument("--data", type=Path, default=Path(data), help="folder of the stacks")
+    add_data_option(parser)
     parser.add_argument("--model", default="tsain-lite")
     args = parser.parse_args()
     model = open_model(args.model)

@@ -26,7 +26,7 @@ from fractions import Fraction  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import numpy as np  # noqa: E402
-from common import print_head, print_row  # noqa: E402
+from common import add_data_option, print_head, print_row  # noqa: E402
 from peers import PeerScores, open_peers  # noqa: E402
 from regime_rows import Row, rows  # noqa: E402
 from unet import is_unet, load_unet  # noqa: E402
@@ -89,8 +89,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    data = os.environ.get("TSAIN_EM_DATA", "data")
-    parser.add_argument("--data", type=Path, default=Path(data), help="folder of the stacks")
+    add_data_option(parser)
     parser.add_argument(
         "--models", nargs="*", default=["tsain-lite"], help="names, or files, also of unet.py"
     )

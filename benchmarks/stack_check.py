@@ -22,7 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line sets 
 
 from pathlib import Path  # noqa: E402
 
-from common import hardware, print_head, print_row  # noqa: E402
+from common import add_data_option, hardware, print_head, print_row  # noqa: E402
 from regime_rows import Row, rows  # noqa: E402
 from torch import device  # noqa: E402
 
@@ -64,8 +64,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    data = os.environ.get("TSAIN_EM_DATA", "data")
-    parser.add_argument("--data", type=Path, default=Path(data), help="folder of the stacks")
+    add_data_option(parser)
     parser.add_argument("--models", nargs="*", default=[], help="further candidates")
     parser.add_argument("--rows", nargs="*", default=[], help="parts of names of rows")
     parser.add_argument("--json", type=Path, required=True, help="written by regimes.py --mix")

@@ -22,7 +22,7 @@ from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 import numpy as np  # noqa: E402
-from common import print_head, print_row  # noqa: E402
+from common import add_data_option, print_head, print_row  # noqa: E402
 from scipy.stats import spearmanr  # noqa: E402
 
 from tsain_core.errors import TsainError  # noqa: E402
@@ -68,8 +68,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    data = os.environ.get("TSAIN_EM_DATA", "data")
-    parser.add_argument("--data", type=Path, default=Path(data), help="folder of the stacks")
+    add_data_option(parser)
     parser.add_argument("--model", default="tsain-lite", help="name or file")
     parser.add_argument("--triplets", type=int, default=8, help="most slices of a stack")
     parser.add_argument("--crop", type=int, default=192, help="side of the central crop")

@@ -17,11 +17,10 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line sets it
 
-from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 import torch.nn.functional as F  # noqa: E402
-from common import print_head, print_row  # noqa: E402
+from common import add_data_option, print_head, print_row  # noqa: E402
 from regime_rows import rows  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from unet import PlainModel  # noqa: E402
@@ -31,28 +30,27 @@ from tsain_core.inference.models import model_files  # noqa: E402
 from tsain_core.model_files.checkpoint import load  # noqa: E402
 from tsain_core.network import TSAIN, AdaptiveSampling, Sampling  # noqa: E402
 
-#: What is taken away -> the parts of the network whose names begin so.
-_PARTS = {
-    "all 0": ("",),
-    "towers 0": ("temporal",),
-    "RSABs 0": ("rsabs",),
-    "DRBs 0": ("drbs",),
+#: Name -> how the modules begin that are changed, and what share of its mean each offset becomes.
+_CHANGES = {
+    "all their mean": ("", 1.0),
+    "all 0": ("", 0.0),
+    "towers 0": ("temporal", 0.0),
+    "RSABs 0": ("rsabs", 0.0),
+    "DRBs 0": ("drbs", 0.0),
 }
-_MEANS = "all their mean"
 
 
 def main() -> None:
     """Print a line for each row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    data = os.environ.get("TSAIN_EM_DATA", "data")
-    parser.add_argument("--data", type=Path, default=Path(data), help="folder of the stacks")
+    add_data_option(parser)
     parser.add_argument("--model", default="tsain-lite")
     parser.add_argument("--triplets", type=int, default=4, help="most triplets a row")
     parser.add_argument("--crop", type=int, default=256, help="side in pixels of what is computed")
     args = parser.parse_args()
     network, _ = load(model_files()[args.model])
-    models = [PlainModel(Half(network), "as it is"), PlainModel(Half(_static(network)), _MEANS)]
-    models += [PlainModel(Half(_zeroed(network, *p)), name) for name, p in _PARTS.items()]
+    models = [PlainModel(Half(network), "as it is")]
+    models += [PlainModel(Half(_changed(network, *how)), name) for name, how in _CHANGES.items()]
     print(f"{args.model}: PSNR / structure / SSIM, and their changes\n")
     print_head("row", *(model.name for model in models))
     for row in rows(args.data, (), args.triplets, args.crop):
@@ -87,21 +85,12 @@ class Half(nn.Module):
         return image[..., :height, :width]
 
 
-def _zeroed(network: TSAIN, *prefixes: str) -> TSAIN:
-    """A copy whose offsets are 0 in the parts with these names."""
+def _changed(network: TSAIN, part: str, share: float) -> TSAIN:
+    """A copy whose offsets, in modules whose names begin so, are a share of their mean."""
     changed = copy.deepcopy(network)
     for name, module in changed.named_modules():
-        if isinstance(module, AdaptiveSampling) and name.startswith(prefixes):
-            module.offset_conv.register_forward_hook(_hook(module.groups, 0.0))
-    return changed
-
-
-def _static(network: TSAIN) -> TSAIN:
-    """A copy whose offsets are the same at every pixel of a slice: their mean over it."""
-    changed = copy.deepcopy(network)
-    for module in changed.modules():
-        if isinstance(module, AdaptiveSampling):
-            module.offset_conv.register_forward_hook(_hook(module.groups, 1.0))
+        if isinstance(module, AdaptiveSampling) and name.startswith(part):
+            module.offset_conv.register_forward_hook(_hook(module.groups, share))
     return changed
 
 
