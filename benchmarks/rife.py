@@ -77,7 +77,7 @@ class RifeModel:
 
     name = "rife"
     any_position = False
-    mean_shares = None
+    mix_shares = None
     brightness_slices = 1
     detail = 0.0
     scaling = Scaling((0.0, 100.0))

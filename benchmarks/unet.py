@@ -152,7 +152,7 @@ class PlainModel:
     """A network that takes two slices and a position, as a slice model; a slice is one tile."""
 
     any_position = True
-    mean_shares = None
+    mix_shares = None
     brightness_slices = 1
     detail = 0.0
     scaling = Scaling()

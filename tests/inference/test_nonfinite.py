@@ -145,7 +145,7 @@ class Broken:
     """A method whose slices are not finite."""
 
     name, any_position, scaling, detail = "broken", True, Scaling((0.0, 100.0)), 0.0
-    mean_shares = None
+    mix_shares = None
     brightness_slices = 1
 
     def __init__(self, value: float) -> None:

@@ -36,7 +36,7 @@ class Middle:
     """Computes means, but like a network only in the middle; counts how often."""
 
     name, any_position, scaling, detail = "middle", False, Scaling((0.0, 100.0)), 0.0
-    mean_shares = None
+    mix_shares = None
     brightness_slices = 1
     calls = 0
 

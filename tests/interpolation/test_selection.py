@@ -35,7 +35,11 @@ _CHANGES: list[dict[str, Any]] = [
     {"selection": SliceSelection(damaged=(0, 2)), "z_range": (7, 30)},
     {"inference": InferenceSettings("cpu", "fp32", 128, 32, compile=True)},
     {"inference": InferenceSettings(detail=0.1 + 0.2, ensemble=4)},
-    {"inference": InferenceSettings(mean_shares=(-0.26, 0.1 + 0.2), brightness_slices=4)},
+    {
+        "inference": InferenceSettings(
+            mean_shares=(-0.26, 0.1 + 0.2, 0.5), own_shares=(0.0, 0.25), brightness_slices=4
+        )
+    },
     {"mix": True},
     {"dataset": "volumes/raw", "voxel_size": (40.0, 4.0, 3.999999999), "unit": "nanometer"},
     {"intensity": (-3.5, 1e-9), "memory": 3 << 30, "threads": 2, "region": (0, 9, 3, 12)},

@@ -37,8 +37,8 @@ def find_mix(
     Returns
     -------
     InferenceSettings
-        As given, with the `mean_shares` and `brightness_slices` found: None and 1 if the model is
-        best as it is.
+        As given, with the `mean_shares`, `own_shares` and `brightness_slices` found: None, zeros
+        and 1 if the model is best as it is.
 
     Raises
     ------

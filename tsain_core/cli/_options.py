@@ -147,11 +147,20 @@ def _add_finishing_options(parser: argparse.ArgumentParser) -> None:
     """What is done with slices that the network computed."""
     parser.add_argument(
         "--mean-shares",
-        nargs=2,
+        nargs="+",
         type=real(LEAST, MOST, open_at_least=False),
+        metavar="SHARE",
+        help="up to three shares of the mean of neighbours, in what is finer than 1, 2 and 4 "
+        "pixels: what --mix found",
+    )
+    parser.add_argument(
+        "--own-shares",
+        nargs=2,
+        type=real(0.0, MOST, open_at_least=False),
+        default=(0.0, 0.0),
         metavar=("FINE", "MIDDLE"),
-        help="shares of the mean of neighbours in what is finer than 1 and 2 pixels: what "
-        "--mix found",
+        help="by how much of itself a computed slice's detail finer than 1 and 2 pixels is raised: "
+        "what --mix found",
     )
     parser.add_argument(
         "--brightness-slices",
@@ -179,6 +188,7 @@ def inference_settings(args: argparse.Namespace) -> InferenceSettings:
         args.halo,
         args.compile,
         mean_shares=tuple(args.mean_shares) if args.mean_shares else None,
+        own_shares=tuple(args.own_shares),
         brightness_slices=args.brightness_slices,
         detail=args.detail,
         ensemble=args.ensemble,

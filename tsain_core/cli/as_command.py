@@ -33,7 +33,7 @@ def as_command(request: InterpolationRequest) -> str:
     words += ["--model", r.model]
     words += _option("mix", r.mix)
     words += _option("mean_shares", r.inference.mean_shares)
-    words += _changed(r.inference, InferenceSettings(), "brightness_slices")
+    words += _changed(r.inference, InferenceSettings(), "own_shares", "brightness_slices")
     words += _changed(r.inference, InferenceSettings(), "device", "precision", "tile", "halo")
     words += _changed(r.inference, InferenceSettings(), "detail", "ensemble", "compile")
     words += _changed(r.inference, InferenceSettings(), "align", "match_brightness")

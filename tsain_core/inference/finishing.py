@@ -23,12 +23,12 @@ def finish(
         The real slices, scaled as `image` is.
     fraction : Fraction
     """
-    if model.mean_shares is not None:
-        image = mixing.mix_with_mean(image, before, after, fraction, model.mean_shares)
+    if model.mix_shares is not None:
+        image = mixing.mix_with_mean(image, before, after, fraction, model.mix_shares)
     return detail.add_detail(image, before, after, fraction, model.detail)
 
 
 def reach(model: SliceModel) -> int:
     """Pixels round a pixel that `finish` depends on."""
-    mixed = mixing.REACH if model.mean_shares is not None else 0
+    mixed = mixing.REACH if model.mix_shares is not None else 0
     return mixed + (detail.REACH if model.detail else 0)

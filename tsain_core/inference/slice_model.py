@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from .intensity import Scaling
-from .mixing import MeanShares
+from .mixing import MixShares
 from .region import Region
 from .tiles import Tile
 
@@ -73,8 +73,8 @@ class SliceModel(Protocol):
         """Which grey values of a volume are scaled to 0 and 1."""
 
     @property
-    def mean_shares(self) -> MeanShares | None:
-        """Shares of the mean of neighbours in computed slices; see `mix_with_mean`."""
+    def mix_shares(self) -> MixShares | None:
+        """Shares by which computed slices are mixed with the mean; see `mix_with_mean`."""
 
     @property
     def brightness_slices(self) -> int:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import torch
 
     from .intensity import Scaling
-    from .mixing import MeanShares
+    from .mixing import MixShares
 
 
 class WrappedModel:
@@ -43,9 +43,9 @@ class WrappedModel:
         return self._model.scaling
 
     @property
-    def mean_shares(self) -> MeanShares | None:
-        """See `SliceModel.mean_shares`."""
-        return self._model.mean_shares
+    def mix_shares(self) -> MixShares | None:
+        """See `SliceModel.mix_shares`."""
+        return self._model.mix_shares
 
     @property
     def brightness_slices(self) -> int:

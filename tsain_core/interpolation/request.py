@@ -121,8 +121,8 @@ class InterpolationRequest(Record):
     uncertainty : bool
         Whether maps of uncertainty are written with the result.
     mix : bool
-        Whether the `mean_shares` and `brightness_slices` of `inference` are still to be found on
-        the stack.
+        Whether the `mean_shares`, `own_shares` and `brightness_slices` of `inference` are still to
+        be found on the stack.
     compression : int or None
         Level of a TIFF or HDF5 file, 0 to 9; None is the format's usual one.
     policy : RunPolicy
@@ -172,8 +172,8 @@ class InterpolationRequest(Record):
             )
         if self.mix and self.inference.mixes:
             raise TsainError(
-                f"{argument('mix')} finds what {argument('mean_shares')} and "
-                f"{argument('brightness_slices')} say; give either."
+                f"{argument('mix')} finds what {argument('mean_shares')}, "
+                f"{argument('own_shares')} and {argument('brightness_slices')} say; give either."
             )
         if self.repair_mask:
             self._refuse_with_mask()

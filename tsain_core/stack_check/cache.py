@@ -11,13 +11,14 @@ from typing import Any
 
 from .. import __version__
 from ..evaluation.metrics import Scores
+from ..inference.mixing import MixShares
 from ..system.atomic import write_text
 from ..system.folders import checks_folder
 from .fit_shares import Mixed
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 3
+_FORMAT = 4
 
 
 def load_scores(digest: str) -> dict[str, tuple[Scores, ...]]:
@@ -37,7 +38,7 @@ def load_mixed(digest: str) -> dict[str, Mixed]:
     """Identity of a network -> its shares and scores; empty where nothing valid is kept."""
     try:
         return {
-            name: Mixed(tuple(map(float, shares)) if shares else None, int(count), _scores(rows))  # type: ignore[arg-type]
+            name: Mixed(_shares(shares), int(count), _scores(rows))
             for name, (shares, count, rows) in _load(digest, "mixed").items()
         }
     except (ValueError, TypeError):
@@ -46,8 +47,15 @@ def load_mixed(digest: str) -> dict[str, Mixed]:
 
 def keep_mixed(digest: str, mixed: Mapping[str, Mixed]) -> None:
     """Keep shares for the next check; a folder that cannot be written is no error."""
-    values = {name: (c.shares, c.brightness_slices, _rows(c.scores)) for name, c in mixed.items()}
+    values = {
+        name: (c.shares and astuple(c.shares), c.brightness_slices, _rows(c.scores))
+        for name, c in mixed.items()
+    }
     _keep(digest, "mixed", values)
+
+
+def _shares(values: Sequence[Sequence[float]] | None) -> MixShares | None:
+    return MixShares(*(tuple(map(float, part)) for part in values)) if values else None  # type: ignore[arg-type]
 
 
 def _scores(rows: Sequence[Sequence[float]]) -> tuple[Scores, ...]:

@@ -1,20 +1,20 @@
 """How much of the mean of neighbours a model's slices need on a stack: shares, and what they gain.
 
-Shares are fitted by ridge regression to slices that were left out. The strength of the ridge is
-the one that does best on triplets that were not fitted; no share is taken unless that is clearly
-better than none.
+Shares are fitted by ridge regression, within bounds, to slices that were left out. The strength of
+the ridge is the one that does best on triplets that were not fitted; no share is taken unless that
+is clearly better than none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluation.metrics import Scores
-from ..inference.mixing import LEAST, MOST, MeanShares, fine_bands
+from ..inference.mixing import LEAST, MEAN_BANDS, MOST, OWN_BANDS, MixShares, bands
 from ..inference.models import InferenceSettings
 
 Floats = NDArray[np.float64]
@@ -23,7 +23,8 @@ Floats = NDArray[np.float64]
 FEWEST = 4
 #: Strengths: so many triplets that say "no share" count for as much as the stack's own.
 _RIDGES = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0, np.inf)
-_NONE = np.zeros(2)
+_NONE = np.zeros(MEAN_BANDS + OWN_BANDS)
+_BOUNDS = np.array([LEAST] * MEAN_BANDS + [0.0] * OWN_BANDS), np.full(len(_NONE), MOST)
 #: Standard errors by which shares must do better than none.
 _CLEARLY = 2.0
 
@@ -34,7 +35,7 @@ class Mixed:
 
     Attributes
     ----------
-    shares : (float, float) or None
+    shares : MixShares or None
         From all triplets; None if the model's fine detail is best as it is.
     brightness_slices : int
         On each side, whose brightness slices get.
@@ -42,7 +43,7 @@ class Mixed:
         Of each triplet, mixed as triplets and slices say that do not hold its slice.
     """
 
-    shares: MeanShares | None
+    shares: MixShares | None
     brightness_slices: int
     scores: tuple[Scores, ...]
 
@@ -53,7 +54,7 @@ class Mixed:
 
     def settings(self, settings: InferenceSettings) -> InferenceSettings:
         """Settings by which the model is mixed in this way."""
-        return replace(settings, mean_shares=self.shares, brightness_slices=self.brightness_slices)
+        return settings.mixed(self.shares, self.brightness_slices)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +65,9 @@ class TripletFit:
     ----------
     z : int
         The slice that was left out.
-    gram : ndarray (2, 2)
-        Of the bands of mean minus model.
-    product : ndarray (2,)
+    gram : ndarray (5, 5)
+        Of the three bands of mean minus model and the two of the model, as in `MixShares`.
+    product : ndarray (5,)
         Of these bands and truth minus model.
     power : float
         Mean square of truth minus model.
@@ -93,13 +94,14 @@ def triplet_fit(
     image, mean, truth : ndarray (y, x)
         Computed by the model, mean of neighbours, and the real slice, in the same grey levels.
     """
-    bands = np.stack([band.ravel() for band in fine_bands(mean - image)]).astype(np.float64)
+    found = [*bands(mean - image, MEAN_BANDS), *bands(image, OWN_BANDS)]
+    parts = np.stack([band.ravel() for band in found]).astype(np.float64)
     off = (truth - image).ravel().astype(np.float64)
-    gram = bands @ bands.T / off.size
-    return TripletFit(z, gram, bands @ off / off.size, float(off @ off) / off.size)
+    gram = parts @ parts.T / off.size
+    return TripletFit(z, gram, parts @ off / off.size, float(off @ off) / off.size)
 
 
-def fit_shares(triplets: Sequence[TripletFit]) -> MeanShares | None:
+def fit_shares(triplets: Sequence[TripletFit]) -> MixShares | None:
     """The shares that do best, rounded to hundredths; None if that is not clearly better.
 
     Parameters
@@ -114,11 +116,12 @@ def fit_shares(triplets: Sequence[TripletFit]) -> MeanShares | None:
     gains = errors[-1] - errors[best]
     if np.mean(gains) <= _CLEARLY * np.std(gains, ddof=1) / len(gains) ** 0.5:
         return None
-    fine, middle = (float(share) for share in np.round(_solve(triplets, _RIDGES[best]), 2))
-    return (fine, middle) if fine or middle else None
+    shares = [float(share) for share in np.round(_solve(triplets, _RIDGES[best]), 2)]
+    mean, own = tuple(shares[:MEAN_BANDS]), tuple(shares[MEAN_BANDS:])
+    return MixShares(mean, own) if any(shares) else None  # type: ignore[arg-type]
 
 
-def shares_without(triplets: Sequence[TripletFit], z: int) -> MeanShares | None:
+def shares_without(triplets: Sequence[TripletFit], z: int) -> MixShares | None:
     """The shares from the triplets that do not hold slice z."""
     return fit_shares([t for t in triplets if abs(t.z - z) > 1])
 
@@ -132,11 +135,15 @@ def _left_out_errors(triplets: Sequence[TripletFit], ridge: float) -> Floats:
 
 
 def _solve(triplets: Sequence[TripletFit], ridge: float) -> Floats:
+    from scipy.optimize import lsq_linear  # takes half a second, in runs that mix nothing
+
     if np.isinf(ridge):
         return _NONE
     gram = np.mean([t.gram for t in triplets], axis=0)
     product = np.mean([t.product for t in triplets], axis=0)
     own = np.diag(gram)
     held = np.diag(ridge / len(triplets) * own + 1e-6 * own.max() + 1e-12)
-    shares: Floats = np.clip(np.linalg.solve(gram + held, product), LEAST, MOST)
+    root = np.linalg.cholesky(gram + held)  # least squares of these normal equations
+    found = lsq_linear(root.T, np.linalg.solve(root, product), _BOUNDS, method="bvls")
+    shares: Floats = found.x
     return shares

@@ -9,7 +9,7 @@ from fractions import Fraction
 import torch
 
 from ..intensity import Scaling
-from ..mixing import MeanShares
+from ..mixing import MixShares
 from ..slice_model import Image, Keys, TileDone
 from .baselines import blurred, mean_of_neighbours, optical_flow
 
@@ -25,7 +25,7 @@ class BaselineModel:
 
     name: str
     any_position: bool = True
-    mean_shares: MeanShares | None = None
+    mix_shares: MixShares | None = None
     brightness_slices: int = 1
     detail: float = 0.0
     # all grey values: nothing is learned, so nothing is gained by stretching

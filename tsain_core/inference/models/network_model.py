@@ -62,7 +62,7 @@ class NetworkModel:
         self.info, self.device, self.settings = info, device, settings
         self.precision = automatic_precision(device, settings.precision)
         self.tile, self.halo = settings.tile, settings.halo
-        self.mean_shares, self.detail = settings.mean_shares, settings.detail
+        self.mix_shares, self.detail = settings.mix_shares, settings.detail
         self.brightness_slices = settings.brightness_slices
         self._transforms = views(settings.ensemble)
         self._execution = Execution(self.network, device, self.precision, settings.compile)
@@ -133,7 +133,8 @@ class NetworkModel:
             "weights_sha256": self.info.weights_hash,
             "licence": self.info.licence,
             "precision": self.precision,
-            **({"mean_shares": list(self.mean_shares)} if self.mean_shares else {}),
+            **({"mean_shares": list(mix.mean)} if (mix := self.mix_shares) else {}),
+            **({"own_shares": list(mix.own)} if mix and any(mix.own) else {}),
             **({"brightness_slices": b} if (b := self.brightness_slices) > 1 else {}),
             **({"detail": self.detail} if self.detail else {}),
             **({"ensemble": len(self._transforms)} if len(self._transforms) > 1 else {}),

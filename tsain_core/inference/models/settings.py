@@ -8,7 +8,7 @@ from ...errors import TsainError, argument
 from ...system.records import Record
 from ..brightness import MOST_SLICES
 from ..ensemble import ENSEMBLES
-from ..mixing import LEAST, MOST, MeanShares
+from ..mixing import LEAST, MEAN_BANDS, MOST, MixShares
 from .device import Precision
 
 #: Sides of tiles, and halos, that are accepted: pixels.
@@ -35,10 +35,12 @@ class InferenceSettings(Record):
     feature_memory : int or None
         Bytes for features of the latest slices, which serve the next pair, too; None takes a share
         of the free memory.
-    mean_shares : (float, float) or None
-        Shares of the mean of neighbours that computed slices get, of what is finer than 1 pixel
-        and than 2: what slices that were left out of the stack show to be best. See
-        `tsain_core.inference.mixing`.
+    mean_shares : tuple of float, or None
+        Up to three shares of the mean of neighbours that computed slices get, of what is finer than
+        1 pixel, than 2, and than 4, -1 to 1.5: what slices that were left out of the stack show to
+        be best. Those left out are 0. See `tsain_core.inference.mixing`.
+    own_shares : (float, float)
+        By how much of itself what computed slices have of the two finer bands is raised, 0 to 1.5.
     brightness_slices : int
         Real slices on each side whose brightness computed slices get half way, nearer ones more,
         1 to 16; 1 is the pair alone. Of networks only. See `tsain_core.inference.brightness`.
@@ -65,7 +67,8 @@ class InferenceSettings(Record):
     halo: int | None = None
     compile: bool = False
     feature_memory: int | None = None
-    mean_shares: MeanShares | None = None
+    mean_shares: tuple[float, ...] | None = None
+    own_shares: tuple[float, float] = (0.0, 0.0)
     brightness_slices: int = 1
     detail: float = 0.0
     ensemble: int = 1
@@ -75,18 +78,29 @@ class InferenceSettings(Record):
     @property
     def plain(self) -> InferenceSettings:
         """The same, with one pass, and nothing done with what the network computes."""
-        return replace(self, mean_shares=None, brightness_slices=1, detail=0.0, ensemble=1)
+        return replace(self.mixed(None), detail=0.0, ensemble=1)
 
     @property
     def mixes(self) -> bool:
         """Whether what the network computes is mixed with the mean of neighbours."""
-        return self.mean_shares is not None or self.brightness_slices > 1
+        return self.mix_shares is not None or self.brightness_slices > 1
+
+    @property
+    def mix_shares(self) -> MixShares | None:
+        """Shares of the mix, with zeros for those left out; None without any."""
+        if not self.mean_shares and not any(self.own_shares):
+            return None
+        mean = (*(self.mean_shares or ()), *[0.0] * MEAN_BANDS)
+        return MixShares(mean[:MEAN_BANDS], self.own_shares)  # type: ignore[arg-type]
+
+    def mixed(self, shares: MixShares | None, brightness_slices: int = 1) -> InferenceSettings:
+        """The same, but mixed in these shares, with the brightness of so many slices a side."""
+        mean, own = (shares.mean, shares.own) if shares else (None, MixShares.own)
+        return replace(self, mean_shares=mean, own_shares=own, brightness_slices=brightness_slices)
 
     def mixed_as(self, other: InferenceSettings) -> InferenceSettings:
         """The same, but mixed as by other settings."""
-        return replace(
-            self, mean_shares=other.mean_shares, brightness_slices=other.brightness_slices
-        )
+        return self.mixed(other.mix_shares, other.brightness_slices)
 
     @property
     def adjusts(self) -> bool:
@@ -100,10 +114,16 @@ class InferenceSettings(Record):
                     f"The {name} is {value} pixels; it must be from {least} to {LARGEST_SIDE} "
                     f"({argument(name)})."
                 )
-        if self.mean_shares and not all(LEAST <= v <= MOST for v in self.mean_shares):
+        shares = self.mean_shares or ()
+        if len(shares) > MEAN_BANDS or not all(LEAST <= v <= MOST for v in shares):
             raise TsainError(
-                f"The shares of the mean are {self.mean_shares}; expected two from {LEAST:g} to "
-                f"{MOST:g} ({argument('mean_shares')})."
+                f"The shares of the mean are {shares}; expected up to {MEAN_BANDS} from {LEAST:g} "
+                f"to {MOST:g} ({argument('mean_shares')})."
+            )
+        if not all(0 <= v <= MOST for v in self.own_shares):
+            raise TsainError(
+                f"The slice's own detail is to be raised by {self.own_shares} of itself; expected "
+                f"two shares from 0 to {MOST:g} ({argument('own_shares')})."
             )
         if not 1 <= self.brightness_slices <= MOST_SLICES:
             raise TsainError(
