@@ -123,12 +123,16 @@ def _score(row: Row, name: str, model: SliceModel, mix: bool, detail: float) -> 
     """
     left_out = list(leave_out(row.stack, [model], row.crop, slices=row.slices))
     made = {name: [left.image for left in left_out]}
+    soft = dict(made)  # what detail is put on
     if mix:
         known = Triplets(row.stack, TRIPLETS, CHECKED)
         others = list(leave_out(known, [model], CHECKED, slices=known.slices))
         fits = fits_of(with_means(known, others, CHECKED))
         pairs = with_means(row.stack, left_out, row.crop)
-        made[mixed_name(name)] = mixed_slices(pairs, fits, brightness_of(row.stack, row.slices))
+        made[mixed_name(name)], soft[mixed_name(name)] = (
+            mixed_slices(pairs, fits, brightness_of(row.stack, row.slices), before_detail)
+            for before_detail in (False, True)
+        )
     if detail:
         box = central(row.stack.shape[1:], row.crop)
         real = [row.stack[z - 1 : z + 2 : 2, *box].astype(np.float32) for z in row.slices]
@@ -137,7 +141,7 @@ def _score(row: Row, name: str, model: SliceModel, mix: bool, detail: float) -> 
                 add_detail(image, pair[0], pair[1], Fraction(1, 2), detail)
                 for image, pair in zip(images, real, strict=True)
             ]
-            for label, images in made.items()
+            for label, images in soft.items()
         }
     return {
         label: mean_scores(

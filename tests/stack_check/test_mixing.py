@@ -167,6 +167,18 @@ def test_shares_that_are_left_out_are_0() -> None:
     assert InferenceSettings().mixed_as(two).mix_shares == two.mix_shares
 
 
+def test_own_detail_is_not_raised_before_real_detail_comes(stirred: str) -> None:
+    """Both would fill the same gap."""
+    before, after = (image / np.float32(255) for image in images(2))
+    settings = InferenceSettings("cpu", "fp32", mean_shares=(0.5, 0.0, 0.0), detail=0.8)
+    raised = replace(settings, own_shares=(0.4, 0.4))
+    one, other = (
+        run_to_end(slice_between(open_model(stirred, s), before, after))[0]
+        for s in (settings, raised)
+    )
+    np.testing.assert_array_equal(one, other)
+
+
 def test_aligned_pairs_are_checked_by_themselves(stirred: str) -> None:
     stack = clean_stack()
     assert len(list(check_stack(stack, [stirred]))) == 7 * (1 + len(BASELINES))

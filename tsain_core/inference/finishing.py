@@ -23,8 +23,10 @@ def finish(
         The real slices, scaled as `image` is.
     fraction : Fraction
     """
-    if model.mix_shares is not None:
-        image = mixing.mix_with_mean(image, before, after, fraction, model.mix_shares)
+    shares = model.mix_shares
+    if shares is not None:
+        shares = shares.before_detail if model.detail else shares
+        image = mixing.mix_with_mean(image, before, after, fraction, shares)
     return detail.add_detail(image, before, after, fraction, model.detail)
 
 

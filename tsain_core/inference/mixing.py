@@ -43,6 +43,11 @@ class MixShares:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     own: tuple[float, float] = (0.0, 0.0)
 
+    @property
+    def before_detail(self) -> MixShares:
+        """The shares of slices that get detail of the real ones next, instead of more of theirs."""
+        return MixShares(self.mean)
+
 
 MEAN_BANDS, OWN_BANDS = len(MixShares.mean), len(MixShares.own)
 

@@ -82,13 +82,26 @@ def fits_of(pairs: Pairs) -> list[TripletFit]:
 
 
 def mixed_slices(
-    pairs: Pairs, fits: Sequence[TripletFit], brightness: StackBrightness
+    pairs: Pairs,
+    fits: Sequence[TripletFit],
+    brightness: StackBrightness,
+    before_detail: bool = False,
 ) -> list[Image]:
-    """Each slice, mixed as those triplets and slices say that do not hold it."""
+    """Each slice, mixed as those triplets and slices say that do not hold it.
+
+    Parameters
+    ----------
+    pairs, fits : sequences
+        From `with_means` and `fits_of`.
+    brightness : StackBrightness
+    before_detail : bool
+        Whether the slices get detail of the real ones next; see `MixShares`.
+    """
     mixed = []
     for left, mean in pairs:
         image, shares = left.image, shares_without(fits, left.z)
         if shares is not None:
+            shares = shares.before_detail if before_detail else shares
             image = mix_with_mean(image, mean, mean, Fraction(1, 2), shares)
         mixed.append(image + np.float32(brightness.shift(left.z)))
     return mixed
