@@ -63,7 +63,7 @@ Table = dict[str, Methods]  # of each row
 def main() -> None:
     """Score, print the tables and verdicts, write the JSON file."""
     args = _arguments()
-    models = _open_models(args.models)
+    models = open_models(args.models)
     peers = open_peers(args.peers)
     kept = PeerScores(args.cache)
     table: Table = {}
@@ -73,7 +73,7 @@ def main() -> None:
         scores = {peer.name: kept.mean(row, peer) for peer in peers}
         for name, model in models.items():
             detail = args.detail if name in args.sharp else 0.0
-            scores |= _score(row, name, model, args.mix, detail)
+            scores |= score_row(row, name, model, args.mix, detail)
         table[row.name], counts[row.name] = scores, len(row.slices)
     names = [peer.name for peer in peers]
     shown = [name for name in next(iter(table.values())) if name not in names]
@@ -109,13 +109,13 @@ def _arguments() -> argparse.Namespace:
     return args
 
 
-def _open_models(names: Sequence[str]) -> dict[str, SliceModel]:
+def open_models(names: Sequence[str]) -> dict[str, SliceModel]:
     """Name as given -> model, in float32 on every device, so that scores agree."""
     settings = InferenceSettings(precision="fp32")
     return {n: load_unet(Path(n)) if is_unet(n) else open_model(n, settings) for n in names}
 
 
-def _score(row: Row, name: str, model: SliceModel, mix: bool, detail: float) -> Methods:
+def score_row(row: Row, name: str, model: SliceModel, mix: bool, detail: float) -> Methods:
     """Mean scores of a model, and of what is made of its slices: mixed, with detail, or both.
 
     How a model is mixed is found as the check of a stack finds it, without the triplets that hold
