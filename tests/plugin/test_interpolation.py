@@ -19,7 +19,8 @@ from napari_tsain.widgets.model_file import ModelFile
 from support.gui import canvas, click, overlay_text, tissue, type_into
 from support.interpolation_dock import PLACED, TIMEOUT, open_dock, run_and_wait
 from tsain_core.cli import main
-from tsain_core.inference.models import InferenceSettings
+from tsain_core.inference.models import InferenceSettings, run_to_end
+from tsain_core.stack_check import choose_model
 from tsain_core.volumes import create_volume, open_volume
 
 
@@ -348,6 +349,8 @@ def test_the_model_is_checked_on_the_stack(qtbot: Any, viewer: Any) -> None:
     assert "being compared" in dock.bar.run.toolTip() and not dock.bar.run.isEnabled()
     qtbot.waitUntil(lambda: "Best here: " in dock.check.text(), timeout=TIMEOUT)
     best = dock.model.choice
+    known = run_to_end(choose_model(viewer.layers[0].data, best.settings.plain))
+    assert (best.name, best.settings.mix_shares) == (known.name, known.settings.mix_shares)
     assert f"Best here: {best.name}" in dock.check.text()
     layer = run_and_wait(qtbot, viewer, dock)
     assert layer_marks(layer).provenance["model"] == best.name
