@@ -1,6 +1,6 @@
 """Are mixed slices still no worse where a stack was recorded or stored in another way?
 
-    python benchmarks/altered.py --data FOLDER --models tsain-lite [--changes "upsampled 2" jpeg]
+    python benchmarks/altered.py --data FOLDER [--changes "upsampled 2" inverted]
 
 The central 320 x 320 pixels of up to 24 slices of the validation stacks, and of FIB-25's held-out
 end at spacings 1 and 4, are changed: low contrast, inverted, another gamma, clipped, upsampled,
@@ -16,24 +16,24 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line sets it
 
-from collections.abc import Callable, Mapping  # noqa: E402
+from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
-from common import add_data_option, print_head, print_row  # noqa: E402
+from common import add_data_option, difference, print_head, print_row  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from peers import PeerScores, open_peers  # noqa: E402
 from regime_rows import Row, rows  # noqa: E402
-from regimes import open_models, score_row  # noqa: E402
+from regimes import beside_best, open_models, score_row  # noqa: E402
 
 from tsain_core.evaluation.leave_one_out import central, spread_slices  # noqa: E402
 from tsain_core.evaluation.metrics import Scores  # noqa: E402
 from tsain_core.stack_check import mixed_name  # noqa: E402
 
 Stack = NDArray[np.uint8]
-_STACKS = ("spacing 2", "spacing 8", "binned")  # rows of these are left out
+_LEFT_OUT = ("spacing 2", "spacing 8", "binned")  # parts of names of rows
 _SIDE, _DEPTH, _TRIPLETS, _CROP = 320, 24, 4, 256
 _COLUMNS = ("psnr", "structure", "ssim")
 
@@ -46,7 +46,7 @@ def main() -> None:
     print_head("stack", "change", *(f"{name}: PSNR / structure / SSIM" for name in shown))
     margins: dict[str, list[list[float]]] = {name: [] for name in shown}
     for row in rows(args.data):
-        if any(text in row.name for text in _STACKS):
+        if any(text in row.name for text in _LEFT_OUT):
             continue
         stack = row.stack[:_DEPTH][:, *central(row.stack.shape[1:], _SIDE)]
         for number, (change, changed) in enumerate(CHANGES.items()):
@@ -54,15 +54,15 @@ def main() -> None:
                 continue
             new = changed(stack, np.random.default_rng(number))
             altered = Row(row.name, new, spread_slices(len(new), _TRIPLETS), _CROP)
-            known = [kept.mean(altered, peer) for peer in peers]
-            scores: Mapping[str, Scores] = {}
+            scores = {peer.name: kept.mean(altered, peer) for peer in peers}
+            others = list(scores)
             for name, model in models.items():
-                scores = {**scores, **score_row(altered, name, model, mix=True, detail=0)}
+                scores |= score_row(altered, name, model, mix=True, detail=0)
             for name in shown:
-                margins[name].append(_margin(scores[name], known))
-            print_row(row.name, change, *(_shown(margins[name][-1]) for name in shown))
+                margins[name].append([_margin(scores, name, others, c) for c in _COLUMNS])
+            print_row(row.name, change, *(difference(*margins[name][-1]) for name in shown))
     for what, of in (("mean", np.mean), ("worst", np.min)):
-        print_row(what, "", *(_shown(list(of(margins[name], axis=0))) for name in shown))
+        print_row(what, "", *(difference(*of(margins[name], axis=0)) for name in shown))
 
 
 def _arguments() -> argparse.Namespace:
@@ -74,15 +74,9 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _margin(scores: Scores, peers: list[Scores]) -> list[float]:
-    return [
-        float(getattr(scores, c) - max(float(getattr(peer, c)) for peer in peers)) for c in _COLUMNS
-    ]
-
-
-def _shown(margin: list[float]) -> str:
-    psnr, structure, ssim = margin
-    return f"{psnr:+.2f} / {structure:+.2f} / {ssim:+.3f}"
+def _margin(scores: dict[str, Scores], model: str, peers: list[str], column: str) -> float:
+    value, best, _ = beside_best(scores, model, peers, column)
+    return value - best
 
 
 def _uint8(values: NDArray[Any]) -> Stack:

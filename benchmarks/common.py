@@ -22,6 +22,11 @@ def add_data_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, default=data, help="folder of the stacks")
 
 
+def difference(psnr: float, structure: float, ssim: float) -> str:
+    """Differences of scores, signed, as tables show them."""
+    return f"{psnr:+.2f} / {structure:+.2f} / {ssim:+.3f}"
+
+
 def hardware(device: torch.device) -> str:
     """One line that names the device and the versions."""
     if device.type == "cuda":

@@ -15,7 +15,6 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line sets it
 
-
 import numpy as np  # noqa: E402
 from common import add_data_option, print_head, print_row  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402

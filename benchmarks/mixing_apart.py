@@ -17,22 +17,15 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line sets 
 from collections.abc import Sequence  # noqa: E402
 from fractions import Fraction  # noqa: E402
 
-from common import add_data_option, print_head, print_row  # noqa: E402
-from regime_rows import Row, rows  # noqa: E402
-from regimes import open_models  # noqa: E402
+from common import add_data_option, difference, print_head, print_row  # noqa: E402
+from regime_rows import rows  # noqa: E402
+from regimes import open_models, row_fits  # noqa: E402
 
 from tsain_core.evaluation.leave_one_out import LeftOut, leave_out  # noqa: E402
 from tsain_core.evaluation.metrics import mean_scores, score  # noqa: E402
 from tsain_core.inference.mixing import Image, MixShares, mix_with_mean  # noqa: E402
-from tsain_core.inference.slice_model import SliceModel  # noqa: E402
-from tsain_core.stack_check import CROP, TRIPLETS  # noqa: E402
-from tsain_core.stack_check.fit_shares import (  # noqa: E402
-    TripletFit,
-    fit_shares,
-    shares_without,
-)
-from tsain_core.stack_check.mixing import Pairs, fits_of, with_means  # noqa: E402
-from tsain_core.stack_check.triplets import Triplets  # noqa: E402
+from tsain_core.stack_check.fit_shares import fit_shares, shares_without  # noqa: E402
+from tsain_core.stack_check.mixing import Pairs, with_means  # noqa: E402
 
 _STACK = "fib25 held out, spacing "
 
@@ -46,7 +39,7 @@ def main() -> None:
     args = parser.parse_args()
     model = open_models([args.model])[args.model]
     known = {row.name: row for row in rows(args.data, triplets=args.triplets)}
-    fits = {name: _fits(row, model) for name, row in known.items() if name.startswith(_STACK)}
+    fits = {name: row_fits(row, model) for name, row in known.items() if name.startswith(_STACK)}
     print_head("row", "found at twice the spacing", "found at the spacing")
     for name in fits:
         spacing, _, rest = name.removeprefix(_STACK).partition(",")
@@ -61,19 +54,13 @@ def main() -> None:
         print_row(name, *(_change(pairs, shares) for shares in (far, near)))
 
 
-def _fits(row: Row, model: SliceModel) -> list[TripletFit]:
-    checked = Triplets(row.stack, TRIPLETS, CROP)
-    left_out = list(leave_out(checked, [model], CROP, slices=checked.slices))
-    return fits_of(with_means(checked, left_out, CROP))
-
-
 def _change(pairs: Pairs, shares: Sequence[MixShares | None]) -> str:
     """Mean scores of the mixed slices less those of the slices as they are."""
     before = mean_scores([score(left.image, left.truth) for left, _ in pairs])
     mixed = [_mixed(left, mean, s) for (left, mean), s in zip(pairs, shares, strict=True)]
     after = mean_scores([score(i, left.truth) for i, (left, _) in zip(mixed, pairs, strict=True)])
-    psnr, structure = after.psnr - before.psnr, after.structure - before.structure
-    return f"{psnr:+.2f} / {structure:+.2f} / {after.ssim - before.ssim:+.3f}"
+    gains = (after.psnr - before.psnr, after.structure - before.structure, after.ssim - before.ssim)
+    return difference(*gains)
 
 
 def _mixed(left: LeftOut, mean: Image, shares: MixShares | None) -> Image:

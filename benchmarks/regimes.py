@@ -37,6 +37,7 @@ from tsain_core.inference.detail import add_detail  # noqa: E402
 from tsain_core.inference.models import InferenceSettings, SliceModel, open_model  # noqa: E402
 from tsain_core.stack_check import CROP as CHECKED  # noqa: E402
 from tsain_core.stack_check import TRIPLETS, mixed_name  # noqa: E402
+from tsain_core.stack_check.fit_shares import TripletFit  # noqa: E402
 from tsain_core.stack_check.mixing import (  # noqa: E402
     brightness_of,
     fits_of,
@@ -125,14 +126,11 @@ def score_row(row: Row, name: str, model: SliceModel, mix: bool, detail: float) 
     made = {name: [left.image for left in left_out]}
     soft = dict(made)  # what detail is put on
     if mix:
-        known = Triplets(row.stack, TRIPLETS, CHECKED)
-        others = list(leave_out(known, [model], CHECKED, slices=known.slices))
-        fits = fits_of(with_means(known, others, CHECKED))
-        pairs = with_means(row.stack, left_out, row.crop)
-        made[mixed_name(name)], soft[mixed_name(name)] = (
-            mixed_slices(pairs, fits, brightness_of(row.stack, row.slices), before_detail)
-            for before_detail in (False, True)
-        )
+        pairs, fits = with_means(row.stack, left_out, row.crop), row_fits(row, model)
+        brightness = brightness_of(row.stack, row.slices)
+        made[mixed_name(name)] = mixed_slices(pairs, fits, brightness)
+        if detail:
+            soft[mixed_name(name)] = mixed_slices(pairs, fits, brightness, before_detail=True)
     if detail:
         box = central(row.stack.shape[1:], row.crop)
         real = [row.stack[z - 1 : z + 2 : 2, *box].astype(np.float32) for z in row.slices]
@@ -151,6 +149,13 @@ def score_row(row: Row, name: str, model: SliceModel, mix: bool, detail: float) 
     }
 
 
+def row_fits(row: Row, model: SliceModel) -> list[TripletFit]:
+    """What the triplets that a check of the row's stack takes say of a model's shares."""
+    known = Triplets(row.stack, TRIPLETS, CHECKED)
+    left_out = list(leave_out(known, [model], CHECKED, slices=known.slices))
+    return fits_of(with_means(known, left_out, CHECKED))
+
+
 def _report(
     table: Table, counts: Mapping[str, int], model: str, peers: Sequence[str]
 ) -> dict[str, object]:
@@ -161,7 +166,7 @@ def _report(
     for row, scores in table.items():
         cells = []
         for column, (digits, allowed, _) in _COLUMNS.items():
-            value, best, name = _beside_best(scores, model, peers, column)
+            value, best, name = beside_best(scores, model, peers, column)
             margins[column].append(value - best)
             margin = f"{value - best:+.{digits}f}"
             margin = f"**{margin}**" if value - best < -allowed else margin
@@ -179,7 +184,7 @@ def _report(
     return {"pass": good, "worst_margin": worst, "mean_margin": mean}
 
 
-def _beside_best(
+def beside_best(
     scores: Mapping[str, Scores], model: str, peers: Sequence[str], column: str
 ) -> tuple[float, float, str]:
     """Score of the model, the best of the peers' and whose that is."""
@@ -202,7 +207,7 @@ def _report_sharp(table: Table, model: str, peers: Sequence[str]) -> dict[str, o
             faults.append(f"{row}: sharpness {sharpness:.2f}")
         rivals = [peer for peer in peers if scores[peer].sharpness >= _SOFT]
         for column in ("structure", "ssim") if rivals else ():
-            value, best, name = _beside_best(scores, model, rivals, column)
+            value, best, name = beside_best(scores, model, rivals, column)
             if value <= best:
                 faults.append(f"{row}: {_HEADS[column]} {value - best:+.3f} to {name}")
     print(f"\n{model} as a sharp model: {'FAIL' if faults else 'PASS'}")

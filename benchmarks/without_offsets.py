@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line sets 
 from typing import Any  # noqa: E402
 
 import torch.nn.functional as F  # noqa: E402
-from common import add_data_option, print_head, print_row  # noqa: E402
+from common import add_data_option, difference, print_head, print_row  # noqa: E402
 from regime_rows import rows  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from unet import PlainModel  # noqa: E402
@@ -61,10 +61,8 @@ def main() -> None:
         cells = [f"{own.psnr:.2f} / {own.structure:.2f} / {own.ssim:.3f}"]
         for model in models[1:]:
             s = scores[model.name]
-            cells.append(
-                f"{s.psnr - own.psnr:+.2f} / {s.structure - own.structure:+.2f} / "
-                f"{s.ssim - own.ssim:+.3f}"
-            )
+            gains = (s.psnr - own.psnr, s.structure - own.structure, s.ssim - own.ssim)
+            cells.append(difference(*gains))
         print_row(row.name, *cells)
 
 
